@@ -1,0 +1,65 @@
+"""One candidate: OptiLLM's plan, execute, review and final answer, through the seam."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from optillm_cerebras_cepo.cepo import upstream
+from optillm_cerebras_cepo.cepo.asker import Asker
+from optillm_cerebras_cepo.cepo.seam import CandidateSeam, Seam
+from optillm_cerebras_cepo.chat import Label, Step
+from optillm_cerebras_cepo.errors import CepoError, UnusableReply
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An answer that may be chosen; `number` counts from 1."""
+
+    number: int
+    answer: str
+
+
+def make_candidate(asker: Asker, number: int, approach: str | None = None) -> Candidate:
+    """Run OptiLLM's `generate_completion` once, along `approach` if there is one.
+
+    Raises:
+        CepoError: the candidate has no answer; a fatal one means that no other has either.
+
+    """
+    answer, _, _ = upstream.generate_completion(
+        system_prompt=asker.question.system,
+        task=asker.question.text,
+        client=CandidateSeam(asker, number),
+        model=asker.model,
+        cepo_config=upstream.configuration(asker.settings, use_plan_diversity=approach is not None),
+        approach=approach,
+    )
+    if not isinstance(answer, str) or not answer.strip():
+        raise UnusableReply("every reply was empty or cut")
+    return Candidate(number, answer)
+
+
+def propose_approaches(asker: Asker) -> list[str]:
+    """Ask for one approach per candidate, by OptiLLM's `generate_approaches`; fewer, or none, when it gets no more.
+
+    Raises a fatal CepoError only: without approaches the candidates plan freely.
+    """
+    try:
+        approaches, _ = upstream.generate_approaches(
+            system_prompt=asker.question.system,
+            initial_query=asker.question.text,
+            num_approach=asker.settings.bestofn_n,
+            client=Seam(asker, Label(Step.APPROACHES)),
+            model=asker.model,
+            cepo_config=upstream.configuration(asker.settings),
+        )
+    except CepoError as error:
+        if error.fatal:
+            raise
+        approaches = []
+    except (AttributeError, TypeError, ValueError):  # JSON of another shape than OptiLLM reads (cepo.py:621)
+        approaches = []
+    usable = [approach for approach in approaches if isinstance(approach, str) and approach.strip()]
+    if len(usable) < asker.settings.bestofn_n:
+        asker.degraded.add(f"approaches: {len(usable)} of {asker.settings.bestofn_n} could be read")
+    return usable

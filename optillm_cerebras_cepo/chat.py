@@ -1,0 +1,98 @@
+"""What passes between the layers: one call to a model, and what came back.
+
+All records are frozen. Where a number may be unknown it is None, which is not zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+from typing import Any, Literal
+
+Role = Literal["system", "user", "assistant"]
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Step(str, Enum):
+    """The kinds of call that CePO makes."""
+
+    APPROACHES = "approaches"
+    PLAN = "plan"
+    EXECUTE = "execute"
+    REVIEW = "review"
+    FINAL = "final"
+    DIRECT = "direct"
+    RATING = "rating"
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True)
+class Label:
+    """Who asks: the step, and the candidate (counted from 1; 0 where the call belongs to none)."""
+
+    step: Step
+    candidate: int = 0
+
+    def __str__(self) -> str:
+        return f"candidate {self.candidate} {self.step.value}" if self.candidate else self.step.value
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """One call. `options` holds the fields beyond the named ones, under the API's own names."""
+
+    model: str
+    messages: tuple[Message, ...]
+    max_tokens: int
+    label: Label
+    temperature: float | None = None  # 0..2
+    options: Mapping[str, Any] = field(default=NOTHING)
+    timeout: float | None = None  # seconds
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens of one call as the API counts them."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One reply. `fitted` says what of the request was left out or lowered to suit the model."""
+
+    model: str
+    text: str
+    finish_reason: str | None
+    usage: Usage
+    fitted: tuple[str, ...] = ()
+
+    @property
+    def usable(self) -> bool:
+        """Whole and not empty: what a reasoning block leaves over counts, the block itself does not."""
+        return self.finish_reason not in ("length", "content_filter") and bool(self.answer)
+
+    @property
+    def answer(self) -> str:
+        """The text after a `<think>…</think>` block, as OptiLLM's own functions read it (cepo.py:197)."""
+        thought, closed, rest = self.text.partition("</think>")
+        return (rest if closed and "<think>" in thought else self.text).strip()
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the client asks: the last user turn, the turns before it, and the system prompt."""
+
+    text: str
+    system: str = ""
+    history: tuple[Message, ...] = ()

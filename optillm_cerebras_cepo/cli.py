@@ -1,0 +1,50 @@
+"""The command `cepo-cerebras`: the one file that prints and exits."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from optillm_cerebras_cepo import __version__
+from optillm_cerebras_cepo.demo.errors import DemoError
+from optillm_cerebras_cepo.demo.run import DEFAULT_QUESTION, run_demo
+from optillm_cerebras_cepo.simulator.options import add_arguments, options_from
+from optillm_cerebras_cepo.simulator.server import serve
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse, do, exit: 0 when done, 1 when it failed, 2 for wrong usage, 130 for Ctrl-C."""
+    try:
+        _run(_parser().parse_args(arguments))
+    except (DemoError, ValueError, OSError) as error:
+        sys.exit(f"cepo-cerebras: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="cepo-cerebras", description="CePO for OptiLLM on the Cerebras API.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    demo = commands.add_parser("demo", help="ask one question through a real optillm; local model without a key")
+    demo.add_argument("question", nargs="?", default=DEFAULT_QUESTION)
+    simulate = commands.add_parser("simulate", help="serve a simulated Cerebras API")
+    simulate.add_argument("--host", default="127.0.0.1")
+    simulate.add_argument("--port", type=int, default=8099)
+    add_arguments(simulate)
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    if arguments.command == "demo":
+        run_demo(arguments.question, _say, os.environ)
+    else:
+        serve(
+            options_from(arguments), arguments.host, arguments.port, lambda url: _say(f"simulated Cerebras API: {url}")
+        )
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,191 @@
+"""Everything that can go wrong, each with its HTTP status and its OpenAI-style body.
+
+A message is written for the person who reads it at the other end: what happened and what to do, in one line. It never
+holds a key, a prompt or a trace, so it can be shown to any client as it is.
+
+Two facts about an error steer the rest of the package, and stand here so that no caller keeps a list of its own:
+`transient` (the same call may succeed later) and `fatal` (no other call of the same request can succeed either).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class CepoError(Exception):
+    """The one root. `message` is safe to show; `param` names the field at fault, as OpenAI's errors do."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "api_error"
+    code: ClassVar[str | None] = None
+    transient: ClassVar[bool] = False
+    fatal: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after = retry_after  # seconds, when the API named them
+
+    def body(self) -> dict[str, Any]:
+        """The response body in OpenAI's shape."""
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
+
+# What the client or the operator has to change.
+
+
+class BadRequest(CepoError):
+    """The request cannot be served as it is."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_request"
+    fatal = True
+
+
+class BadConfiguration(CepoError):
+    """The server's own configuration cannot work; the client can do nothing about it."""
+
+    code = "bad_configuration"
+    fatal = True
+
+
+class NotACerebrasClient(BadRequest):
+    """OptiLLM handed over a client of another provider."""
+
+    code = "not_a_cerebras_client"
+
+
+class MissingKey(CepoError):
+    """The server has no Cerebras key."""
+
+    status = 401
+    type = "authentication_error"
+    code = "missing_api_key"
+    fatal = True
+
+
+class WrongKey(MissingKey):
+    """Cerebras does not know the key (401)."""
+
+    code = "wrong_api_key"
+
+
+class Forbidden(CepoError):
+    """Cerebras, or a gateway before it, refuses the key this use (403)."""
+
+    status = 403
+    type = "permission_error"
+    code = "forbidden"
+    fatal = True
+
+
+class PaymentRequired(CepoError):
+    """The account has no credit (402)."""
+
+    status = 402
+    type = "billing_error"
+    code = "payment_required"
+    fatal = True
+
+
+class ModelUnavailable(CepoError):
+    """None of the wanted models is served (404)."""
+
+    status = 404
+    type = "not_found_error"
+    code = "model_not_found"
+    fatal = True
+
+
+# What one call met; another call of the same request may still go well.
+
+
+class RefusedCall(CepoError):
+    """The API calls this one request invalid (400, 413, 422); `names` is where it says which field it means."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "refused_by_api"
+
+    def __init__(self, message: str, *, param: str | None = None, names: str = "") -> None:
+        super().__init__(message, param=param)
+        self.names = names
+
+
+class PromptTooLong(CepoError):
+    """Prompt and reply together do not fit the model's context."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "context_length_exceeded"
+
+
+class RateLimited(CepoError):
+    """A limit of the account, or of the API's capacity (429)."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limited"
+    transient = True
+
+
+class ApiUnavailable(CepoError):
+    """The API answered 5xx, 408, 409 or 425."""
+
+    status = 503
+    code = "api_unavailable"
+    transient = True
+
+
+class ApiUnreachable(CepoError):
+    """No connection, or one that broke."""
+
+    status = 502
+    code = "api_unreachable"
+    transient = True
+
+
+class ApiTimeout(CepoError):
+    """A call took longer than it may."""
+
+    status = 504
+    type = "timeout_error"
+    code = "api_timeout"
+    transient = True
+
+
+class UnusableReply(CepoError):
+    """The API answered 200 with something that is no completion."""
+
+    status = 502
+    code = "unusable_reply"
+    transient = True
+
+
+# What the whole request met.
+
+
+class NoAnswer(CepoError):
+    """Every way to an answer failed."""
+
+    status = 502
+    code = "no_answer"
+    fatal = True
+
+
+class DeadlineExceeded(CepoError):
+    """The request's time is over."""
+
+    status = 504
+    type = "timeout_error"
+    code = "deadline_exceeded"
+    fatal = True
+
+
+class Ended(CepoError):
+    """The request ended while this call was about to start; nobody waits for its reply."""
+
+    code = "ended"
+    fatal = True

@@ -1,0 +1,65 @@
+"""OptiLLM's own CePO configuration: read for our settings, and checked before OptiLLM stumbles over it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import optillm.server as server
+import yaml
+from optillm.cepo.cepo import CepoConfig, init_cepo_config
+
+from optillm_cerebras_cepo.errors import BadConfiguration
+from optillm_cerebras_cepo.settings import refuse_unknown
+
+
+def base() -> Mapping[str, Any]:
+    """OptiLLM's CePO configuration by field name: its file, overridden by its flags.
+
+    `optillm.server.cepo_config` exists once `main()` has run; before that the file alone counts.
+    """
+    config = getattr(server, "cepo_config", None) or init_cepo_config({"cepo_config_file": server.get_config_path()})
+    return dataclasses.asdict(config)
+
+
+def check(arguments: Sequence[str]) -> None:
+    """Say in one line what OptiLLM's start-up would die of with a trace: a bad `--cepo_config_file`.
+
+    Args:
+        arguments: the server's command line.
+
+    Raises:
+        BadConfiguration: the file cannot be read, or has an unknown or a missing field.
+
+    """
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--cepo_config_file", default=server.get_config_path())
+    fields = dataclasses.fields(CepoConfig)
+    for field in fields:
+        parser.add_argument(f"--cepo_{field.name}")
+    given, _ = parser.parse_known_args(arguments)
+    path = given.cepo_config_file
+    flags = {field.name for field in fields if getattr(given, f"cepo_{field.name}") is not None}
+    required = [field.name for field in fields if field.default is dataclasses.MISSING]
+    present = _read(path)
+    refuse_unknown(
+        present,
+        [field.name for field in fields],
+        path,
+        missing=[name for name in required if name not in present and name not in flags],
+    )
+
+
+def _read(path: str) -> Mapping[str, Any]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = yaml.safe_load(file)
+    except OSError as error:
+        raise BadConfiguration(f"cannot read {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise BadConfiguration(f"{path} is no YAML file") from None
+    if not isinstance(content, dict):
+        raise BadConfiguration(f"{path} holds no fields; each line is to read `name: value`")
+    return content

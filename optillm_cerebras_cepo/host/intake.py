@@ -1,0 +1,105 @@
+"""The door: what a request must be before OptiLLM touches it, and what OptiLLM does not tell a plugin.
+
+OptiLLM reads a body before any plugin is asked, and answers what it stumbles over with a page of HTML (content that is
+no string), an empty list of choices (`n: 0`) or its own import error (no key). OptiLLM 0.3 also keeps the messages to
+itself. So a function of ours runs before its own, for requests that will come to us and for no others.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import flask
+import optillm.server as server
+
+from optillm_cerebras_cepo.chat import Question
+from optillm_cerebras_cepo.errors import BadConfiguration, BadRequest, CepoError, MissingKey
+from optillm_cerebras_cepo.host.conversation import question_from
+
+PATH = "/v1/chat/completions"
+_ARRIVAL = "cepo_cerebras_arrival"
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A request at the door.
+
+    Attributes:
+        question: its conversation.
+        text: the same as OptiLLM flattens it for a plugin.
+        alone: whether ours is the one approach asked for, and one answer is wanted: then a full reply goes through.
+
+    """
+
+    question: Question
+    text: str
+    alone: bool
+
+
+def arrival() -> Arrival | None:
+    """The arrival of the request that this thread serves; None outside of one, as in OptiLLM's batch mode."""
+    return flask.g.get(_ARRIVAL) if flask.has_request_context() else None
+
+
+def register(slug: str) -> None:
+    """Stand at the door of OptiLLM's app for requests that name this approach. Registering again changes nothing."""
+
+    def meet() -> tuple[flask.Response, int] | None:
+        if flask.request.path != PATH or flask.request.method != "POST":
+            return None
+        try:
+            _meet(slug)
+        except CepoError as error:
+            return flask.jsonify(error.body()), error.status
+        return None
+
+    meet.__name__ = f"{slug}_intake"
+    known = server.app.before_request_funcs.setdefault(None, [])
+    if all(function.__name__ != meet.__name__ for function in known):
+        server.app.before_request(meet)
+
+
+def _meet(slug: str) -> None:
+    body = flask.request.get_json(silent=True)
+    if not isinstance(body, dict):
+        if server.server_config["approach"] == slug:
+            raise BadRequest("the body must be a JSON object with messages")
+        return
+    operation, approaches = _plan_of(body)
+    if slug not in approaches:
+        return
+    _check_keys()
+    n = body.get("n", server.server_config["n"])
+    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+        raise BadRequest("n must be a whole number of at least 1", param="n")
+    question = question_from(body.get("messages"))
+    _, text, _ = server.parse_conversation(body["messages"])
+    # OptiLLM runs the first of several approaches that are not combined, and no other.
+    alone = operation == "SINGLE" and approaches[0] == slug and n == 1
+    setattr(flask.g, _ARRIVAL, Arrival(question, text, alone))
+
+
+def _plan_of(body: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Which approaches OptiLLM will run for this body, by its own rules (server.py:812-835)."""
+    try:
+        _, _, tag = server.parse_conversation(body.get("messages", []))
+    except (TypeError, AttributeError, KeyError):
+        tag = None  # messages that OptiLLM cannot read name no approach
+    approach = tag or body.get("optillm_approach", server.server_config["approach"])
+    model = str(body.get("model", server.server_config["model"]))
+    named = model if approach == "auto" else f"{approach}-{model}"
+    operation, approaches, _ = server.parse_combined_approach(named, server.known_approaches, server.plugin_approaches)
+    return operation, approaches
+
+
+def _check_keys() -> None:
+    if os.environ.get("OPTILLM_API_KEY"):
+        raise BadConfiguration(
+            "OPTILLM_API_KEY makes OptiLLM serve a local model instead of Cerebras; unset it on the server "
+            "(clients' keys are checked with --optillm-api-key)"
+        )
+    if not os.environ.get("CEREBRAS_API_KEY"):
+        raise MissingKey("the server has no Cerebras key; set CEREBRAS_API_KEY in its environment and restart it")

@@ -1,0 +1,116 @@
+"""OptiLLM's calling convention, and nothing of the algorithm: from its arguments to a solved question and back."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from cerebras.cloud.sdk import Cerebras
+
+from optillm_cerebras_cepo.chat import Question
+from optillm_cerebras_cepo.errors import BadConfiguration, BadRequest, CepoError, NotACerebrasClient
+from optillm_cerebras_cepo.host import configuration, intake, progress, reply
+from optillm_cerebras_cepo.host.conversation import question_from, question_from_text
+from optillm_cerebras_cepo.llm.sdk import SdkClient
+from optillm_cerebras_cepo.runtime import RUNTIME, Solved
+from optillm_cerebras_cepo.settings import load
+
+SLUG = "cepo_cerebras"
+logger = logging.getLogger("optillm_cerebras_cepo")
+
+
+def register() -> None:
+    """Take our place in OptiLLM's server; called when it loads the plugin.
+
+    Raises:
+        SystemExit: OptiLLM's CePO configuration cannot be used; it would not survive its own start either.
+
+    """
+    try:
+        configuration.check(sys.argv[1:])
+    except BadConfiguration as error:
+        raise SystemExit(f"{SLUG}: {error.message}") from None
+    intake.register(SLUG)
+
+
+def run(
+    system_prompt: str,
+    initial_query: str,
+    client: Any,
+    model: str,
+    request_config: dict[str, Any] | None = None,
+    messages: list[Any] | None = None,
+) -> tuple[dict[str, Any] | str, int]:
+    """Answer a request as OptiLLM asks its plugins to.
+
+    Args:
+        system_prompt: the conversation's system prompt.
+        initial_query: its turns in one text, or another approach's answer.
+        client: OptiLLM's client for this request; its key and address are used through a long-lived one of ours.
+        model: what the client named; the pinned model answers all the same.
+        request_config: the other fields of the body.
+        messages: the conversation (OptiLLM 0.4, for a single approach).
+
+    Returns:
+        The reply and the completion tokens: a full chat.completion where OptiLLM hands it through, else the answer.
+
+    Raises:
+        CepoError: OptiLLM makes a 500 of it, which `reply.send_error` replaces.
+
+    """
+    del model
+    body = request_config or {}
+    try:
+        arrived = intake.arrival()
+        question = _question(system_prompt, initial_query, messages, arrived)
+        settings = load(configuration.base(), os.environ, body)
+        solved = RUNTIME.solve(question, settings, _api(client), progress.log, _max_tokens(body))
+    except CepoError as error:
+        reply.send_error(error)
+        raise
+    except Exception as error:
+        raise _internal(error) from None
+    alone = arrived.alone if arrived else messages is not None and body.get("n", 1) == 1
+    return _answer(solved, alone), solved.ledger.total.completion_tokens
+
+
+def _question(
+    system_prompt: str, initial_query: str, messages: list[Any] | None, arrived: intake.Arrival | None
+) -> Question:
+    if arrived and arrived.text == initial_query:
+        return arrived.question
+    if messages is not None:
+        return question_from(messages)
+    return question_from_text(system_prompt, initial_query)
+
+
+def _api(client: object) -> SdkClient:
+    if not isinstance(client, Cerebras):
+        raise NotACerebrasClient(
+            "OptiLLM chose another provider's client, as it does for a bearer token that starts with 'sk-' or without "
+            "CEREBRAS_API_KEY; send no such token: the server uses its own Cerebras key"
+        )
+    return RUNTIME.client(str(client.base_url), client.api_key)
+
+
+def _max_tokens(body: Mapping[str, Any]) -> int | None:
+    value = body.get("max_tokens")
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise BadRequest("max_tokens must be a whole number of at least 1", param="max_tokens")
+    return value
+
+
+def _answer(solved: Solved, alone: bool) -> dict[str, Any] | str:
+    return reply.full(solved) if alone else reply.text(solved)
+
+
+def _internal(error: Exception) -> CepoError:
+    """A defect of ours. Its own message may quote a prompt: only its kind and place go to the log."""
+    logger.error("%s: defect: %s\n%s", SLUG, type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+    defect = CepoError(f"{SLUG} failed with an internal error ({type(error).__name__}); the server's log says where")
+    reply.send_error(defect)
+    return defect

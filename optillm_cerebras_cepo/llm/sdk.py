@@ -1,0 +1,160 @@
+"""The Cerebras SDK behind ChatClient. The only file that knows the SDK, and where its exceptions become ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cerebras.cloud.sdk as sdk
+from cerebras.cloud.sdk.types.chat.chat_completion import ChatCompletionResponse
+
+from optillm_cerebras_cepo import __version__
+from optillm_cerebras_cepo.chat import ChatRequest, Completion, Usage
+from optillm_cerebras_cepo.errors import (
+    ApiTimeout,
+    ApiUnavailable,
+    ApiUnreachable,
+    CepoError,
+    Forbidden,
+    ModelUnavailable,
+    PaymentRequired,
+    PromptTooLong,
+    RateLimited,
+    RefusedCall,
+    UnusableReply,
+    WrongKey,
+)
+from optillm_cerebras_cepo.llm.models import lookup
+
+LIST_TIMEOUT = 10.0  # seconds for the list of models: it comes before the first call, and a dead host should show
+
+
+class SdkClient:
+    """One long-lived connection pool to one API with one key; safe for many threads.
+
+    Args:
+        base_url: without `/v1`, which the SDK adds itself; one at the end is tolerated.
+        api_key: the Cerebras key.
+
+    """
+
+    def __init__(self, base_url: str, api_key: str) -> None:
+        self.base_url = without_v1(base_url)
+        self._client = sdk.Cerebras(
+            api_key=api_key,
+            base_url=self.base_url,
+            max_retries=0,  # `retry.py` is the one place that retries
+            warm_tcp_connection=False,  # a blocking GET in the constructor, 4.5 s on a dead host
+            default_headers={"X-Cerebras-3rd-Party-Integration": f"optillm-cerebras-cepo/{__version__}"},
+        )
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Make exactly one HTTP request. Raises a CepoError for every way it can fail."""
+        try:
+            response = self._client.chat.completions.create(
+                model=request.model,
+                messages=[{"role": message.role, "content": message.content} for message in request.messages],  # type: ignore[misc]
+                max_completion_tokens=request.max_tokens,
+                temperature=sdk.omit if request.temperature is None else request.temperature,  # None is sent as null
+                extra_body=dict(request.options),  # as keywords, the SDK raises TypeError on names it does not know
+                timeout=request.timeout,
+            )
+        except sdk.CerebrasError as error:
+            raise translate(error, request) from None
+        return _completion(response, request)
+
+    def list_models(self) -> tuple[str, ...]:
+        """Return the ids that the API lists for this key. Raises a CepoError."""
+        try:
+            page = self._client.models.list(timeout=LIST_TIMEOUT)
+        except sdk.CerebrasError as error:
+            raise translate(error) from None
+        return tuple(model.id for model in getattr(page, "data", None) or () if model.id)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._client.close()
+
+
+def without_v1(base_url: str) -> str:
+    """Return the address as the SDK wants it: it adds /v1 to each path, so one at the end would stand twice."""
+    return base_url.rstrip("/").removesuffix("/v1")
+
+
+def translate(error: sdk.CerebrasError, request: ChatRequest | None = None) -> CepoError:
+    """Say in our words, and with our status, what the SDK met.
+
+    The API's own words are left out: a validation error quotes the input, which may be a prompt.
+    """
+    if isinstance(error, sdk.APITimeoutError):
+        return ApiTimeout("the Cerebras API did not answer in time")
+    if isinstance(error, sdk.APIConnectionError):
+        return ApiUnreachable("the Cerebras API cannot be reached; check --base-url and the network")
+    if isinstance(error, sdk.APIStatusError):
+        return _by_status(error, request)
+    return UnusableReply("the Cerebras API answered with something that is no completion")
+
+
+def _by_status(error: sdk.APIStatusError, request: ChatRequest | None) -> CepoError:
+    status = error.status_code
+    body = _flat(error.body)
+    code, text, param = (str(body.get(name) or "") for name in ("code", "message", "param"))
+    if status == 401:
+        return WrongKey("Cerebras does not know the key (401); check CEREBRAS_API_KEY on the server")
+    if status == 402:
+        return PaymentRequired("the Cerebras account has no credit (402); see its billing page")
+    if status == 403:
+        return Forbidden("Cerebras, or a gateway before it, refuses this key (403); check what the key may use")
+    if status == 404 and request is not None:
+        return ModelUnavailable(
+            f"the API does not serve {request.model} to this key (404); set CEPO_CEREBRAS_MODEL to one that it lists",
+            param="model",
+        )
+    if status == 429:
+        after = _seconds(error.response.headers.get("retry-after"))
+        return RateLimited(f"the Cerebras API limits this key ({code or '429'}); try again later", retry_after=after)
+    if status in (408, 409, 425) or status >= 500:
+        after = _seconds(error.response.headers.get("retry-after"))
+        return ApiUnavailable(f"the Cerebras API answered {status}; try again later", retry_after=after)
+    if status == 413 or code == "context_length_exceeded" or text.startswith("Please reduce the length"):
+        return _too_long(request)
+    reason = f"{status} {code}".strip()
+    return RefusedCall(f"the Cerebras API refused the call ({reason})", param=param or None, names=f"{param} {text}")
+
+
+def _too_long(request: ChatRequest | None) -> PromptTooLong:
+    context = lookup(request.model).context if request else None
+    most = f" (at most {context:,} tokens with its reply)" if context else ""
+    return PromptTooLong(
+        f"the prompt is too long for the model{most}; shorten it or lower the token limits", param="messages"
+    )
+
+
+def _flat(body: object) -> dict[str, Any]:
+    """The error's fields. Cerebras sends them flat; OpenAI-like servers under `error`."""
+    if not isinstance(body, dict):
+        return {}
+    inner = body.get("error")
+    return inner if isinstance(inner, dict) else body
+
+
+def _seconds(header: str | None) -> float | None:
+    try:
+        seconds = float(header) if header is not None else None
+    except ValueError:
+        return None  # a date: Cerebras documents no such header, and a guess is no better than our own wait
+    return seconds if seconds is not None and 0 <= seconds < 86_400 else None
+
+
+def _completion(response: object, request: ChatRequest) -> Completion:
+    """The SDK validates nothing: a page of HTML arrives as text, `choices` may be missing."""
+    choices = getattr(response, "choices", None)
+    if not isinstance(response, ChatCompletionResponse) or not choices or choices[0].message is None:
+        raise UnusableReply("the Cerebras API answered with something that is no completion")
+    text = choices[0].message.content
+    usage = response.usage
+    return Completion(
+        model=response.model or request.model,
+        text=text if isinstance(text, str) else "",
+        finish_reason=choices[0].finish_reason,
+        usage=Usage(usage.prompt_tokens, usage.completion_tokens) if usage else Usage(),
+    )

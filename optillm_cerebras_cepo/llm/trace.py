@@ -1,0 +1,45 @@
+"""Telling an observer about every call: who asked, how long it took, what it cost, how it failed; not what it said."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from optillm_cerebras_cepo.chat import ChatRequest, Completion, Label, Usage
+from optillm_cerebras_cepo.errors import CepoError
+from optillm_cerebras_cepo.llm.base import ChatClient
+
+
+@dataclass(frozen=True)
+class Span:
+    """One finished call."""
+
+    label: Label
+    seconds: float
+    usage: Usage | None = None
+    finish_reason: str | None = None
+    error: CepoError | None = None
+
+
+Observer = Callable[[Span], None]
+
+
+class Trace:
+    """Reports each call to the observer once it is over."""
+
+    def __init__(self, inner: ChatClient, observer: Observer) -> None:
+        self._inner = inner
+        self._observer = observer
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Answer. Raises what the inner client raises, after reporting it."""
+        started = time.monotonic()
+        try:
+            completion = self._inner.complete(request)
+        except CepoError as error:
+            self._observer(Span(request.label, time.monotonic() - started, error=error))
+            raise
+        seconds = time.monotonic() - started
+        self._observer(Span(request.label, seconds, completion.usage, completion.finish_reason))
+        return completion

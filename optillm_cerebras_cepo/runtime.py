@@ -1,0 +1,118 @@
+"""The one home of what outlives a request: connections, the list of models, and what models were seen to refuse."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from optillm_cerebras_cepo.cepo.asker import Asker
+from optillm_cerebras_cepo.cepo.flow import Outcome, solve
+from optillm_cerebras_cepo.chat import Question
+from optillm_cerebras_cepo.deadline import Deadline
+from optillm_cerebras_cepo.errors import CepoError, ModelUnavailable, RefusedCall
+from optillm_cerebras_cepo.llm.fit import Refusals
+from optillm_cerebras_cepo.llm.meter import Ledger
+from optillm_cerebras_cepo.llm.models import lookup, resolve
+from optillm_cerebras_cepo.llm.retry import RetryPolicy, patiently
+from optillm_cerebras_cepo.llm.sdk import SdkClient, without_v1
+from optillm_cerebras_cepo.llm.stack import stack
+from optillm_cerebras_cepo.llm.trace import Observer
+from optillm_cerebras_cepo.settings import Settings
+
+CATALOGUE_SECONDS = 600.0  # how long a list of models is believed
+
+
+@dataclass(frozen=True)
+class Solved:
+    """An outcome and what it took. `degraded` and `fitted` say what was left out."""
+
+    outcome: Outcome
+    model: str
+    settings: Settings
+    ledger: Ledger
+    seconds: float
+    degraded: tuple[str, ...]
+    fitted: tuple[str, ...]
+
+
+class Runtime:
+    """Process-wide state. One lock, held for look-ups only and never while a call is under way."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[str, str], SdkClient] = {}
+        self._catalogues: dict[SdkClient, tuple[float, tuple[str, ...]]] = {}
+        self.refusals = Refusals()
+
+    def client(self, base_url: str, api_key: str) -> SdkClient:
+        """The one client for this API and key, made on first use."""
+        key = without_v1(base_url), api_key
+        with self._lock:
+            if key not in self._clients:
+                self._clients[key] = SdkClient(*key)
+            return self._clients[key]
+
+    def reset(self) -> None:
+        """Forget everything and close all connections; for tests."""
+        with self._lock:
+            clients = list(self._clients.values())
+            self._clients.clear()
+            self._catalogues.clear()
+            self.refusals = Refusals()
+        for client in clients:
+            client.close()
+
+    def solve(
+        self,
+        question: Question,
+        settings: Settings,
+        api: SdkClient,
+        observer: Observer,
+        max_tokens: int | None = None,
+    ) -> Solved:
+        """Answer one question. Raises a CepoError when there is no answer."""
+        started = time.monotonic()
+        deadline = Deadline(settings.deadline)
+        ledger = Ledger()
+        policy = RetryPolicy(attempts=settings.call_attempts, timeout=settings.call_timeout)
+        client = stack(api, refusals=self.refusals, policy=policy, deadline=deadline, ledger=ledger, observer=observer)
+        model = self._resolve(api, settings.model, policy, deadline)
+        asker = Asker(client, model, lookup(model).think_switch, question, settings)
+        rater = asker
+        if settings.rating_model:
+            judge = self._resolve(api, (settings.rating_model,), policy, deadline)
+            rater = Asker(client, judge, lookup(judge).think_switch, question, settings, asker.degraded, asker.fitted)
+        try:
+            outcome = solve(asker, rater, max_tokens)
+        except ModelUnavailable:
+            self._forget_models(api)  # the list may name a model that has stopped working
+            raise
+        finally:
+            deadline.end()
+        seconds = time.monotonic() - started
+        return Solved(outcome, model, settings, ledger, seconds, asker.degraded.lines, asker.fitted.lines)
+
+    def _resolve(self, api: SdkClient, wanted: Sequence[str], policy: RetryPolicy, deadline: Deadline) -> str:
+        """The API's id of the first wanted model that it lists; the first wanted where it has no list."""
+        with self._lock:
+            until, served = self._catalogues.get(api, (0.0, ()))
+        if until <= time.monotonic():
+            try:
+                served = patiently(policy, deadline)(api.list_models)
+            except RefusedCall:  # an endpoint without a list: what it serves shows in the first call
+                return lookup(wanted[0]).id
+            except CepoError as error:
+                if error.fatal or not served:
+                    raise
+            with self._lock:
+                self._catalogues[api] = time.monotonic() + CATALOGUE_SECONDS, served
+        return resolve(wanted, served)
+
+    def _forget_models(self, api: SdkClient) -> None:
+        with self._lock:
+            self._catalogues.pop(api, None)
+
+
+RUNTIME = Runtime()

@@ -1,0 +1,184 @@
+"""What one request runs with: frozen, typed, and every unknown name refused with the nearest known one.
+
+Later sources win: these defaults < OptiLLM's CePO configuration (YAML file, then `--cepo_*` flags) < environment
+(`CEPO_CEREBRAS_<NAME>`) < request body (`cepo_cerebras_<name>`). One declaration serves all four, so a setting is
+documented, checked and spelled in one place: here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from optillm_cerebras_cepo.chat import Step
+from optillm_cerebras_cepo.errors import BadConfiguration, BadRequest
+
+ENVIRONMENT = "CEPO_CEREBRAS_"
+BODY = "cepo_cerebras_"
+
+# Fields of OptiLLM's CepoConfig that have no meaning here: what they steer is decided by the table of models, by the
+# retry policy and by logging. They are read from its file, and go no further.
+HOST_ONLY = frozenset({"use_reasoning", "use_reasoning_fallback", "num_of_retries", "print_output"})
+
+# OptiLLM's numbers for the planning steps; a rating's fields are called bestofn_*.
+_SUFFIX = {
+    Step.APPROACHES: "step0",
+    Step.PLAN: "step1",
+    Step.EXECUTE: "step2",
+    Step.REVIEW: "step3",
+    Step.FINAL: "step4",
+    Step.DIRECT: "direct_resp",
+}
+
+Temperature = Annotated[float, Field(ge=0, le=2)]
+Tokens = Annotated[int, Field(ge=1)]
+TokensOrOff = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class StepLimits(NamedTuple):
+    """What a step's calls are made with: temperature 0..2, and the most tokens of a reply."""
+
+    temperature: float
+    max_tokens: int
+
+
+class Settings(BaseModel):
+    """Every setting, with OptiLLM's packaged defaults for its own fields (`tests/host` compares them)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    model: Annotated[tuple[str, ...], Field(description="model to use, or several in order of preference")] = (
+        "llama3.3-70b",
+    )
+    effort: Annotated[
+        Literal["none", "medium"], Field(description="`none`: one direct call; `medium`: CePO as configured")
+    ] = "medium"
+    deadline: Annotated[float, Field(gt=0, description="seconds a request may take")] = 600.0
+    call_timeout: Annotated[float, Field(gt=0, description="seconds one call may take")] = 120.0
+    call_attempts: Annotated[Count, Field(description="tries of one call, the first included")] = 5
+
+    bestofn_n: Annotated[Count, Field(description="candidates")] = 3
+    bestofn_temperature: Annotated[Temperature, Field(description="temperature of a rating")] = 0.1
+    bestofn_max_tokens: Annotated[Tokens, Field(description="token limit of a rating")] = 4096
+    bestofn_rating_type: Annotated[
+        Literal["absolute", "pairwise", "majority"], Field(description="how the best candidate is found")
+    ] = "absolute"
+    planning_n: Annotated[Count, Field(description="plans that a candidate needs")] = 3
+    planning_m: Annotated[Count, Field(description="attempts at getting them")] = 6
+    planning_temperature_step0: Annotated[Temperature, Field(description="temperature: approaches")] = 0.55
+    planning_temperature_step1: Annotated[Temperature, Field(description="temperature: plan")] = 0.55
+    planning_temperature_step2: Annotated[Temperature, Field(description="temperature: execute")] = 0.25
+    planning_temperature_step3: Annotated[Temperature, Field(description="temperature: review")] = 0.1
+    planning_temperature_step4: Annotated[Temperature, Field(description="temperature: final answer")] = 0.0
+    planning_temperature_direct_resp: Annotated[Temperature, Field(description="temperature: direct answer")] = 0.1
+    planning_max_tokens_step0: Annotated[Tokens, Field(description="token limit: approaches")] = 4096
+    planning_max_tokens_step1: Annotated[TokensOrOff, Field(description="token limit: plan; 0 skips planning")] = 4096
+    planning_max_tokens_step2: Annotated[Tokens, Field(description="token limit: execute")] = 4096
+    planning_max_tokens_step3: Annotated[Tokens, Field(description="token limit: review")] = 4096
+    planning_max_tokens_step4: Annotated[TokensOrOff, Field(description="token limit: final; 0 skips it")] = 4096
+    planning_max_tokens_direct_resp: Annotated[Tokens, Field(description="token limit: direct answer")] = 4096
+    use_plan_diversity: Annotated[bool, Field(description="each candidate plans along an approach of its own")] = False
+    rating_model: Annotated[str | None, Field(description="model for ratings; the pinned one when unset")] = None
+
+    def limits(self, step: Step) -> StepLimits:
+        """The step's own temperature and token limit, under OptiLLM's names for them."""
+        suffix = _SUFFIX.get(step)
+        if suffix is None:
+            return StepLimits(self.bestofn_temperature, self.bestofn_max_tokens)
+        return StepLimits(
+            getattr(self, f"planning_temperature_{suffix}"), getattr(self, f"planning_max_tokens_{suffix}")
+        )
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("model")
+    @classmethod
+    def _named(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or not all(value):
+            raise ValueError("must name a model, or several separated by commas")
+        return value
+
+    @model_validator(mode="after")
+    def _possible(self) -> Settings:
+        if self.planning_m < self.planning_n:
+            raise ValueError(f"planning_m ({self.planning_m}) must be at least planning_n ({self.planning_n})")
+        return self
+
+
+def load(base: Mapping[str, Any], environ: Mapping[str, str], body: Mapping[str, Any]) -> Settings:
+    """Settle the settings of one request.
+
+    Args:
+        base: OptiLLM's CePO configuration, by field name.
+        environ: the process's environment; other variables are left alone.
+        body: the request's fields; others are left alone.
+
+    Raises:
+        BadConfiguration: the base or the environment cannot work (the operator's to mend).
+        BadRequest: the body's fields cannot work (the client's), with the field as `param`.
+
+    """
+    configured = {name: value for name, value in base.items() if name not in HOST_ONLY}
+    refuse_unknown(configured, Settings.model_fields, "the CePO configuration")
+    names = {
+        name.removeprefix(ENVIRONMENT).lower(): value for name, value in environ.items() if name.startswith(ENVIRONMENT)
+    }
+    refuse_unknown(names, Settings.model_fields, "the environment", spell=lambda name: ENVIRONMENT + name.upper())
+    configured |= names
+    settings = _checked(configured, names)
+    wanted = {name.removeprefix(BODY): value for name, value in body.items() if name.startswith(BODY)}
+    if "reasoning_effort" in body and "effort" not in wanted:
+        # A client's word for how much to think. It steers the plan and never travels to the model.
+        wanted["effort"] = "none" if body["reasoning_effort"] == "none" else settings.effort
+    unknown = _unknown(wanted, Settings.model_fields, lambda name: BODY + name)
+    if unknown:
+        raise BadRequest(f"unknown field {unknown[1]}", param=unknown[0])
+    try:
+        return Settings.model_validate(configured | wanted) if wanted else settings
+    except ValidationError as error:
+        name, reason = _first(error, wanted)
+        raise BadRequest(f"{BODY + name}: {reason}", param=BODY + name) from None
+
+
+def refuse_unknown(
+    given: Iterable[str], known: Iterable[str], where: str, *, spell: Any = str, missing: Iterable[str] = ()
+) -> None:
+    """Raise BadConfiguration for a name that nobody knows, or that is missing, with the nearest known one."""
+    if unknown := _unknown(given, known, spell):
+        raise BadConfiguration(f"unknown field in {where}: {unknown[1]}", param=unknown[0])
+    for name in missing:
+        raise BadConfiguration(f"missing field in {where}: {name}", param=name)
+
+
+def _unknown(given: Iterable[str], known: Iterable[str], spell: Any) -> tuple[str, str] | None:
+    known = list(known)
+    for name in given:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            return spell(name), spell(name) + (f" (did you mean {spell(nearest[0])}?)" if nearest else "")
+    return None
+
+
+def _checked(values: Mapping[str, Any], from_environment: Iterable[str]) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        name, reason = _first(error, values)
+        where = f"{ENVIRONMENT}{name.upper()}" if name in from_environment else f"the CePO configuration's {name}"
+        raise BadConfiguration(f"{where}: {reason}", param=name) from None
+
+
+def _first(error: ValidationError, given: Iterable[str]) -> tuple[str, str]:
+    """The field at fault and why. A fault between two fields is put down to the one that was given last."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    reason = first["msg"].removeprefix("Value error, ")
+    if first["loc"]:
+        return str(first["loc"][0]), reason[:1].lower() + reason[1:]
+    return next((name for name in reversed(list(given)) if name in reason), "planning_m"), reason
