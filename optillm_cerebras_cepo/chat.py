@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from types import MappingProxyType
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant"]
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Step(str, Enum):
@@ -55,7 +53,7 @@ class ChatRequest:
     max_tokens: int
     label: Label
     temperature: float | None = None  # 0..2
-    options: Mapping[str, Any] = field(default=NOTHING)
+    options: Mapping[str, Any] = field(default_factory=dict)
     timeout: float | None = None  # seconds
 
 

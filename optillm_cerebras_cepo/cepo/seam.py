@@ -70,7 +70,7 @@ class CandidateSeam:
     def _create(self, **fields: Any) -> SimpleNamespace:
         prompts = _prompts(fields)
         label = Label(self._step(prompts), self._candidate)
-        if label.step is Step.EXECUTE and any(not prompt.content for prompt in prompts):
+        if label.step is Step.EXECUTE and Message("assistant", "") in prompts:
             return CUT  # the plan itself was rejected: there is nothing to execute (cepo.py:410 would send null)
         try:
             completion = self._asker.ask(label, prompts, _options(fields))

@@ -1,0 +1,49 @@
+"""Fixtures for all tests: the simulated API, a fresh process-wide state, and slow tests last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from optillm_cerebras_cepo.runtime import RUNTIME
+from optillm_cerebras_cepo.simulator.options import SimulatorOptions
+from optillm_cerebras_cepo.simulator.server import Simulator
+
+KEY = "csk-0123456789abcdef"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast tests first: their failures come early."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.fixture
+def simulate() -> Iterator[Callable[..., Simulator]]:
+    """Start simulated APIs with the given options; they stop with the test."""
+    with ExitStack() as running:
+
+        def start(**options: Any) -> Simulator:
+            return running.enter_context(Simulator(SimulatorOptions(**options)))
+
+        yield start
+
+
+@pytest.fixture(autouse=True)
+def _fresh_runtime() -> Iterator[None]:
+    """Let no connection, list of models or learnt refusal pass from one test to the next."""
+    RUNTIME.reset()
+    yield
+    RUNTIME.reset()
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no variable of the developer's shell steer a test."""
+    import os
+
+    for name in list(os.environ):
+        if name.startswith(("CEPO_CEREBRAS_", "CEREBRAS_", "OPTILLM_", "OPENAI_")):
+            monkeypatch.delenv(name)

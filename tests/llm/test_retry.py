@@ -1,0 +1,104 @@
+"""Retries: the policy as pure functions, and the layer within its deadline."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.scripted import Scripted, completion, in_turn
+
+from optillm_cerebras_cepo import errors
+from optillm_cerebras_cepo.chat import ChatRequest, Label, Message, Step
+from optillm_cerebras_cepo.deadline import Deadline
+from optillm_cerebras_cepo.errors import ApiUnavailable, CepoError, DeadlineExceeded, RateLimited, RefusedCall, WrongKey
+from optillm_cerebras_cepo.llm.retry import Retry, RetryPolicy, wait_before
+
+REQUEST = ChatRequest("m", (Message("user", "q"),), 10, Label(Step.PLAN))
+AT_ONCE = RetryPolicy(attempts=4, first=0.0)
+
+
+@given(st.integers(1, 40), st.floats(0, 1))
+def test_waits_double_up_to_a_limit_with_the_upper_half_left_to_chance(attempt: int, chance: float) -> None:
+    """Never longer than the limit, never shorter than half of the step."""
+    policy = RetryPolicy(first=0.5, most=8.0)
+    step = min(0.5 * 2 ** (attempt - 1), 8.0)
+    assert step / 2 <= wait_before(attempt, None, policy, chance) <= step
+
+
+def test_a_wait_that_the_api_asks_for_is_kept() -> None:
+    """Even beyond our own limit: the API knows when its window refills."""
+    assert wait_before(1, RateLimited("later", retry_after=42.0), RetryPolicy(), 0.5) == 42.0
+
+
+@pytest.mark.parametrize(
+    "kind", [errors.ApiUnavailable, errors.ApiUnreachable, errors.ApiTimeout, errors.RateLimited, errors.UnusableReply]
+)
+def test_passing_failures_are_tried_again(kind: type[CepoError]) -> None:
+    """408, 409, 425, 429, 5xx, connections, time-outs, and replies that are none."""
+    api = Scripted(in_turn(kind("passing"), kind("passing"), completion("ok")))
+    assert Retry(api, AT_ONCE, Deadline(60)).complete(REQUEST).text == "ok"
+    assert len(api.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "kind", [errors.RefusedCall, errors.PromptTooLong, errors.WrongKey, errors.Forbidden, errors.ModelUnavailable]
+)
+def test_what_cannot_go_better_is_not_tried_again(kind: type[CepoError]) -> None:
+    """400, 401, 403 and 404 would only be answered the same."""
+    api = Scripted(in_turn(kind("final")))
+    with pytest.raises(kind):
+        Retry(api, AT_ONCE, Deadline(60)).complete(REQUEST)
+    assert len(api.requests) == 1
+
+
+def test_it_gives_up_after_its_attempts() -> None:
+    """And raises what the last one met."""
+    api = Scripted(in_turn(*[ApiUnavailable(str(number)) for number in range(4)]))
+    with pytest.raises(ApiUnavailable, match="3"):
+        Retry(api, AT_ONCE, Deadline(60)).complete(REQUEST)
+
+
+def test_a_wait_beyond_the_deadline_is_not_begun() -> None:
+    """Waiting for an hour within a minute would only delay the answer that is possible without this call."""
+    api = Scripted(in_turn(RateLimited("later", retry_after=3600)))
+    with pytest.raises(RateLimited):
+        Retry(api, AT_ONCE, Deadline(60)).complete(REQUEST)
+
+
+def test_no_call_starts_after_the_deadline() -> None:
+    """Not even the first try."""
+    api = Scripted()
+    with pytest.raises(DeadlineExceeded):
+        Retry(api, AT_ONCE, Deadline(0)).complete(REQUEST)
+    assert api.requests == []
+
+
+def test_a_hopeless_error_ends_the_request_for_all_its_calls() -> None:
+    """With a wrong key no other call of the request is made, and each says why."""
+    deadline = Deadline(60)
+    with pytest.raises(WrongKey):
+        Retry(Scripted(in_turn(WrongKey("wrong"))), AT_ONCE, deadline).complete(REQUEST)
+    other = Scripted()
+    with pytest.raises(WrongKey):
+        Retry(other, AT_ONCE, deadline).complete(REQUEST)
+    assert other.requests == []
+
+
+def test_a_refused_call_does_not_end_the_request() -> None:
+    """Another call may suit the API."""
+    deadline = Deadline(60)
+    with pytest.raises(RefusedCall):
+        Retry(Scripted(in_turn(RefusedCall("no"))), AT_ONCE, deadline).complete(REQUEST)
+    deadline.check()
+
+
+def test_each_try_gets_its_time_within_the_deadline() -> None:
+    """A try may take the policy's time-out, and never longer than the request has left."""
+    api = Scripted()
+    Retry(api, replace(AT_ONCE, timeout=7.0), Deadline(60)).complete(REQUEST)
+    Retry(api, replace(AT_ONCE, timeout=7.0), Deadline(2)).complete(REQUEST)
+    assert api.requests[0].timeout == 7.0
+    assert api.requests[1].timeout is not None
+    assert api.requests[1].timeout <= 2

@@ -1,0 +1,215 @@
+"""The SDK behind ChatClient, over real HTTP against the simulated API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from cerebras.cloud import sdk
+from conftest import KEY
+from support.optillm_process import free_port
+
+from optillm_cerebras_cepo import errors
+from optillm_cerebras_cepo.chat import ChatRequest, Label, Message, Step, Usage
+from optillm_cerebras_cepo.errors import CepoError
+from optillm_cerebras_cepo.llm.sdk import SdkClient, without_v1
+from optillm_cerebras_cepo.runtime import Runtime
+from optillm_cerebras_cepo.simulator.answers import Rule
+from optillm_cerebras_cepo.simulator.problems import Reply
+from optillm_cerebras_cepo.simulator.server import Simulator
+
+Simulate = Callable[..., Simulator]
+
+
+def request(**changes: Any) -> ChatRequest:
+    fields: dict[str, Any] = {
+        "model": "llama-3.3-70b",
+        "messages": (Message("system", "be brief"), Message("user", "the-prompt-itself")),
+        "max_tokens": 50,
+        "label": Label(Step.PLAN),
+        "temperature": 0.5,
+        "timeout": 5.0,
+    }
+    return ChatRequest(**(fields | changes))
+
+
+def answering(simulate: Simulate, status: int, body: Any = None, **headers: str) -> SdkClient:
+    """A client of an API that answers every call like this."""
+    text = body if body is not None else {"message": f"the-prompt-itself {KEY}", "type": "t", "param": "p", "code": "c"}
+    return SdkClient(simulate(rules=(Rule(reply=Reply(status, text, headers)),)).url, KEY)
+
+
+def test_a_call_carries_what_the_request_says_and_nothing_else(simulate: Simulate) -> None:
+    """Model, messages, limit, temperature and the options: no null, no stream, no effort."""
+    api = simulate()
+    completion = SdkClient(api.url, KEY).complete(request(options={"top_p": 1.0}))
+    assert api.chat_calls[0].body == {
+        "model": "llama-3.3-70b",
+        "messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "the-prompt-itself"}],
+        "max_completion_tokens": 50,
+        "temperature": 0.5,
+        "top_p": 1.0,
+    }
+    assert completion.finish_reason == "stop"
+    assert completion.usage == Usage(api.usage.prompt_tokens, api.usage.completion_tokens)
+    assert completion.model == "llama-3.3-70b"
+
+
+def test_no_temperature_is_no_field(simulate: Simulate) -> None:
+    """The SDK sends an explicit None as null."""
+    api = simulate()
+    SdkClient(api.url, KEY).complete(request(temperature=None))
+    assert "temperature" not in api.chat_calls[0].body
+
+
+@pytest.mark.parametrize("ending", ["", "/", "/v1", "/v1/"])
+def test_a_v1_at_the_end_of_the_address_is_tolerated(simulate: Simulate, ending: str) -> None:
+    """The SDK adds /v1 itself; OptiLLM's users are used to writing it."""
+    api = simulate()
+    assert SdkClient(api.url.rstrip("/") + ending, KEY).complete(request()).text
+    assert without_v1("https://host/path/v1") == "https://host/path"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, errors.RefusedCall),
+        (401, errors.WrongKey),
+        (402, errors.PaymentRequired),
+        (403, errors.Forbidden),
+        (404, errors.ModelUnavailable),
+        (408, errors.ApiUnavailable),
+        (409, errors.ApiUnavailable),
+        (413, errors.PromptTooLong),
+        (422, errors.RefusedCall),
+        (425, errors.ApiUnavailable),
+        (429, errors.RateLimited),
+        (500, errors.ApiUnavailable),
+        (503, errors.ApiUnavailable),
+    ],
+)
+def test_each_status_has_an_error_of_ours(simulate: Simulate, status: int, kind: type[CepoError]) -> None:
+    """In one HTTP request, and without a word of prompt, key or the API's own text."""
+    client = answering(simulate, status)
+    with pytest.raises(kind) as caught:
+        client.complete(request())
+    assert type(caught.value) is kind
+    assert "the-prompt-itself" not in str(caught.value.body())
+    assert KEY not in str(caught.value.body())
+    assert "\n" not in caught.value.message
+
+
+def test_the_sdk_does_not_retry(simulate: Simulate) -> None:
+    """Two places that retry multiply."""
+    api = simulate(rules=(Rule(reply=Reply(500, {"message": "x"})),))
+    with pytest.raises(errors.ApiUnavailable):
+        SdkClient(api.url, KEY).complete(request())
+    assert len(api.chat_calls) == 1
+
+
+@pytest.mark.parametrize("header", ["7", "7.0"])
+def test_a_retry_after_in_seconds_is_kept(simulate: Simulate, header: str) -> None:
+    """The header is undocumented: used when present."""
+    client = answering(simulate, 429, None, **{"retry-after": header})
+    with pytest.raises(errors.RateLimited) as caught:
+        client.complete(request())
+    assert caught.value.retry_after == 7.0
+
+
+@pytest.mark.parametrize("header", ["Wed, 21 Oct 2026 07:28:00 GMT", "-1", "nan", "inf", "999999999"])
+def test_a_retry_after_that_makes_no_sense_is_ignored(simulate: Simulate, header: str) -> None:
+    """Our own wait is as good as a guess."""
+    client = answering(simulate, 429, None, **{"retry-after": header})
+    with pytest.raises(errors.RateLimited) as caught:
+        client.complete(request())
+    assert caught.value.retry_after is None
+
+
+def test_the_field_that_a_refusal_names_is_kept_for_the_layer_above(simulate: Simulate) -> None:
+    """The simulated API refuses as the recorded one does."""
+    with pytest.raises(errors.RefusedCall) as caught:
+        SdkClient(simulate().url, KEY).complete(request(options={"reasoning_effort": "high"}))
+    assert "reasoning_effort" in caught.value.names
+
+
+@pytest.mark.parametrize("body", ["<html>Bad gateway</html>", {"object": "chat.completion"}, [], 5])
+def test_a_200_that_is_no_completion_is_said_to_be_none(simulate: Simulate, body: Any) -> None:
+    """The SDK validates nothing."""
+    with pytest.raises(errors.UnusableReply):
+        answering(simulate, 200, body).complete(request())
+
+
+@pytest.mark.parametrize("fault", ["no_choices", "null_choices"])
+def test_a_completion_without_choices_is_none(simulate: Simulate, fault: Any) -> None:
+    """Both shapes were seen."""
+    with pytest.raises(errors.UnusableReply):
+        SdkClient(simulate(rules=(Rule(fault=fault),)).url, KEY).complete(request())
+
+
+def test_missing_usage_is_unknown_and_null_content_is_empty(simulate: Simulate) -> None:
+    """Unknown is not zero; no text is no crash."""
+    api = simulate(rules=(Rule(fault="no_usage", times=1), Rule(fault="null_content")))
+    client = SdkClient(api.url, KEY)
+    assert client.complete(request()).usage == Usage(None, None)
+    assert client.complete(request()).text == ""
+
+
+@pytest.mark.parametrize("fault", ["close", "cut"])
+def test_a_broken_connection_is_unreachable(simulate: Simulate, fault: Any) -> None:
+    """Before an answer, and in the middle of one."""
+    with pytest.raises(errors.ApiUnreachable):
+        SdkClient(simulate(rules=(Rule(fault=fault),)).url, KEY).complete(request())
+
+
+def test_nobody_there_is_unreachable() -> None:
+    """A refused connection says what to check."""
+    with pytest.raises(errors.ApiUnreachable, match="base-url"):
+        SdkClient(f"http://127.0.0.1:{free_port()}", KEY).complete(request())
+
+
+def test_a_call_that_takes_too_long_times_out(simulate: Simulate) -> None:
+    """At the request's own time-out."""
+    with pytest.raises(errors.ApiTimeout):
+        SdkClient(simulate(rules=(Rule(latency=5.0),)).url, KEY).complete(request(timeout=0.2))
+
+
+def test_a_prompt_beyond_the_context_is_too_long(simulate: Simulate) -> None:
+    """The API's own context error, with the context that the table knows."""
+    long = (Message("user", "word " * 200_000),)
+    with pytest.raises(errors.PromptTooLong, match="131,072 tokens"):
+        SdkClient(simulate().url, KEY).complete(request(messages=long))
+
+
+def test_the_list_of_models_is_the_apis(simulate: Simulate) -> None:
+    """Ids only; that is all that the list gives."""
+    api = simulate(models=("gpt-oss-120b", "qwen-3.8-27b"))
+    assert set(SdkClient(api.url, KEY).list_models()) == {"gpt-oss-120b", "qwen-3.8-27b"}
+
+
+def test_a_wrong_key_shows_in_the_list_already(simulate: Simulate) -> None:
+    """Before any token is spent."""
+    with pytest.raises(errors.WrongKey):
+        SdkClient(simulate().url, "nonsense").list_models()
+
+
+def test_one_client_serves_the_whole_process(simulate: Simulate) -> None:
+    """Per address and key, with its connection kept alive, and without the SDK's warm-up call."""
+    api, runtime = simulate(), Runtime()
+    for ending in ("", "/", "/v1"):
+        runtime.client(api.url.rstrip("/") + ending, KEY).complete(request())
+    assert runtime.client(api.url, KEY) is runtime.client(api.url, KEY)
+    assert runtime.client(api.url, KEY) is not runtime.client(api.url, "csk-other")
+    assert (api.connections, api.warmings) == (1, 0)
+    runtime.reset()
+
+
+def test_every_error_of_the_sdk_becomes_ours() -> None:
+    """Also one that the SDK does not have yet."""
+
+    class New(sdk.CerebrasError):
+        pass
+
+    from optillm_cerebras_cepo.llm.sdk import translate
+
+    assert isinstance(translate(New("?")), errors.UnusableReply)

@@ -1,0 +1,67 @@
+"""The layers together: every call is counted, with its tokens, whatever becomes of it."""
+
+from __future__ import annotations
+
+from support.scripted import Answer, Scripted, completion, in_turn
+
+from optillm_cerebras_cepo.chat import ChatRequest, Completion, Label, Message, Step, Usage
+from optillm_cerebras_cepo.deadline import Deadline
+from optillm_cerebras_cepo.errors import ApiUnavailable, RefusedCall
+from optillm_cerebras_cepo.llm.base import ChatClient
+from optillm_cerebras_cepo.llm.fit import Refusals
+from optillm_cerebras_cepo.llm.meter import Ledger, Spent
+from optillm_cerebras_cepo.llm.retry import RetryPolicy
+from optillm_cerebras_cepo.llm.stack import stack
+from optillm_cerebras_cepo.llm.trace import Span
+
+
+def build(answer: Answer) -> tuple[ChatClient, Ledger, list[Span]]:
+    ledger, spans = Ledger(), list[Span]()
+    client = stack(
+        Scripted(answer),
+        refusals=Refusals(),
+        policy=RetryPolicy(first=0.0),
+        deadline=Deadline(60),
+        ledger=ledger,
+        observer=spans.append,
+    )
+    return client, ledger, spans
+
+
+def request(step: Step = Step.PLAN) -> ChatRequest:
+    return ChatRequest("m", (Message("user", "q"),), 10, Label(step, 1), temperature=0.5, options={"top_p": 1.0})
+
+
+def test_every_call_that_was_made_is_counted() -> None:
+    """A failed try, a refusal and the reply: three calls, the tokens of one."""
+    client, ledger, spans = build(
+        in_turn(ApiUnavailable("busy"), RefusedCall("no", names="top_p"), completion("ok"))
+    )
+    assert client.complete(request()).fitted == ("top_p dropped",)
+    assert ledger.total == Spent(calls=3, prompt_tokens=10, completion_tokens=5)
+    assert [span.error is None for span in spans] == [False, False, True]
+
+
+def test_the_books_are_kept_by_step() -> None:
+    """In the order of the steps, whatever the order of the calls."""
+    client, ledger, _ = build(lambda _: "ok")
+    for step in (Step.RATING, Step.PLAN, Step.PLAN):
+        client.complete(request(step))
+    assert list(ledger.by_step.items()) == [(Step.PLAN, Spent(2, 20, 10)), (Step.RATING, Spent(1, 10, 5))]
+
+
+def test_unknown_usage_is_not_zero() -> None:
+    """A reply without usage is counted as one that could not be counted."""
+    client, ledger, _ = build(lambda _: Completion("m", "ok", "stop", Usage()))
+    client.complete(request())
+    assert ledger.total == Spent(calls=1, uncounted=1)
+
+
+def test_a_span_tells_what_a_call_took_and_not_what_it_said() -> None:
+    """Observers see label, seconds, usage and finish reason; there is no field for a text."""
+    client, _, spans = build(lambda _: "secret answer")
+    client.complete(request())
+    assert spans[0].label == Label(Step.PLAN, 1)
+    assert spans[0].usage == Usage(10, 5)
+    assert spans[0].seconds >= 0
+    assert "secret" not in repr(spans)

@@ -1,0 +1,135 @@
+"""Settings: four sources, one declaration, and a clear word for whatever cannot work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from optillm_cerebras_cepo.chat import Step
+from optillm_cerebras_cepo.errors import BadConfiguration, BadRequest
+from optillm_cerebras_cepo.settings import Settings, load
+
+
+def test_later_sources_win() -> None:
+    """Defaults < OptiLLM's configuration < environment < request."""
+    assert load({}, {}, {}).bestofn_n == 3
+    assert load({"bestofn_n": 4}, {}, {}).bestofn_n == 4
+    assert load({"bestofn_n": 4}, {"CEPO_CEREBRAS_BESTOFN_N": "5"}, {}).bestofn_n == 5
+    settings = load({"bestofn_n": 4}, {"CEPO_CEREBRAS_BESTOFN_N": "5"}, {"cepo_cerebras_bestofn_n": 6})
+    assert settings.bestofn_n == 6
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_every_setting_is_read_from_environment_and_request(name: str) -> None:
+    """One declaration serves both, so no setting is missing in one of them."""
+    other: dict[str, Any] = {
+        "model": "a,b",
+        "effort": "none",
+        "bestofn_rating_type": "majority",
+        "use_plan_diversity": "true",
+        "rating_model": "c",
+        "planning_n": 1,
+        "planning_m": 9,
+    }
+    value = other.get(name, 1)
+    changed = load({}, {f"CEPO_CEREBRAS_{name.upper()}": str(value)}, {})
+    assert getattr(changed, name) != getattr(Settings(), name)
+    assert changed == load({}, {}, {f"cepo_cerebras_{name}": value})
+
+
+def test_a_list_of_models_is_an_order_of_preference() -> None:
+    """Commas separate, spaces do not matter."""
+    assert load({}, {"CEPO_CEREBRAS_MODEL": "llama3.3-70b, gpt-oss-120b"}, {}).model == ("llama3.3-70b", "gpt-oss-120b")
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"CEPO_CEREBRAS_MODLE": "x"}, "CEPO_CEREBRAS_MODLE (did you mean CEPO_CEREBRAS_MODEL?)"),
+        ({"CEPO_CEREBRAS_MODEL": "a,,b"}, "CEPO_CEREBRAS_MODEL: must name a model"),
+        ({"CEPO_CEREBRAS_BESTOFN_N": "many"}, "CEPO_CEREBRAS_BESTOFN_N: input should be a valid integer"),
+        ({"CEPO_CEREBRAS_PLANNING_M": "2"}, "CEPO_CEREBRAS_PLANNING_M: planning_m (2) must be at least planning_n (3)"),
+        ({"CEPO_CEREBRAS_PLANNING_MAX_TOKENS_STEP2": "-1"}, "CEPO_CEREBRAS_PLANNING_MAX_TOKENS_STEP2: input should be"),
+        ({"CEPO_CEREBRAS_DEADLINE": "0"}, "CEPO_CEREBRAS_DEADLINE: input should be greater than 0"),
+    ],
+)
+def test_an_environment_that_cannot_work_is_the_operators_fault(environ: dict[str, str], message: str) -> None:
+    """The message names the variable; the status is the server's (500)."""
+    with pytest.raises(BadConfiguration) as caught:
+        load({}, environ, {})
+    assert message in caught.value.message
+    assert caught.value.status == 500
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "message"),
+    [
+        ({"cepo_cerebras_efort": "none"}, "cepo_cerebras_efort", "did you mean cepo_cerebras_effort?"),
+        ({"cepo_cerebras_planning_m": 1}, "cepo_cerebras_planning_m", "must be at least planning_n (3)"),
+        ({"cepo_cerebras_planning_n": 7}, "cepo_cerebras_planning_n", "planning_m (6) must be at least"),
+        ({"cepo_cerebras_bestofn_temperature": 3}, "cepo_cerebras_bestofn_temperature", "less than or equal to 2"),
+        ({"cepo_cerebras_effort": "huge"}, "cepo_cerebras_effort", "'none' or 'medium'"),
+    ],
+)
+def test_a_body_that_cannot_work_is_the_clients_fault(body: dict[str, Any], param: str, message: str) -> None:
+    """The message names the field, and `param` too; the status is 400."""
+    with pytest.raises(BadRequest) as caught:
+        load({}, {}, body)
+    assert caught.value.param == param
+    assert message in caught.value.message
+    assert caught.value.status == 400
+
+
+def test_a_configuration_file_that_cannot_work_is_named() -> None:
+    """Fields of OptiLLM's own file are checked too, under their own names."""
+    with pytest.raises(BadConfiguration, match="the CePO configuration's bestofn_n: input should be"):
+        load({"bestofn_n": 0}, {}, {})
+    with pytest.raises(BadConfiguration, match="bestof_n \\(did you mean bestofn_n"):
+        load({"bestof_n": 3}, {}, {})
+
+
+def test_a_value_is_never_repeated_in_a_message() -> None:
+    """A wrong value may be a secret that went into the wrong variable."""
+    with pytest.raises(BadConfiguration) as caught:
+        load({}, {"CEPO_CEREBRAS_DEADLINE": "csk-secret"}, {})
+    assert "csk-secret" not in caught.value.message
+
+
+def test_other_fields_and_variables_are_left_alone() -> None:
+    """A body's own fields, and variables of other programs, are no settings."""
+    assert load({}, {"PATH": "/bin", "CEPO_OTHER": "x"}, {"temperature": 1, "stream": True}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("body", "effort"),
+    [
+        ({}, "medium"),
+        ({"reasoning_effort": "high"}, "medium"),
+        ({"reasoning_effort": "none"}, "none"),
+        ({"reasoning_effort": "none", "cepo_cerebras_effort": "medium"}, "medium"),
+    ],
+)
+def test_reasoning_effort_steers_the_effort(body: dict[str, Any], effort: str) -> None:
+    """A client's reasoning_effort is a wish about the plan; an explicit effort wins."""
+    assert load({}, {}, body).effort == effort
+
+
+def test_settings_are_frozen() -> None:
+    """What one request meets never changes another's settings."""
+    settings = load({}, {}, {})
+    with pytest.raises(ValidationError):
+        settings.bestofn_n = 1
+
+
+def test_each_step_has_its_own_limits() -> None:
+    """Seven steps, seven pairs of temperature and token limit."""
+    suffixes = ["step0", "step1", "step2", "step3", "step4", "direct_resp"]
+    values: dict[str, Any] = {"bestofn_temperature": 0.9, "bestofn_max_tokens": 900}
+    for number, suffix in enumerate(suffixes, 1):
+        values |= {f"planning_temperature_{suffix}": number / 10, f"planning_max_tokens_{suffix}": number}
+    settings = Settings(**values)
+    order = [Step.APPROACHES, Step.PLAN, Step.EXECUTE, Step.REVIEW, Step.FINAL, Step.DIRECT]
+    assert [settings.limits(step) for step in order] == [(number / 10, number) for number in range(1, 7)]
+    assert settings.limits(Step.RATING) == (0.9, 900)
