@@ -20,6 +20,7 @@ RECORDED = (
 
 
 def request(model: str = "llama-3.3-70b", max_tokens: int = 100, **options: Any) -> ChatRequest:
+    """A request with a temperature and these options."""
     messages = (Message("user", "a question"),)
     return ChatRequest(model, messages, max_tokens, Label(Step.PLAN), temperature=0.5, options=options)
 
@@ -33,7 +34,8 @@ def test_reasoning_effort_never_reaches_a_model_that_is_not_known_to_take_it() -
 
 
 @pytest.mark.parametrize(
-    ("model", "effort", "goes"), [("gpt-oss-120b", "high", True), ("gpt-oss-120b", "none", False), ("other", "low", False)]
+    ("model", "effort", "goes"),
+    [("gpt-oss-120b", "high", True), ("gpt-oss-120b", "none", False), ("other", "low", False)],
 )
 def test_a_level_goes_out_to_models_that_take_it(model: str, effort: str, goes: bool) -> None:
     """The table decides by level, and an unknown model is not known to take any."""
@@ -42,7 +44,9 @@ def test_a_level_goes_out_to_models_that_take_it(model: str, effort: str, goes: 
     assert ("reasoning_effort" in api.requests[0].options) is goes
 
 
-@given(st.sampled_from([model.id for model in MODELS]), st.sampled_from(["none", "minimal", "low", "medium", "high", "x"]))
+@given(
+    st.sampled_from([model.id for model in MODELS]), st.sampled_from(["none", "minimal", "low", "medium", "high", "x"])
+)
 def test_no_model_gets_a_level_that_it_does_not_take(model: str, effort: str) -> None:
     """For every row and every level, known or not."""
     api = Scripted()

@@ -23,6 +23,7 @@ Simulate = Callable[..., Simulator]
 
 
 def request(**changes: Any) -> ChatRequest:
+    """A request with these changes."""
     fields: dict[str, Any] = {
         "model": "llama-3.3-70b",
         "messages": (Message("system", "be brief"), Message("user", "the-prompt-itself")),

@@ -16,6 +16,7 @@ from optillm_cerebras_cepo.llm.trace import Span
 
 
 def build(answer: Answer) -> tuple[ChatClient, Ledger, list[Span]]:
+    """A whole stack over a script, its books, and what its observer sees."""
     ledger, spans = Ledger(), list[Span]()
     client = stack(
         Scripted(answer),
@@ -29,14 +30,13 @@ def build(answer: Answer) -> tuple[ChatClient, Ledger, list[Span]]:
 
 
 def request(step: Step = Step.PLAN) -> ChatRequest:
+    """A request of this step."""
     return ChatRequest("m", (Message("user", "q"),), 10, Label(step, 1), temperature=0.5, options={"top_p": 1.0})
 
 
 def test_every_call_that_was_made_is_counted() -> None:
     """A failed try, a refusal and the reply: three calls, the tokens of one."""
-    client, ledger, spans = build(
-        in_turn(ApiUnavailable("busy"), RefusedCall("no", names="top_p"), completion("ok"))
-    )
+    client, ledger, spans = build(in_turn(ApiUnavailable("busy"), RefusedCall("no", names="top_p"), completion("ok")))
     assert client.complete(request()).fitted == ("top_p dropped",)
     assert ledger.total == Spent(calls=3, prompt_tokens=10, completion_tokens=5)
     assert [span.error is None for span in spans] == [False, False, True]

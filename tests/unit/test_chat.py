@@ -10,6 +10,7 @@ from optillm_cerebras_cepo.chat import Completion, Label, Step, Usage
 
 
 def reply(text: str, finish_reason: str | None = "stop") -> Completion:
+    """A reply with this text."""
     return Completion("m", text, finish_reason, Usage())
 
 

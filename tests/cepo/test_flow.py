@@ -1,0 +1,164 @@
+"""Best of n: what is asked, what is chosen, and what happens when something fails."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.desk import Desk
+from support.scripted import completion
+
+from optillm_cerebras_cepo.cepo.candidate import Candidate
+from optillm_cerebras_cepo.cepo.flow import choose, solve
+from optillm_cerebras_cepo.chat import ChatRequest, Message, Step
+from optillm_cerebras_cepo.errors import ApiUnavailable, CepoError, NoAnswer, RateLimited, RefusedCall, WrongKey
+
+
+def run(it: Any, max_tokens: int | None = None) -> Any:
+    """Solve with one model for all steps."""
+    return solve(it.asker, it.asker, max_tokens)
+
+
+def test_the_default_request() -> None:
+    """3 candidates of 6 attempts, a review and a final answer each, and one rating each: 45 calls (OptiLLM: 48)."""
+    it = Desk("Rating: [[1]]")
+    outcome = run(it)
+    counted = Counter(request.label.step for request in it.client.requests)
+    assert counted == {Step.PLAN: 18, Step.EXECUTE: 18, Step.REVIEW: 3, Step.FINAL: 3, Step.RATING: 3}
+    assert outcome.answer == "Rating: [[1]]"
+    assert [candidate.number for candidate in outcome.candidates] == [1, 2, 3]
+    assert outcome.finish_reason == "stop"
+
+
+def by_candidate(request: ChatRequest) -> str:
+    """Each candidate answers with its number; the judge prefers the second."""
+    if request.label.step is Step.RATING:
+        return f"Rating: [[{int(request.label.candidate == 2)}]]"
+    return f"answer {request.label.candidate}"
+
+
+def test_the_best_rated_candidate_answers() -> None:
+    """Its number stands beside the ratings."""
+    outcome = run(Desk(by_candidate))
+    assert (outcome.answer, outcome.chosen, outcome.ratings) == ("answer 2", 2, (0.0, 1.0, 0.0))
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(0, 10).map(float)), min_size=1, max_size=6))
+def test_no_candidate_is_rated_better_than_the_chosen_one(ratings: list[float | None]) -> None:
+    """And none before it as well; one without a rating is taken only where nobody has one."""
+    candidates = [Candidate(number, f"answer {number}") for number in range(1, len(ratings) + 1)]
+    chosen = ratings[choose(candidates, tuple(ratings)).number - 1]
+    known = [rating for rating in ratings if rating is not None]
+    assert chosen == (max(known) if known else None)
+    assert choose(candidates, tuple(ratings)).number == ratings.index(chosen) + 1
+
+
+def test_a_candidate_that_fails_is_left_out() -> None:
+    """While another lives, the request answers and says so."""
+    it = Desk(lambda r: ApiUnavailable("busy") if r.label.candidate == 1 else by_candidate(r))
+    outcome = run(it)
+    assert outcome.answer == "answer 2"
+    assert "candidate 1 left out: busy" in it.asker.degraded.lines
+
+
+def test_without_ratings_the_first_candidate_answers() -> None:
+    """A judge who never answers costs no answer."""
+    it = Desk(lambda r: ApiUnavailable("busy") if r.label.step is Step.RATING else by_candidate(r))
+    outcome = run(it)
+    assert (outcome.answer, outcome.ratings) == ("answer 1", (None, None, None))
+
+
+def test_when_all_candidates_fail_alike_that_is_the_error() -> None:
+    """The client learns the status of what happened."""
+    with pytest.raises(RateLimited):
+        run(Desk(lambda _: RateLimited("limited")))
+
+
+def test_when_they_fail_differently_all_reasons_are_named() -> None:
+    """In one line."""
+    it = Desk(lambda r: RateLimited("limited") if r.label.candidate == 1 else RefusedCall("refused"))
+    with pytest.raises(NoAnswer, match="limited; refused"):
+        run(it)
+
+
+def test_a_hopeless_error_ends_the_request() -> None:
+    """Even when another candidate has an answer: what was asked for cannot be had."""
+    with pytest.raises(WrongKey):
+        run(Desk(lambda r: WrongKey("wrong") if r.label.candidate == 3 else "x"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.randoms(use_true_random=False), st.floats(0, 1))
+def test_whatever_fails_the_answer_is_whole_or_there_is_an_error(random: Any, rate: float) -> None:
+    """Faults of all kinds in any mixture: never an empty or a cut text as an answer, never another exception."""
+    flaws = [completion("cut", "length"), completion(""), completion("f", "content_filter"), ApiUnavailable("busy")]
+    it = Desk(
+        lambda _: random.choice(flaws) if random.random() < rate else "good", bestofn_n=2, planning_n=1, planning_m=2
+    )
+    try:
+        answer = run(it).answer
+    except CepoError:
+        return
+    assert answer == "good"
+
+
+def test_no_effort_is_one_direct_call() -> None:
+    """2000 tokens unless the request says otherwise, in the client's own conversation."""
+    it = Desk("42", effort="none")
+    assert run(it).answer == "42"
+    (request,) = it.client.requests
+    assert (request.label.step, request.max_tokens) == (Step.DIRECT, 2000)
+    assert request.messages == (
+        Message("system", "Be exact."),
+        *it.asker.question.history,
+        Message("user", "What is 6 times 7?"),
+    )
+    run(it, max_tokens=30)
+    assert it.client.requests[1].max_tokens == 30
+
+
+def test_a_direct_answer_cut_at_the_clients_limit_says_so() -> None:
+    """The client asked for that limit."""
+    outcome = run(Desk(lambda _: completion("4", "length"), effort="none"))
+    assert (outcome.answer, outcome.finish_reason) == ("4", "length")
+
+
+def test_an_empty_direct_answer_is_none() -> None:
+    """An empty text is never an answer."""
+    with pytest.raises(NoAnswer):
+        run(Desk(lambda _: completion(""), effort="none"))
+
+
+def test_each_candidate_plans_along_its_own_approach() -> None:
+    """OptiLLM asks for them, and crashes there (cepo.py:605)."""
+    approaches = '{"approach_1": "by adding", "approach_2": "by counting", "approach_3": "by heart"}'
+    it = Desk(
+        lambda r: approaches if r.label.step is Step.APPROACHES else by_candidate(r),
+        use_plan_diversity=True,
+        planning_max_tokens_step0=55,
+        planning_temperature_step0=0.9,
+    )
+    assert run(it).answer == "answer 2"
+    (asked,) = it.client.of(Step.APPROACHES)
+    assert (asked.max_tokens, asked.temperature) == (55, 0.9)
+    plans = {request.label.candidate: request.messages[-1].content for request in it.client.of(Step.PLAN)}
+    assert ["by adding" in plans[1], "by counting" in plans[2], "by heart" in plans[3]] == [True, True, True]
+
+
+@pytest.mark.parametrize("reply", ['{"approach_1": "by adding"}', '{"a": "by adding", "b": 5, "c": ""}'])
+def test_fewer_approaches_go_as_far_as_they_do(reply: str) -> None:
+    """Candidates share them, and the reply says so."""
+    it = Desk(lambda r: reply if r.label.step is Step.APPROACHES else by_candidate(r), use_plan_diversity=True)
+    assert run(it).answer == "answer 2"
+    assert it.asker.degraded.lines[0].startswith("approaches: ")
+
+
+@pytest.mark.parametrize("reply", ["no json", "[1, 2]", '"text"', "", completion(""), RefusedCall("no")])
+def test_without_approaches_the_candidates_plan_freely(reply: Any) -> None:
+    """What the model proposes is not worth losing the request for."""
+    it = Desk(lambda r: reply if r.label.step is Step.APPROACHES else by_candidate(r), use_plan_diversity=True)
+    assert run(it).answer == "answer 2"
+    assert it.asker.degraded.lines == ("approaches: 0 of 3 could be read",)

@@ -1,0 +1,113 @@
+"""OptiLLM's raters, driven one candidate or pair at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.desk import Desk
+from support.scripted import completion
+
+from optillm_cerebras_cepo.cepo.candidate import Candidate
+from optillm_cerebras_cepo.cepo.rating import rate
+from optillm_cerebras_cepo.chat import ChatRequest, Step
+from optillm_cerebras_cepo.errors import ApiUnavailable, WrongKey
+
+THREE = [Candidate(1, "first answer"), Candidate(2, "second answer"), Candidate(3, "third answer")]
+
+
+def text(request: ChatRequest) -> str:
+    """What the judge is asked last."""
+    return request.messages[-1].content
+
+
+def test_a_rating_is_one_call() -> None:
+    """OptiLLM's rater makes two; the second gets the first one's reply."""
+    it = Desk(lambda request: f"Rating: [[{int('second' in text(request))}]]")
+    assert rate(it.asker, THREE) == (0.0, 1.0, 0.0)
+    assert len(it.client.requests) == 3
+
+
+def test_a_rating_has_its_own_temperature_and_limit() -> None:
+    """And belongs to its candidate."""
+    it = Desk("Rating: [[1]]", bestofn_temperature=0.7, bestofn_max_tokens=77)
+    rate(it.asker, THREE)
+    for request in it.client.requests:
+        assert (request.label.step, request.temperature, request.max_tokens) == (Step.RATING, 0.7, 77)
+    assert {request.label.candidate for request in it.client.requests} == {1, 2, 3}
+
+
+def test_the_judge_sees_question_and_conversation() -> None:
+    """The client's system prompt stays first in the judge's."""
+    it = Desk("Rating: [[1]]")
+    rate(it.asker, THREE)
+    messages = it.client.requests[0].messages
+    assert messages[0].content.startswith("Be exact.")
+    assert messages[1:3] == it.asker.question.history
+    assert "What is 6 times 7?" in messages[-1].content
+
+
+@pytest.mark.parametrize("reply", ["no number", completion(""), completion("Rating: [[", "length")])
+def test_an_unreadable_rating_is_none_and_noted(reply: Any) -> None:
+    """Not -1, and no crash (cepo.py:774)."""
+    it = Desk(lambda request: reply if "second" in text(request) else "Rating: [[0]]")
+    assert rate(it.asker, THREE) == (0.0, None, 0.0)
+    assert it.asker.degraded.lines == ("rating of candidate 2 left out: the judge's reply says no rating",)
+
+
+def test_a_rating_that_fails_is_left_out() -> None:
+    """The others count."""
+    it = Desk(lambda request: ApiUnavailable("busy") if "first" in text(request) else "Rating: [[1]]")
+    assert rate(it.asker, THREE) == (None, 1.0, 1.0)
+    assert it.asker.degraded.lines == ("rating of candidate 1 left out: busy",)
+
+
+def test_a_hopeless_error_goes_through() -> None:
+    """A wrong key is no matter of ratings."""
+    with pytest.raises(WrongKey):
+        rate(Desk(lambda _: WrongKey("wrong")).asker, THREE)
+
+
+@pytest.mark.parametrize("kind", ["absolute", "pairwise", "majority"])
+def test_a_single_candidate_is_not_rated(kind: str) -> None:
+    """It is chosen anyway."""
+    it = Desk(bestofn_rating_type=kind)
+    assert rate(it.asker, THREE[:1]) == (None,)
+    assert it.client.requests == []
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_pairs_are_compared_in_both_orders(count: int) -> None:
+    """Over the candidates that exist, however many were wanted (OptiLLM: IndexError, cepo.py:823)."""
+    it = Desk(lambda r: f"Better Response: [[{int('Response 1: second' in text(r))}]]", bestofn_rating_type="pairwise")
+    ratings = rate(it.asker, THREE[:count])
+    assert len(it.client.requests) == count * (count - 1)
+    assert ratings[1] == max(rating for rating in ratings if rating is not None)
+    assert sum(rating for rating in ratings if rating is not None) == count * (count - 1)
+
+
+def test_a_judge_who_names_a_third_of_two_is_not_counted() -> None:
+    """OptiLLM crashes on it (cepo.py:862)."""
+    it = Desk("Better Response: [[7]]", bestofn_rating_type="pairwise")
+    assert rate(it.asker, THREE[:2]) == (None, None)
+    assert it.asker.degraded.lines == ("rating of candidate 1 and 2 left out: the judge's reply says no rating",)
+
+
+def test_a_comparison_that_fails_costs_its_pair_only() -> None:
+    """The pairs that were compared decide."""
+
+    def answer(request: ChatRequest) -> Any:
+        if "first answer" in text(request) and "second answer" in text(request):
+            return ApiUnavailable("busy")
+        return f"Better Response: [[{int('Response 1: third' in text(request))}]]"
+
+    it = Desk(answer, bestofn_rating_type="pairwise")
+    assert rate(it.asker, THREE) == (0.0, 0.0, 4.0)
+
+
+def test_a_majority_needs_no_call() -> None:
+    """OptiLLM's own vote over the answers."""
+    it = Desk(bestofn_rating_type="majority")
+    answers = [Candidate(1, "Answer: B"), Candidate(2, "Answer: C"), Candidate(3, "So: Answer: C")]
+    assert rate(it.asker, answers) == (0.0, 1.0, 0.0)
+    assert it.client.requests == []
