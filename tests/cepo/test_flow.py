@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from random import Random
 from typing import Any
 
 import pytest
@@ -91,9 +92,10 @@ def test_a_hopeless_error_ends_the_request() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.randoms(use_true_random=False), st.floats(0, 1))
-def test_whatever_fails_the_answer_is_whole_or_there_is_an_error(random: Any, rate: float) -> None:
+@given(st.integers(0), st.floats(0, 1))
+def test_whatever_fails_the_answer_is_whole_or_there_is_an_error(seed: int, rate: float) -> None:
     """Faults of all kinds in any mixture: never an empty or a cut text as an answer, never another exception."""
+    random = Random(seed)  # not hypothesis' own: the calls come from many threads
     flaws = [completion("cut", "length"), completion(""), completion("f", "content_filter"), ApiUnavailable("busy")]
     it = Desk(
         lambda _: random.choice(flaws) if random.random() < rate else "good", bestofn_n=2, planning_n=1, planning_m=2
