@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import cerebras.cloud.sdk as sdk
@@ -83,7 +84,7 @@ def without_v1(base_url: str) -> str:
 def translate(error: sdk.CerebrasError, request: ChatRequest | None = None) -> CepoError:
     """Say in our words, and with our status, what the SDK met.
 
-    The API's own words are left out: a validation error quotes the input, which may be a prompt.
+    The API's own words are left out, but for its code: a validation error quotes the input, which may be a prompt.
     """
     if isinstance(error, sdk.APITimeoutError):
         return ApiTimeout("the Cerebras API did not answer in time")
@@ -98,6 +99,7 @@ def _by_status(error: sdk.APIStatusError, request: ChatRequest | None) -> CepoEr
     status = error.status_code
     body = _flat(error.body)
     code, text, param = (str(body.get(name) or "") for name in ("code", "message", "param"))
+    code = code if re.fullmatch(r"[a-z_]{1,64}", code) else ""
     if status == 401:
         return WrongKey("Cerebras does not know the key (401); check CEREBRAS_API_KEY on the server")
     if status == 402:
@@ -118,7 +120,7 @@ def _by_status(error: sdk.APIStatusError, request: ChatRequest | None) -> CepoEr
     if status == 413 or code == "context_length_exceeded" or text.startswith("Please reduce the length"):
         return _too_long(request)
     reason = f"{status} {code}".strip()
-    return RefusedCall(f"the Cerebras API refused the call ({reason})", param=param or None, names=f"{param} {text}")
+    return RefusedCall(f"the Cerebras API refused the call ({reason})", names=f"{param} {text}")
 
 
 def _too_long(request: ChatRequest | None) -> PromptTooLong:

@@ -1,0 +1,75 @@
+"""OptiLLM's configuration file: read, and checked in one line before OptiLLM dies of it with a trace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import optillm.server as server
+import pytest
+import yaml
+
+from optillm_cerebras_cepo.errors import BadConfiguration
+from optillm_cerebras_cepo.host import configuration, plugin
+
+
+def packaged() -> dict[str, object]:
+    """OptiLLM's own file."""
+    content = yaml.safe_load(Path(server.get_config_path()).read_text())
+    assert isinstance(content, dict)
+    return content
+
+
+def check(path: Path, content: object, *flags: str) -> None:
+    """Check a file with this content, as text or as fields."""
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    configuration.check(["--cepo_config_file", str(path), *flags])
+
+
+def test_optillms_own_file_is_fine(tmp_path: Path) -> None:
+    """And so is a server without the flag, or one with flags of every other kind."""
+    configuration.check([])
+    configuration.check(["--approach", "cepo_cerebras", "--port", "8080", "--cepo_bestofn_n", "2"])
+    check(tmp_path / "c.yaml", packaged())
+
+
+def test_an_unknown_field_is_named_with_the_nearest(tmp_path: Path) -> None:
+    """OptiLLM's own word for it is a TypeError of a constructor."""
+    with pytest.raises(BadConfiguration, match=r"bestof_n \(did you mean bestofn_n\?\)"):
+        check(tmp_path / "c.yaml", packaged() | {"bestof_n": 3})
+
+
+def test_a_missing_field_is_named(tmp_path: Path) -> None:
+    """Unless a flag gives it."""
+    content = packaged()
+    del content["planning_m"]
+    with pytest.raises(BadConfiguration, match=r"missing field in .*c\.yaml: planning_m"):
+        check(tmp_path / "c.yaml", content)
+    check(tmp_path / "c.yaml", content, "--cepo_planning_m", "4")
+
+
+@pytest.mark.parametrize("content", ["a: b: c", "", "- 1", "text", "\x00"])
+def test_a_file_without_fields_is_said_to_be_one(tmp_path: Path, content: str) -> None:
+    """Not YAML, or YAML of another shape."""
+    with pytest.raises(BadConfiguration, match=r"c\.yaml"):
+        check(tmp_path / "c.yaml", content)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    """Its path and the system's reason."""
+    with pytest.raises(BadConfiguration, match=r"none\.yaml: No such file"):
+        configuration.check(["--cepo_config_file", str(tmp_path / "none.yaml")])
+
+
+def test_the_server_does_not_start_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It exits with the line, where OptiLLM's own start would end in a trace."""
+    monkeypatch.setattr("sys.argv", ["optillm", "--cepo_config_file", str(tmp_path / "none.yaml")])
+    with pytest.raises(SystemExit, match=r"^cepo_cerebras: cannot read"):
+        plugin.register()
+
+
+def test_flags_and_file_are_the_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As OptiLLM merged them at its start, or the file alone before it."""
+    assert configuration.base()["bestofn_n"] == 3
+    config = server.init_cepo_config({"cepo_config_file": server.get_config_path(), "cepo_bestofn_n": 7})
+    monkeypatch.setattr(server, "cepo_config", config, raising=False)
+    assert configuration.base()["bestofn_n"] == 7

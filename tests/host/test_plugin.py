@@ -1,0 +1,334 @@
+"""The plugin inside OptiLLM's app: what comes back for each way of asking, and for each way of asking wrongly."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import optillm.server as server
+import pytest
+from conftest import KEY
+from pytest_mock import MockerFixture
+from support.optillm_process import free_port
+
+from optillm_cerebras_cepo.host import plugin
+from optillm_cerebras_cepo.host.reply import Whole
+from optillm_cerebras_cepo.simulator.answers import Rule
+from optillm_cerebras_cepo.simulator.problems import Reply
+from optillm_cerebras_cepo.simulator.server import Simulator
+
+SMALL = {"cepo_cerebras_bestofn_n": 1, "cepo_cerebras_planning_n": 1, "cepo_cerebras_planning_m": 1}
+SPEECH = "User: asks this.\nAssistant: says that."
+
+
+def content(response: Any, choice: int = 0) -> str:
+    """The text of a choice."""
+    text = response.get_json()["choices"][choice]["message"]["content"]
+    assert isinstance(text, str)
+    return text
+
+
+# Replies.
+
+
+def test_a_full_reply(ask: Any, api: Simulator) -> None:
+    """A chat.completion with OpenAI's fields and ours; the usage is the API's own count."""
+    body = ask().get_json()
+    assert body["object"] == "chat.completion"
+    assert body["id"].startswith("chatcmpl-")
+    assert body["created"] > 1_700_000_000
+    assert body["model"] == "llama-3.3-70b"
+    assert body["choices"][0]["finish_reason"] == "stop"
+    assert body["choices"][0]["message"]["role"] == "assistant"
+    assert body["usage"] == {
+        "prompt_tokens": api.usage.prompt_tokens,
+        "completion_tokens": api.usage.completion_tokens,
+        "total_tokens": api.usage.prompt_tokens + api.usage.completion_tokens,
+    }
+    ours = body["cepo_cerebras"]
+    assert (ours["effort"], ours["model"], ours["calls"]) == ("medium", "llama-3.3-70b", 45)
+    assert {step: spent["calls"] for step, spent in ours["usage"].items()} == {
+        "plan": 18,
+        "execute": 18,
+        "review": 3,
+        "final": 3,
+        "rating": 3,
+    }
+    assert sum(spent["prompt_tokens"] for spent in ours["usage"].values()) == api.usage.prompt_tokens
+    assert ours["candidates"][0] == {"candidate": 1, "rating": 1.0, "chosen": True}
+    assert (ours["degraded"], ours["fitted"], ours["agreement"], ours["uncounted"]) == ([], [], None, 0)
+    assert ours["seconds"] >= 0
+
+
+def test_a_wish_for_reasoning_is_answered_and_never_sent(ask: Any, api: Simulator) -> None:
+    """The request that OptiLLM's own approach dies of."""
+    response = ask(reasoning_effort="high")
+    assert response.status_code == 200
+    assert len(api.chat_calls) == 45
+    assert not [call for call in api.chat_calls if "reasoning_effort" in call.body]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"model": "cepo_cerebras-llama3.3-70b"},
+        {"optillm_approach": "cepo_cerebras"},
+        {"question": "<optillm_approach>cepo_cerebras</optillm_approach>Why?"},
+    ],
+)
+def test_it_is_reached_by_model_name_body_and_tag(serve: Any, api: Simulator, how: dict[str, Any]) -> None:
+    """On a server whose own approach is another."""
+    ask = serve(api.url, "auto")
+    assert ask(**SMALL, **how).get_json()["cepo_cerebras"]["calls"] == 4
+    assert "optillm_approach" not in str(api.chat_calls)
+
+
+def test_other_approaches_are_left_alone(serve: Any, api: Simulator) -> None:
+    """Ours stands at the door for its own requests only."""
+    ask = serve(api.url, "none")
+    assert "cepo_cerebras" not in ask(model="llama-3.3-70b").get_json()
+    assert "n must be" not in ask(model="llama-3.3-70b", n=0).get_data(as_text=True)
+
+
+@pytest.mark.parametrize("effort", ["medium", "none"])
+def test_an_answer_with_speakers_in_it_arrives_whole(
+    serve: Any, simulate: Callable[..., Simulator], effort: str
+) -> None:
+    """OptiLLM cuts strings at the last `User:` or `Assistant:` in them."""
+    ask = serve(simulate(rules=(Rule(text=SPEECH),)).url)
+    assert content(ask(cepo_cerebras_effort=effort)) == SPEECH
+
+
+def test_it_arrives_whole_for_several_answers_and_in_combinations(
+    serve: Any, simulate: Callable[..., Simulator]
+) -> None:
+    """Where the contract asks for plain strings."""
+    api = simulate(rules=(Rule(text=SPEECH),))
+    ask = serve(api.url)
+    several = ask(n=2, **SMALL)
+    assert [content(several, 0), content(several, 1)] == [SPEECH, SPEECH]
+    assert several.get_json()["usage"]["completion_tokens"] == api.usage.completion_tokens
+    either = serve(api.url, "auto")(model="cepo_cerebras|cepo_cerebras-m", **SMALL)
+    assert [content(either, 0), content(either, 1)] == [SPEECH, SPEECH]
+    both = serve(api.url, "auto")(model="cepo_cerebras&cepo_cerebras-m", **SMALL)
+    assert content(both) == SPEECH
+
+
+def test_outside_of_a_request_the_reply_is_a_string(
+    serve: Any, simulate: Callable[..., Simulator], mocker: MockerFixture
+) -> None:
+    """OptiLLM's batch mode runs plugins on a thread of its own and wants text."""
+    api = simulate()
+    serve(api.url)
+    client, _ = server.get_config()
+    answer, tokens = plugin.run("Be brief.", "User: Why?", client, "m", {"n": 1} | SMALL)
+    assert isinstance(answer, Whole)
+    assert tokens == api.usage.completion_tokens
+    assert api.chat_calls[0].body["messages"][0] == {"role": "system", "content": "Be brief."}
+
+
+def test_messages_and_one_answer_make_a_full_reply(serve: Any, api: Simulator) -> None:
+    """OptiLLM 0.4's sign for a single approach, also where nobody stood at the door."""
+    serve(api.url)
+    client, _ = server.get_config()
+    messages = [{"role": "user", "content": "Why?"}]
+    assert isinstance(plugin.run("", "User: Why?", client, "m", {"n": 1} | SMALL, messages)[0], dict)
+    assert isinstance(plugin.run("", "User: Why?", client, "m", {"n": 2} | SMALL, messages)[0], str)
+
+
+def test_a_stream_is_one_chunk_with_the_answer(ask: Any) -> None:
+    """OptiLLM makes it of the full reply."""
+    response = ask(stream=True, **SMALL)
+    assert response.content_type.startswith("text/event-stream")
+    assert "The simulated answer is 42." in response.get_data(as_text=True)
+
+
+@pytest.mark.parametrize("combination", ["cepo_cerebras", "cepo_cerebras|cepo_cerebras", "cepo_cerebras&cepo_cerebras"])
+def test_earlier_turns_reach_the_model_as_turns(serve: Any, api: Simulator, combination: str) -> None:
+    """Alone and in combinations: never as one flattened text."""
+    turns = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "Hi"},
+        {"role": "user", "content": "Why?"},
+    ]
+    serve(api.url, "auto")(None, messages=turns, model=f"{combination}-m", **SMALL)
+    first = next(call for call in api.chat_calls if len(call.body["messages"]) == 4)
+    assert first.body["messages"][:3] == turns[:3]
+    assert "Assistant: Hi" not in str([call.body for call in api.chat_calls[:4]])
+
+
+def test_settings_of_one_request_are_its_own(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one request asks for never changes another's; the environment holds for all."""
+    monkeypatch.setenv("CEPO_CEREBRAS_BESTOFN_N", "2")
+    assert ask(**SMALL).get_json()["cepo_cerebras"]["calls"] == 4
+    assert len(ask().get_json()["cepo_cerebras"]["candidates"]) == 2
+
+
+def test_a_direct_call_keeps_to_the_clients_limit(ask: Any, api: Simulator) -> None:
+    """2000 tokens when it names none; `max_completion_tokens` goes first."""
+    for limits in ({}, {"max_tokens": 7}, {"max_tokens": 7, "max_completion_tokens": 9}):
+        ask(cepo_cerebras_effort="none", **limits)
+    assert [call.body["max_completion_tokens"] for call in api.chat_calls] == [2000, 7, 9]
+
+
+# Errors: a status, one line, OpenAI's shape, and nothing spent.
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"n": 0}, "n"),
+        ({"n": -1}, "n"),
+        ({"n": None}, "n"),
+        ({"n": "2"}, "n"),
+        ({"n": True}, "n"),
+        ({"question": None}, "messages"),
+        ({"question": None, "messages": []}, "messages"),
+        ({"question": None, "messages": "x"}, "messages"),
+        ({"question": None, "messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
+        ({"question": None, "messages": [{"role": "user"}]}, "messages[0].content"),
+        ({"question": None, "messages": [5]}, "messages[0]"),
+        ({"cepo_cerebras_modle": "x"}, "cepo_cerebras_modle"),
+        ({"cepo_cerebras_planning_m": 1}, "cepo_cerebras_planning_m"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": "many"}, "max_tokens"),
+        ({"cepo_cerebras_model": "gpt-5"}, "model"),
+    ],
+)
+def test_a_bad_request_is_told_so_before_a_token_is_spent(
+    ask: Any, api: Simulator, body: dict[str, Any], param: str
+) -> None:
+    """OptiLLM would answer some of these with a page of HTML, some with 200 and no choices."""
+    response = ask(**body)
+    assert response.status_code == (404 if param == "model" else 400)
+    error = response.get_json()["error"]
+    assert error["param"] == param
+    assert error["message"]
+    assert "\n" not in error["message"]
+    assert api.chat_calls == ()
+
+
+@pytest.mark.parametrize("data", ["", "{", "[]", "5", '"text"'])
+def test_a_body_that_is_no_object_is_told_so(ask: Any, data: str) -> None:
+    """In JSON, as all else."""
+    response = server.app.test_client().post("/v1/chat/completions", data=data, content_type="application/json")
+    assert response.status_code == 400
+    assert "JSON object" in response.get_json()["error"]["message"]
+
+
+def test_no_key_is_told_so(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where OptiLLM goes looking for another provider's library."""
+    monkeypatch.delenv("CEREBRAS_API_KEY")
+    response = ask()
+    assert response.status_code == 401
+    assert "CEREBRAS_API_KEY" in response.get_json()["error"]["message"]
+
+
+def test_a_variable_that_switches_to_a_local_model_is_told_so(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OptiLLM would load torch."""
+    monkeypatch.setenv("OPTILLM_API_KEY", "x")
+    response = ask()
+    assert response.status_code == 500
+    assert "OPTILLM_API_KEY" in response.get_json()["error"]["message"]
+
+
+def test_a_bearer_for_another_provider_is_refused(ask: Any, api: Simulator) -> None:
+    """OptiLLM hands over an OpenAI client for it: no host is called with somebody's key."""
+    response = ask(headers={"Authorization": "Bearer sk-somebodys-key"})
+    assert response.status_code == 400
+    error = response.get_json()["error"]
+    assert error["code"] == "not_a_cerebras_client"
+    assert "sk-somebodys-key" not in str(error)
+    assert api.chat_calls == ()
+
+
+def test_any_other_bearer_is_ignored(ask: Any, api: Simulator) -> None:
+    """The server's own key goes upstream."""
+    assert ask(headers={"Authorization": "Bearer anything"}, **SMALL).status_code == 200
+
+
+def test_a_wrong_key_is_told_so(serve: Any, simulate: Callable[..., Simulator]) -> None:
+    """401 from upstream, without the key."""
+    response = serve(simulate(keys=("csk-another",)).url)()
+    assert response.status_code == 401
+    assert response.get_json()["error"]["code"] == "wrong_api_key"
+    assert KEY not in response.get_data(as_text=True)
+
+
+def test_an_api_that_is_not_there_is_told_so(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """502, and what to check."""
+    monkeypatch.setenv("CEPO_CEREBRAS_CALL_ATTEMPTS", "1")
+    response = serve(f"http://127.0.0.1:{free_port()}")()
+    assert response.status_code == 502
+    assert "--base-url" in response.get_json()["error"]["message"]
+
+
+def test_a_prompt_beyond_the_context_is_told_so(ask: Any, api: Simulator) -> None:
+    """400 with OpenAI's code; refused calls spend nothing."""
+    response = ask("word " * 200_000, **SMALL)
+    assert response.status_code == 400
+    assert response.get_json()["error"]["code"] == "context_length_exceeded"
+    assert api.usage.completion_tokens == 0
+
+
+def test_a_limit_is_told_with_its_wait(
+    serve: Any, simulate: Callable[..., Simulator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """429 and retry-after, so that clients wait as they know how to."""
+    monkeypatch.setenv("CEPO_CEREBRAS_CALL_ATTEMPTS", "1")
+    limited = Reply(429, {"message": "x", "code": "queue_exceeded"}, {"retry-after": "7"})
+    response = serve(simulate(rules=(Rule(reply=limited),)).url)(**SMALL)
+    assert (response.status_code, response.headers["retry-after"]) == (429, "7")
+
+
+def test_the_environment_is_checked_by_name(ask: Any, api: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistyped variable does not silently do nothing."""
+    monkeypatch.setenv("CEPO_CEREBRAS_MODLE", "x")
+    response = ask()
+    assert response.status_code == 500
+    assert "did you mean CEPO_CEREBRAS_MODEL?" in response.get_json()["error"]["message"]
+    assert api.chat_calls == ()
+
+
+def test_a_defect_of_ours_shows_neither_prompt_nor_trace(
+    ask: Any, mocker: MockerFixture, caplog: pytest.LogCaptureFixture
+) -> None:
+    """500 with its kind; the log says where, and not with what."""
+    mocker.patch.object(plugin.RUNTIME, "solve", side_effect=RuntimeError("the secret prompt"))
+    with caplog.at_level(logging.INFO):
+        response = ask("the secret prompt")
+    assert response.status_code == 500
+    assert "RuntimeError" in response.get_json()["error"]["message"]
+    assert "the secret prompt" not in response.get_data(as_text=True) + caplog.text
+    assert "plugin.py" in caplog.text
+
+
+def test_no_key_and_no_prompt_in_the_log(
+    serve: Any, simulate: Callable[..., Simulator], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither for an answer nor for failures of every kind, down to INFO (OptiLLM's DEBUG prints requests)."""
+    quoting = {"message": f"the secret prompt {KEY}", "type": "t", "param": "the secret prompt", "code": "c"}
+    for status in (200, 400, 401, 404, 429, 500):
+        rules = (Rule(reply=Reply(status, quoting)),) if status != 200 else ()
+        with caplog.at_level(logging.INFO):
+            response = serve(simulate(rules=rules).url)("the secret prompt", cepo_cerebras_call_attempts=1, **SMALL)
+        assert (response.status_code == 200) is (status == 200)
+        assert "the secret prompt" not in response.get_data(as_text=True)
+    assert "the secret prompt" not in caplog.text
+    assert KEY not in caplog.text
+
+
+def test_progress_is_logged_call_by_call(ask: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """One line each: who, how many tokens, how long."""
+    with caplog.at_level(logging.INFO):
+        ask(**SMALL)
+    lines = [record.message for record in caplog.records if record.name == "optillm_cerebras_cepo.progress"]
+    assert [line.split(":")[1].strip() for line in lines] == [
+        "candidate 1 plan",
+        "candidate 1 execute",
+        "candidate 1 review",
+        "candidate 1 final",
+    ]
+    assert "17 tokens in 0.0 s" in lines[0]

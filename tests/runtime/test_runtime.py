@@ -1,0 +1,186 @@
+"""What outlives a request, over real HTTP: the list of models, connections, learnt refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from aiohttp import web
+from conftest import KEY
+from support.gateway import background
+from support.optillm_process import free_port
+
+from optillm_cerebras_cepo import errors
+from optillm_cerebras_cepo.chat import Question
+from optillm_cerebras_cepo.llm.trace import Span
+from optillm_cerebras_cepo.runtime import RUNTIME, Solved
+from optillm_cerebras_cepo.settings import Settings
+from optillm_cerebras_cepo.simulator.answers import Rule
+from optillm_cerebras_cepo.simulator.problems import Reply
+from optillm_cerebras_cepo.simulator.server import Simulator
+
+Simulate = Callable[..., Simulator]
+SMALL: dict[str, Any] = {"bestofn_n": 1, "planning_n": 1, "planning_m": 1}
+USERS_MODELS = ["llama3.3-70b", "llama3.1-8b", "qwen-3-235b-a22b-instruct-2507", "gpt-oss-120b", "qwen-3.8-27b"]
+
+
+def ask(url: str, **settings: Any) -> Solved:
+    """Solve one question through the process's client for this address."""
+    spans: list[Span] = []
+    return RUNTIME.solve(Question("What is 6 times 7?"), Settings(**settings), RUNTIME.client(url, KEY), spans.append)
+
+
+def lists(api: Simulator) -> int:
+    """How often the list of models was fetched."""
+    return sum(call.path == "/v1/models" for call in api.calls)
+
+
+def test_llama_is_pinned_under_the_apis_spelling(simulate: Simulate) -> None:
+    """The user's `llama3.3-70b` goes out as `llama-3.3-70b`, and is what the reply names."""
+    api = simulate()
+    assert ask(api.url, **SMALL).model == "llama-3.3-70b"
+    assert {call.body["model"] for call in api.chat_calls} == {"llama-3.3-70b"}
+
+
+@pytest.mark.parametrize("model", USERS_MODELS)
+def test_every_model_that_users_name_answers(simulate: Simulate, model: str) -> None:
+    """On an API that is strict about what each takes."""
+    api = simulate()
+    solved = ask(api.url, model=(model,), **SMALL)
+    assert solved.outcome.answer
+    assert solved.degraded == ()
+    assert len(api.chat_calls) == 4
+
+
+def test_a_list_is_an_order_of_preference(simulate: Simulate) -> None:
+    """The first that the API serves answers."""
+    api = simulate(models=("qwen-3.8-27b", "gpt-oss-120b"))
+    assert ask(api.url, model=("llama3.3-70b", "gpt-oss-120b", "qwen-3.8-27b"), **SMALL).model == "gpt-oss-120b"
+
+
+def test_when_none_is_served_no_token_is_spent(simulate: Simulate) -> None:
+    """One error, which names what is served and the variable to set."""
+    api = simulate(models=("gpt-oss-120b",))
+    with pytest.raises(errors.ModelUnavailable, match=r"gpt-oss-120b.*CEPO_CEREBRAS_MODEL"):
+        ask(api.url)
+    assert api.chat_calls == ()
+
+
+def test_the_list_of_models_is_cached(simulate: Simulate) -> None:
+    """One fetch serves the process."""
+    api = simulate()
+    for _ in range(3):
+        ask(api.url, **SMALL)
+    assert lists(api) == 1
+
+
+def test_a_model_that_stops_working_is_looked_up_again(simulate: Simulate) -> None:
+    """The list can name a model that is gone: a 404 says so, and the next request looks again."""
+    gone = Reply(404, {"message": "no", "type": "not_found_error", "param": "model", "code": "model_not_found"})
+    api = simulate(rules=(Rule(reply=gone, times=1),))
+    with pytest.raises(errors.ModelUnavailable):
+        ask(api.url, **SMALL)
+    assert ask(api.url, **SMALL).outcome.answer
+    assert lists(api) == 2
+
+
+def test_ratings_can_have_a_model_of_their_own(simulate: Simulate) -> None:
+    """OptiLLM's `rating_model`, under any spelling."""
+    api = simulate()
+    ask(api.url, bestofn_n=2, planning_n=1, planning_m=1, rating_model="gptoss-120b")
+    models = [call.body["model"] for call in api.chat_calls]
+    assert (models.count("llama-3.3-70b"), models.count("gpt-oss-120b")) == (8, 2)
+
+
+def test_what_a_model_refuses_is_learnt_once_for_the_process(simulate: Simulate) -> None:
+    """The first call is refused and asked again without the field; no later one carries it."""
+    refusal = Reply(400, {"message": "property 'top_p' is unsupported", "param": "", "code": "wrong_api_format"})
+    api = simulate(rules=(Rule(reply=refusal, times=1),))
+    first = ask(api.url, **SMALL)
+    assert first.fitted == (
+        "plan: top_p dropped",
+        "execute: top_p dropped",
+        "review: top_p dropped",
+        "final: top_p dropped",
+    )
+    assert ask(api.url, **SMALL).outcome.answer
+    assert ["top_p" in call.body for call in api.chat_calls] == [True] + [False] * 8
+
+
+def test_the_usage_reported_equals_the_usage_spent(simulate: Simulate) -> None:
+    """By the API's own count, over all calls of a default request."""
+    api = simulate()
+    total = ask(api.url).ledger.total
+    assert total.calls == len(api.chat_calls) == 45
+    assert (total.prompt_tokens, total.completion_tokens) == (api.usage.prompt_tokens, api.usage.completion_tokens)
+
+
+def test_connections_are_kept_alive(simulate: Simulate) -> None:
+    """A second request opens none."""
+    api = simulate()
+    ask(api.url, **SMALL)
+    opened = api.connections
+    ask(api.url, **SMALL)
+    assert api.connections == opened
+
+
+def test_a_wrong_key_spends_nothing(simulate: Simulate) -> None:
+    """The list of models needs the key too."""
+    api = simulate(keys=("csk-another",))
+    with pytest.raises(errors.WrongKey):
+        ask(api.url)
+    assert api.chat_calls == ()
+
+
+def test_a_wrong_key_in_mid_request_ends_it(simulate: Simulate) -> None:
+    """Of 45 calls at most those start that were under way together."""
+    wrong = Reply(401, {"message": "Wrong API Key", "code": "wrong_api_key"})
+    api = simulate(rules=(Rule(reply=wrong),))
+    with pytest.raises(errors.WrongKey):
+        ask(api.url)
+    assert len(api.chat_calls) <= 18
+
+
+def test_an_endpoint_without_a_list_gets_the_first_wanted_model(simulate: Simulate) -> None:
+    """A gateway may serve chat alone."""
+    api = simulate()
+
+    async def chat(request: web.Request) -> web.Response:
+        async with httpx.AsyncClient() as client:
+            answer = await client.post(
+                f"{api.url}/v1/chat/completions", json=await request.json(), headers={"Authorization": f"Bearer {KEY}"}
+            )
+        return web.json_response(answer.json(), status=answer.status_code)
+
+    with background({("POST", "/v1/chat/completions"): chat}) as url:
+        assert ask(url, **SMALL).model == "llama-3.3-70b"
+
+
+def test_an_unreachable_api_is_said_to_be_so() -> None:
+    """Within the request's deadline."""
+    with pytest.raises(errors.ApiUnreachable):
+        ask(f"http://127.0.0.1:{free_port()}", deadline=0.5)
+
+
+def test_transient_failures_of_any_call_cost_no_answer(simulate: Simulate) -> None:
+    """A 429, a 503, a broken connection: tried again, counted, and answered."""
+    api = simulate(
+        rules=(
+            Rule(reply=Reply(429, {"message": "x", "code": "queue_exceeded"}), times=1),
+            Rule(reply=Reply(503, {"message": "x"}), times=1),
+            Rule(fault="close", times=1),
+        )
+    )
+    solved = ask(api.url, **SMALL)
+    assert solved.degraded == ()
+    assert solved.ledger.total.calls == len(api.chat_calls) == 7
+
+
+def test_time_runs_out_with_an_error_that_says_so(simulate: Simulate) -> None:
+    """504, and no call is started after it."""
+    api = simulate(rules=(Rule(latency=0.4),))
+    with pytest.raises((errors.DeadlineExceeded, errors.ApiTimeout)) as caught:
+        ask(api.url, deadline=0.2, **SMALL)
+    assert caught.value.status == 504
