@@ -8,23 +8,23 @@ import sys
 from collections.abc import Sequence
 
 from optillm_cerebras_cepo import __version__
-from optillm_cerebras_cepo.demo.errors import DemoError
-from optillm_cerebras_cepo.demo.run import DEFAULT_QUESTION, run_demo
-from optillm_cerebras_cepo.simulator.options import add_arguments, options_from
-from optillm_cerebras_cepo.simulator.server import serve
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse, do, exit: 0 when done, 1 when it failed, 2 for wrong usage, 130 for Ctrl-C."""
     try:
-        _run(_parser().parse_args(arguments))
-    except (DemoError, ValueError, OSError) as error:
-        sys.exit(f"cepo-cerebras: {error}")
+        _run(arguments)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _run(arguments: Sequence[str] | None) -> None:
+    # These take half a second to import; inside, so that Ctrl-C in that time is Ctrl-C too.
+    from optillm_cerebras_cepo.demo.errors import DemoError
+    from optillm_cerebras_cepo.demo.run import DEFAULT_QUESTION, run_demo
+    from optillm_cerebras_cepo.simulator.options import add_arguments, options_from
+    from optillm_cerebras_cepo.simulator.server import serve
+
     parser = argparse.ArgumentParser(prog="cepo-cerebras", description="CePO for OptiLLM on the Cerebras API.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -34,16 +34,16 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--host", default="127.0.0.1")
     simulate.add_argument("--port", type=int, default=8099)
     add_arguments(simulate)
-    return parser
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    if arguments.command == "demo":
-        run_demo(arguments.question, _say, os.environ)
-    else:
-        serve(
-            options_from(arguments), arguments.host, arguments.port, lambda url: _say(f"simulated Cerebras API: {url}")
-        )
+    given = parser.parse_args(arguments)
+    try:
+        if given.command == "demo":
+            run_demo(given.question, _say, os.environ)
+        else:
+            serve(options_from(given), given.host, given.port, lambda url: _say(f"simulated Cerebras API: {url}"))
+    except DemoError as error:
+        sys.exit("\n".join([*error.details, f"cepo-cerebras: {error}"]))
+    except (ValueError, OSError) as error:
+        sys.exit(f"cepo-cerebras: {error}")
 
 
 def _say(line: str) -> None:

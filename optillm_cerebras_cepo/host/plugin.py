@@ -9,13 +9,11 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from cerebras.cloud.sdk import Cerebras
-
 from optillm_cerebras_cepo.chat import Question
 from optillm_cerebras_cepo.errors import BadConfiguration, BadRequest, CepoError, NotACerebrasClient
 from optillm_cerebras_cepo.host import configuration, intake, progress, reply
 from optillm_cerebras_cepo.host.conversation import question_from, question_from_text
-from optillm_cerebras_cepo.llm.sdk import SdkClient
+from optillm_cerebras_cepo.llm.sdk import SdkClient, address_of
 from optillm_cerebras_cepo.runtime import RUNTIME, Solved
 from optillm_cerebras_cepo.settings import load
 
@@ -89,12 +87,13 @@ def _question(
 
 
 def _api(client: object) -> SdkClient:
-    if not isinstance(client, Cerebras):
+    address = address_of(client)
+    if address is None:
         raise NotACerebrasClient(
             "OptiLLM chose another provider's client, as it does for a bearer token that starts with 'sk-' or without "
             "CEREBRAS_API_KEY; send no such token: the server uses its own Cerebras key"
         )
-    return RUNTIME.client(str(client.base_url), client.api_key)
+    return RUNTIME.client(*address)
 
 
 def _max_tokens(body: Mapping[str, Any]) -> int | None:

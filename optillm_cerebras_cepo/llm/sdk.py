@@ -76,6 +76,11 @@ class SdkClient:
         self._client.close()
 
 
+def address_of(client: object) -> tuple[str, str] | None:
+    """Address and key of a client of the Cerebras SDK; None for any other client."""
+    return (str(client.base_url), client.api_key) if isinstance(client, sdk.Cerebras) else None
+
+
 def without_v1(base_url: str) -> str:
     """Return the address as the SDK wants it: it adds /v1 to each path, so one at the end would stand twice."""
     return base_url.rstrip("/").removesuffix("/v1")

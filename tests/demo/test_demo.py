@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from optillm_cerebras_cepo.demo import run
+from optillm_cerebras_cepo.demo.errors import DemoError
+from optillm_cerebras_cepo.demo.run import DEFAULT_QUESTION, run_demo
+from optillm_cerebras_cepo.simulator.server import Simulator
+
+KEY = "csk-0123456789abcdef"
+TREE = str(Path(run.__file__).parents[2])
+
+# Stands in for OptiLLM: healthy at once, and what it does with a question is the question's own text.
+FAKE_OPTILLM = """
+import http.server, json, os, sys, time
+
+ANSWER = {
+    "choices": [{"message": {"content": "7"}}],
+    "usage": {"prompt_tokens": 40, "completion_tokens": 12},
+    "cepo_cerebras": {"calls": 4, "seconds": 1.25, "degraded": ["review left out"]},
+}
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.answer(200, b"{}")
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        question = body["messages"][0]["content"]
+        print("2026-01-01 00:00:00,000 - INFO - HTTP Request: with " + os.environ["CEREBRAS_API_KEY"], file=sys.stderr)
+        print("2026-01-01 00:00:00,000 - INFO - cepo_cerebras: candidate 1 plan: 5 tokens in 0.1 s", file=sys.stderr)
+        if question == "hang":
+            time.sleep(60)
+        elif question == "die":
+            os._exit(3)
+        elif question == "refuse":
+            self.answer(429, b'{"error": {"message": "Requests per day limit exceeded"}}')
+        elif question == "fail":
+            self.answer(500, b"<html>")
+        elif question == "none":
+            self.answer(200, json.dumps({**ANSWER, "cepo_cerebras": None, "approach": sys.argv}).encode())
+        else:
+            self.answer(200, json.dumps(ANSWER).encode())
+
+    def answer(self, status, body):
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+def main():
+    port = int(sys.argv[sys.argv.index("--port") + 1])
+    http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+
+
+@pytest.fixture
+def fake_optillm(tmp_path: Path) -> dict[str, str]:
+    """An environment in which `optillm` is the fake one and the API is a key away."""
+    (tmp_path / "fake_optillm.py").write_text(FAKE_OPTILLM)
+    info = tmp_path / "optillm-9.9.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: optillm\nVersion: 9.9\n")
+    (info / "entry_points.txt").write_text("[console_scripts]\noptillm = fake_optillm:main\n")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), TREE]), "CEREBRAS_API_KEY": KEY}
+
+
+def test_shows_the_steps_and_then_the_answer_with_its_cost(fake_optillm: dict[str, str]) -> None:
+    """What was asked, each step, the answer, calls and tokens and seconds, what was left out; in this order."""
+    said: list[str] = []
+    run_demo("How many?", said.append, fake_optillm)
+    command, *rest = said
+    assert command.startswith("$ optillm --base-url https://api.cerebras.ai --approach cepo_cerebras --host 127.0.0.1 ")
+    assert rest == [
+        "Q: How many?",
+        "  candidate 1 plan: 5 tokens in 0.1 s",
+        "A: 7",
+        "4 calls, 40 + 12 tokens (prompts + replies), 1.2 s",
+        "note: review left out",
+    ]
+
+
+def test_takes_the_address_of_a_dedicated_endpoint(fake_optillm: dict[str, str]) -> None:
+    """CEREBRAS_BASE_URL counts, without the /v1 that OptiLLM's Cerebras client must not be given."""
+    said: list[str] = []
+    run_demo("How many?", said.append, {**fake_optillm, "CEREBRAS_BASE_URL": "https://example.com/v1/"})
+    assert said[0].startswith("$ optillm --base-url https://example.com --approach ")
+
+
+def test_tells_a_reply_of_another_approach(fake_optillm: dict[str, str]) -> None:
+    """Without our own object in the reply the answer, the tokens and the seconds are still told."""
+    said: list[str] = []
+    run_demo("none", said.append, fake_optillm)
+    assert said[-2] == "A: 7"
+    assert said[-1].startswith("40 + 12 tokens (prompts + replies), 0.")
+
+
+@pytest.mark.parametrize(
+    ("question", "message", "details"),
+    [
+        ("refuse", "optillm answered with status 429: Requests per day limit exceeded", False),
+        ("fail", "optillm answered with status 500: no reason given", True),
+        ("die", r"optillm ended the connection without an answer \(\w+\)", True),
+    ],
+)
+def test_says_in_one_line_why_there_is_no_answer(
+    fake_optillm: dict[str, str], question: str, message: str, details: bool
+) -> None:
+    """A refusal explains itself; for a failure the server's last lines are shown, without the key."""
+    said: list[str] = []
+    with pytest.raises(DemoError, match=f"^{message}$"):
+        run_demo(question, said.append, fake_optillm)
+    assert ("  | 2026-01-01 00:00:00,000 - INFO - HTTP Request: with ***" in said) is details
+    assert KEY not in "".join(said)
+
+
+def test_says_what_to_install_when_the_local_model_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a key and without the demo's extra."""
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    with pytest.raises(DemoError, match=r"xllamacpp.*not installed; run `make venv`, or set CEREBRAS_API_KEY"):
+        run_demo("How many?", [].append, {})
+
+
+def test_leaves_the_signal_handler_as_it_was(fake_optillm: dict[str, str]) -> None:
+    """A program that calls this keeps its own way of being terminated."""
+    before = signal.getsignal(signal.SIGTERM)
+    run_demo("How many?", [].append, fake_optillm)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def processes_with(mark: str) -> list[str]:
+    """The running processes that have `mark` in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended, or is another user's
+            if mark.encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+    return found
+
+
+def none_left_with(mark: str, seconds: float) -> bool:
+    """Whether every process with `mark` ends within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while processes_with(mark):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")
+
+
+def start_demo(environ: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+    """Start `cepo-cerebras demo` in a group of its own, as a shell does."""
+    return subprocess.Popen(
+        [sys.executable, "-c", "from optillm_cerebras_cepo.cli import main; main()", "demo", *arguments],
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@needs_proc
+@pytest.mark.parametrize(
+    ("send", "status"),
+    [
+        (lambda pid: os.killpg(pid, signal.SIGINT), 130),
+        (lambda pid: os.kill(pid, signal.SIGINT), 130),
+        (lambda pid: os.kill(pid, signal.SIGTERM), 130),
+        (lambda pid: os.kill(pid, signal.SIGKILL), -signal.SIGKILL),
+    ],
+    ids=["Ctrl-C", "SIGINT", "SIGTERM", "SIGKILL"],
+)
+def test_leaves_nothing_running_when_it_is_stopped(
+    fake_optillm: dict[str, str], send: Callable[[int], None], status: int
+) -> None:
+    """In the middle of a question, whoever gets the signal; and no traceback."""
+    mark = uuid.uuid4().hex
+    demo = start_demo({**fake_optillm, "MARK": mark}, "hang")
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if "candidate 1 plan" in line:
+            break
+    assert len(processes_with(mark)) == 2
+    send(demo.pid)
+    assert demo.wait(10) == status
+    # Only SIGKILL leaves the child to notice by itself.
+    assert none_left_with(mark, 5 if status < 0 else 0)
+    assert demo.stderr is not None
+    assert demo.stderr.read() == ""
+
+
+def test_asks_a_stock_optillm(simulate: Callable[..., Simulator]) -> None:
+    """In front of a simulated API: OptiLLM finds the plugin, and the plugin's log lines are shown as the steps."""
+    api = simulate(keys=(KEY,), models=("llama-3.3-70b",))
+    said: list[str] = []
+    environ = {**os.environ, "CEREBRAS_API_KEY": KEY, "CEREBRAS_BASE_URL": api.url, "CEPO_CEREBRAS_BESTOFN_N": "1"}
+    run_demo("How many?", said.append, environ)
+    answer = next(index for index, line in enumerate(said) if line.startswith("A: "))
+    steps = [line for line in said[:answer] if line.startswith("  candidate 1 ")]
+    assert len(steps) == len(api.chat_calls) == int(said[-1].split()[0])
+    assert KEY not in "".join(said)
+
+
+def test_shows_why_optillm_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own words, when it does not know the plugin."""
+    monkeypatch.setattr(run, "APPROACH", "no-such-approach")
+    said: list[str] = []
+    with pytest.raises(DemoError, match=r"^optillm ended with status 2 before it was ready$"):
+        run_demo("How many?", said.append, {**os.environ, "CEREBRAS_API_KEY": KEY})
+    assert any("invalid choice: 'no-such-approach'" in line for line in said)
+
+
+@needs_proc
+@pytest.mark.slow
+def test_answers_without_a_key() -> None:
+    """A real model, a stock OptiLLM, the plugin: status 0, an answer, and nothing left running."""
+    pytest.importorskip("xllamacpp")
+    mark = uuid.uuid4().hex
+    demo = start_demo({**os.environ, "MARK": mark})
+    output, errors = demo.communicate(timeout=300)
+    assert (demo.returncode, errors) == (0, "")
+    assert "smollm2-135m-instruct loaded in" in output
+    assert f"Q: {DEFAULT_QUESTION}" in output
+    assert "  candidate 1 plan: " in output
+    assert "\nA: " in output
+    assert none_left_with(mark, 0)

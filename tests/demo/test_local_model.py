@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+from cerebras.cloud.sdk import AuthenticationError, BadRequestError, Cerebras
+
+from optillm_cerebras_cepo.demo.local_model import LocalModel, main, serving
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def local_model() -> Iterator[LocalModel]:
+    """The real model; afterwards its server is gone."""
+    pytest.importorskip("xllamacpp")
+    with serving(context=512, parallel=2) as model:
+        yield model
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{model.base_url}/health", trust_env=False)
+
+
+@pytest.fixture(scope="module")
+def client(local_model: LocalModel) -> Iterator[Cerebras]:
+    """The Cerebras SDK in front of it."""
+    with (
+        httpx.Client(trust_env=False) as direct,
+        Cerebras(
+            api_key=local_model.api_key,
+            base_url=local_model.base_url,
+            max_retries=0,
+            warm_tcp_connection=False,
+            http_client=direct,
+        ) as client,
+    ):
+        yield client
+
+
+def say(text: str) -> list[dict[str, str]]:
+    """One user message."""
+    return [{"role": "user", "content": text}]
+
+
+def test_lists_its_one_id(client: Cerebras, local_model: LocalModel) -> None:
+    """What the plugin resolves its pinned model against."""
+    assert [model.id for model in client.models.list().data] == [local_model.model]
+
+
+def test_answers_and_counts(client: Cerebras, local_model: LocalModel) -> None:
+    """A reply in the API's shape, cut at `max_completion_tokens`, with its usage."""
+    reply = client.chat.completions.create(
+        model=local_model.model, messages=say("Tell a long story."), max_completion_tokens=12, temperature=0.5
+    )
+    assert reply.choices[0].message.content
+    assert reply.choices[0].finish_reason == "length"
+    assert reply.model == local_model.model
+    assert reply.usage.completion_tokens == 12
+    assert reply.usage.total_tokens == reply.usage.prompt_tokens + 12
+
+
+def test_answers_the_same_question_in_different_words(client: Cerebras, local_model: LocalModel) -> None:
+    """Candidates of one request must be able to differ: no seed is set."""
+
+    def ask(_: int) -> str | None:
+        return (
+            client.chat.completions.create(
+                model=local_model.model, messages=say("Invent a name."), max_completion_tokens=16, temperature=1.5
+            )
+            .choices[0]
+            .message.content
+        )
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(ask, range(4)))) > 1
+
+
+def test_refuses_an_over_long_prompt(client: Cerebras, local_model: LocalModel) -> None:
+    """Each request has the context that was asked for, however many run at once."""
+    with pytest.raises(BadRequestError, match="exceeds the available context size"):
+        client.chat.completions.create(model=local_model.model, messages=say("word " * 600), max_completion_tokens=5)
+    client.chat.completions.create(model=local_model.model, messages=say("word " * 400), max_completion_tokens=5)
+
+
+def test_wants_its_key(local_model: LocalModel, client: Cerebras) -> None:
+    """Whoever does not know it is kept out."""
+    with pytest.raises(AuthenticationError):
+        client.copy(api_key="another").chat.completions.create(
+            model=local_model.model, messages=say("Hello"), max_completion_tokens=5
+        )
+
+
+def test_says_in_one_line_that_a_file_is_no_model(capfd: pytest.CaptureFixture[str]) -> None:
+    """Status 1, no traceback."""
+    pytest.importorskip("xllamacpp")
+    assert main(["--model", __file__]) == 1
+    assert "Traceback" not in capfd.readouterr().err
