@@ -46,8 +46,7 @@ def test_a_default_request_with_reasoning_effort_answers(server: Server, api: Si
 def test_optillms_own_approach_dies_of_the_same_request(server: Server, api: Simulator) -> None:
     """The reason for this package, on the same server."""
     api.clear()
-    messages = [{"role": "system", "content": "Be brief."}, *QUESTION["messages"]]
-    response = server.ask({"optillm_approach": "cepo", "model": "llama-3.3-70b", "messages": messages})
+    response = server.ask(QUESTION | {"optillm_approach": "cepo", "model": "llama-3.3-70b"})
     assert response.status_code == 500
     assert "reasoning_effort" in response.text
     assert {call.status for call in api.chat_calls} == {400}

@@ -1,0 +1,143 @@
+"""From an answer to what goes over the wire: one chat.completion object, or the chunks of a stream."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from . import tokens
+from .admission import Accepted
+from .answers import Answer, Fault, FinishReason
+from .latency import Timing
+
+CHUNK_TOKENS = 16
+"""Tokens in one chunk of a stream."""
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A finished call: what the client gets and what it costs, in tokens. Reasoning counts as completion."""
+
+    id: str
+    model: str
+    content: str
+    reasoning: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+    reasoning_tokens: int
+    detailed: bool
+    fault: Fault | None
+
+
+def complete(accepted: Accepted, answer: Answer) -> Completed:
+    """Apply stop sequences, then the output limit: reasoning is spent first, as on the real API."""
+    request, limit = accepted.request, accepted.output_limit
+    off = not accepted.model.reasons or request.reasoning_effort == "none" or bool(request.disable_reasoning)
+    thought = "" if off else answer.reasoning
+    text = answer.text
+    for stop in request.stops:
+        text = text.partition(stop)[0]
+    reason: FinishReason = "length" if tokens.count(thought) + tokens.count(text) > limit else "stop"
+    thought = tokens.cut(thought, limit)
+    spent = tokens.count(thought)
+    text = tokens.cut(text, limit - spent)
+    total = spent + tokens.count(text)
+    if thought and request.reasoning_format == "raw":
+        text, thought = f"<think>{thought}</think>{text}", ""
+    return Completed(
+        id=f"chatcmpl-simulated-{next(_numbers)}",
+        model=accepted.model.id,
+        content=text,
+        reasoning="" if request.reasoning_format == "hidden" else thought,
+        finish_reason=answer.finish_reason or reason,
+        prompt_tokens=accepted.prompt_tokens,
+        completion_tokens=total,
+        reasoning_tokens=spent,
+        detailed=accepted.model.reasons,
+        fault=answer.fault,
+    )
+
+
+def body(done: Completed, timing: Timing) -> dict[str, Any]:
+    """The chat.completion object, with the fault worked in."""
+    message: dict[str, Any] = {"role": "assistant", "content": _content(done)}
+    if done.reasoning:
+        message["reasoning"] = done.reasoning
+    choices: list[dict[str, Any]] | None = [{"index": 0, "message": message, "finish_reason": done.finish_reason}]
+    if done.fault in ("no_choices", "null_choices"):
+        choices = [] if done.fault == "no_choices" else None
+    return {**_head(done, "chat.completion"), "choices": choices, **_tail(done, timing)}
+
+
+def chunks(done: Completed) -> list[dict[str, Any]]:
+    """The chunks that carry text: first the role, then reasoning, then content."""
+    head = _head(done, "chat.completion.chunk")
+    if done.fault in ("no_choices", "null_choices"):
+        return [{**head, "choices": [] if done.fault == "no_choices" else None}]
+    deltas: list[dict[str, Any]] = [{"role": "assistant"}]
+    deltas += [{"reasoning": piece} for piece in _pieces(done.reasoning)]
+    deltas += [{"content": piece} for piece in _pieces(_content(done) or "")]
+    return [{**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+
+
+def last_chunk(done: Completed, timing: Timing) -> dict[str, Any]:
+    """The chunk that ends a stream: finish_reason, usage and time_info, no text."""
+    choices: list[dict[str, Any]] = [{"index": 0, "delta": {}, "finish_reason": done.finish_reason}]
+    if done.fault in ("no_choices", "null_choices"):
+        choices = []
+    return {**_head(done, "chat.completion.chunk"), "choices": choices, **_tail(done, timing)}
+
+
+def event(chunk: dict[str, Any]) -> bytes:
+    """One server-sent event."""
+    return b"data: " + json.dumps(chunk).encode() + b"\n\n"
+
+
+DONE = b"data: [DONE]\n\n"
+
+
+def _content(done: Completed) -> str | None:
+    if done.fault == "null_content":
+        return None
+    return "" if done.fault == "empty_content" else done.content
+
+
+def _pieces(text: str) -> Iterator[str]:
+    size = CHUNK_TOKENS * tokens.CHARACTERS_PER_TOKEN
+    return (text[start : start + size] for start in range(0, len(text), size))
+
+
+def _head(done: Completed, kind: str) -> dict[str, Any]:
+    return {
+        "id": done.id,
+        "object": kind,
+        "created": int(time.time()),
+        "model": done.model,
+        "system_fingerprint": "fp_simulated",
+    }
+
+
+def _tail(done: Completed, timing: Timing) -> dict[str, Any]:
+    usage: dict[str, Any] = {
+        "prompt_tokens": done.prompt_tokens,
+        "completion_tokens": done.completion_tokens,
+        "total_tokens": done.prompt_tokens + done.completion_tokens,
+    }
+    if done.detailed:
+        usage["prompt_tokens_details"] = {"cached_tokens": 0}
+        usage["completion_tokens_details"] = {"reasoning_tokens": done.reasoning_tokens}
+    time_info = {
+        "queue_time": 0.0,
+        "prompt_time": timing.prompt,
+        "completion_time": timing.completion,
+        "total_time": timing.total,
+        "created": time.time(),
+    }
+    return {"time_info": time_info} if done.fault == "no_usage" else {"usage": usage, "time_info": time_info}

@@ -1,0 +1,61 @@
+"""How long a simulated call takes."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Latency:
+    """A call's duration: `base` seconds, then its output at `tokens_per_second` (None: at once).
+
+    `jitter` is the share, from 0 to 1, by which each call may be quicker or slower; `seed` makes it repeatable.
+    """
+
+    base: float = 0.0
+    tokens_per_second: float | None = None
+    jitter: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.base < 0:
+            raise ValueError(f"latency must not be negative, not {self.base}")
+        if self.tokens_per_second is not None and self.tokens_per_second <= 0:
+            raise ValueError(f"tokens per second must be above 0, not {self.tokens_per_second}")
+        if not 0 <= self.jitter <= 1:
+            raise ValueError(f"jitter must be from 0 to 1, not {self.jitter}")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One call's simulated seconds: until the first token, and from there to the last."""
+
+    prompt: float
+    completion: float
+
+    @property
+    def total(self) -> float:
+        """The whole call."""
+        return self.prompt + self.completion
+
+    def scaled(self, time_scale: float) -> Timing:
+        """The same in real seconds, when `time_scale` simulated seconds pass in each."""
+        return Timing(self.prompt / time_scale, self.completion / time_scale)
+
+
+class Sampler:
+    """Draws the timing of one call after another."""
+
+    def __init__(self, latency: Latency) -> None:
+        self._latency = latency
+        self._random = random.Random(latency.seed)
+
+    def draw(self, tokens: int, override: float | None = None) -> Timing:
+        """The timing of a call with so many output tokens; `override` replaces the whole of it, without jitter."""
+        if override is not None:
+            return Timing(override, 0.0)
+        jitter = self._latency.jitter
+        factor = 1 + self._random.uniform(-jitter, jitter) if jitter else 1.0
+        rate = self._latency.tokens_per_second
+        return Timing(self._latency.base * factor, tokens / rate * factor if rate else 0.0)

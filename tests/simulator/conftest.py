@@ -1,0 +1,63 @@
+"""A simulator started with given options, the real SDK on it, and a bare client for what the SDK cannot send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+from cerebras.cloud.sdk import Cerebras, DefaultHttpxClient
+
+from optillm_cerebras_cepo.simulator import Simulator, SimulatorOptions
+
+KEY = "csk-test"
+MODEL = "llama-3.3-70b"
+
+
+def sdk(simulator: Simulator, api_key: str = KEY, **options: Any) -> Cerebras:
+    """The real SDK on a simulator, without retries. Nothing here is TLS, and loading certificates takes 50 ms."""
+    base = {"base_url": simulator.url, "max_retries": 0, "warm_tcp_connection": False, **options}
+    return Cerebras(api_key=api_key, http_client=DefaultHttpxClient(verify=False), **base)
+
+
+class Client:
+    """One simulator and the two ways to call it."""
+
+    def __init__(self, simulator: Simulator, stack: ExitStack) -> None:
+        self.simulator = simulator
+        self.sdk = stack.enter_context(sdk(simulator))
+        self.http = stack.enter_context(
+            httpx.Client(base_url=simulator.url, headers={"Authorization": f"Bearer {KEY}"}, verify=False)
+        )
+
+    def create(self, text: str = "hello", **fields: Any) -> Any:
+        """A chat completion through the SDK."""
+        body: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": text}], **fields}
+        return self.sdk.chat.completions.create(**body)
+
+    def post(self, **fields: Any) -> httpx.Response:
+        """A chat completion over plain HTTP; a field given as `...` is left out."""
+        body: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}], **fields}
+        return self.http.post(
+            "/v1/chat/completions", json={name: value for name, value in body.items() if value is not ...}
+        )
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[..., Client]]:
+    """Starts simulators: `started(limits=…)` takes the fields of SimulatorOptions."""
+    with ExitStack() as stack:
+
+        def start(**options: Any) -> Client:
+            return Client(stack.enter_context(Simulator(SimulatorOptions(**options))), stack)
+
+        yield start
+
+
+@pytest.fixture(scope="package")
+def shared() -> Iterator[Client]:
+    """One simulator with default options, for tests that do not look at its ledger."""
+    with ExitStack() as stack:
+        yield Client(stack.enter_context(Simulator()), stack)

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import json
+import time
+
+import httpx
+import pytest
+from cerebras.cloud.sdk import APIConnectionError, InternalServerError, RateLimitError
+
+from optillm_cerebras_cepo.simulator import DEFAULT_TEXT, Latency, Reply, Rule, problems
+from optillm_cerebras_cepo.simulator.latency import Sampler
+
+
+def content(answer):
+    """The text of an answer."""
+    return answer.choices[0].message.content
+
+
+def test_default_answer_reads_as_a_judgement(shared):
+    """It is short and ends with lines that a judge's reader understands."""
+    assert content(shared.create()) == DEFAULT_TEXT
+    assert DEFAULT_TEXT.endswith("\nRating: [[1]]\nBetter Response: [[0]]")
+
+
+def test_first_matching_rule_answers(started):
+    """By regular expression, in order, on the last message only unless told otherwise, and for its model only."""
+    client = started(
+        rules=(
+            Rule(pattern="^two", text="2"),
+            Rule(pattern="secret", search_in="all", text="found"),
+            Rule(pattern="", model="gpt-oss-120b", text="other model"),
+            Rule(pattern="two|three", text="3"),
+        )
+    )
+    assert [content(client.create(text)) for text in ("two", "not two", "one")] == ["2", "3", DEFAULT_TEXT]
+    hidden = [{"role": "system", "content": "secret"}, {"role": "user", "content": "one"}]
+    assert content(client.create(messages=hidden)) == "found"
+    assert content(client.create("three", model="gpt-oss-120b")) == "other model"
+    last = [{"role": "user", "content": "two"}, {"role": "user", "content": "one"}]
+    assert content(client.create(messages=last)) == DEFAULT_TEXT
+
+
+def test_times_lets_the_next_rule_have_its_turn(started):
+    """A rule that is used up is passed over."""
+    client = started(rules=(Rule(text="a", times=2), Rule(text="b", times=1)))
+    assert [content(client.create()) for _ in range(4)] == ["a", "a", "b", DEFAULT_TEXT]
+
+
+def test_texts_are_taken_in_turn(started):
+    """And start over."""
+    client = started(rules=(Rule(text=("a", "b")),))
+    assert [content(client.create()) for _ in range(3)] == ["a", "b", "a"]
+
+
+def test_finish_reason_can_be_set(started):
+    """Whatever the length."""
+    client = started(rules=(Rule(text="x", finish_reason="content_filter"),))
+    assert client.create().choices[0].finish_reason == "content_filter"
+
+
+def test_reply_is_sent_as_it_stands(started):
+    """Status, body and headers of an error."""
+    client = started(rules=(Rule(reply=Reply(503, {"message": "down", "code": "x"}, {"retry-after": "7"})),))
+    with pytest.raises(InternalServerError) as caught:
+        client.create()
+    assert caught.value.body == {"message": "down", "code": "x"}
+    assert caught.value.response.headers["retry-after"] == "7"
+    assert client.simulator.calls[0].code == "x"
+
+
+def test_recorded_problems_can_be_scripted(started):
+    """A rule may reply with any of the API's own errors."""
+    client = started(rules=(Rule(reply=problems.token_quota_exceeded("day"), times=1),))
+    with pytest.raises(RateLimitError, match="Tokens per day"):
+        client.create()
+    assert content(client.create()) == DEFAULT_TEXT
+
+
+def test_html_page_with_status_200(started):
+    """A gateway's page comes back from the SDK as a string."""
+    client = started(rules=(Rule(reply=problems.gateway_page(200)),))
+    assert client.create().startswith("<html>")
+    assert client.post().headers["content-type"] == "text/html"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("fault", ["close", "cut"])
+def test_connection_is_dropped(started, fault, stream):
+    """Before the answer or in the middle of it; the ledger has status 0, the next call works."""
+    client = started(rules=(Rule(fault=fault, times=1),))
+    with pytest.raises((APIConnectionError, httpx.RemoteProtocolError)):
+        list(client.create(stream=stream))
+    assert [(call.status, call.completion_tokens) for call in client.simulator.calls] == [(0, 0)]
+    assert content(client.create()) == DEFAULT_TEXT
+    assert client.simulator.in_flight == 0
+
+
+def test_cut_sends_a_part(started):
+    """Something arrives before the connection is gone."""
+    client = started(rules=(Rule(fault="cut", text="abcd" * 200),))
+    seen = []
+    with pytest.raises(httpx.RemoteProtocolError):
+        seen.extend(client.create(stream=True))
+    assert seen
+
+
+@pytest.mark.parametrize(
+    ("fault", "part"),
+    [
+        ("empty_content", {"content": ""}),
+        ("null_content", {"content": None}),
+        ("no_choices", []),
+        ("null_choices", None),
+    ],
+)
+def test_bent_answers(started, fault, part):
+    """Status 200 and less in it than a client expects; the tokens are counted all the same."""
+    client = started(rules=(Rule(fault=fault),))
+    body = client.post().json()
+    if isinstance(part, dict):
+        assert body["choices"][0]["message"] == {"role": "assistant", **part}
+    else:
+        assert body["choices"] == part
+    assert body["usage"]["completion_tokens"] == client.simulator.usage.completion_tokens > 0
+    pieces = [chunk.choices[0].delta.content for chunk in client.create(stream=True) if chunk.choices]
+    assert [piece for piece in pieces if piece] == []
+
+
+def test_missing_usage(started):
+    """The body has none, the ledger has it."""
+    client = started(rules=(Rule(fault="no_usage"),))
+    assert client.create().usage is None
+    assert [chunk.usage for chunk in client.create(stream=True) if chunk.usage] == []
+    assert client.simulator.usage.completion_tokens > 0
+
+
+def test_answer_has_the_documented_extras(shared):
+    """An id, the model, a fingerprint and time_info in seconds."""
+    answer = shared.create()
+    assert (answer.object, answer.model) == ("chat.completion", "llama-3.3-70b")
+    assert answer.id
+    assert answer.system_fingerprint
+    assert answer.created == pytest.approx(time.time(), abs=60)
+    assert answer.time_info.queue_time == answer.time_info.total_time == 0
+
+
+def test_latency_is_base_plus_output(started):
+    """Seconds before the first token, then tokens per second; time_info tells the same."""
+    client = started(
+        latency=Latency(base=0.05, tokens_per_second=100), rules=(Rule(text="abcd" * 10),), validation_status=422
+    )
+    before = time.perf_counter()
+    info = client.create().time_info
+    assert 0.14 < time.perf_counter() - before < 1
+    assert (info.prompt_time, info.completion_time) == (0.05, pytest.approx(0.1))
+    assert info.total_time == pytest.approx(0.15)
+
+
+def test_time_scale_compresses_latency(started):
+    """A minute passes in a fraction of a second."""
+    client = started(latency=Latency(base=60), time_scale=600)
+    before = time.perf_counter()
+    assert client.create().time_info.total_time == pytest.approx(0.1)
+    assert 0.09 < time.perf_counter() - before < 1
+
+
+def test_rule_has_its_own_latency(started):
+    """It replaces the configured one, for replies as well."""
+    client = started(
+        latency=Latency(base=30),
+        rules=(Rule(latency=0.05, times=1), Rule(latency=0.1, reply=Reply(500, "x"))),
+    )
+    before = time.perf_counter()
+    client.create()
+    between = time.perf_counter()
+    assert client.post().status_code == 500
+    assert 0.04 < between - before < 1
+    assert 0.09 < time.perf_counter() - between < 1
+
+
+def test_jitter_is_repeatable_and_bounded():
+    """The seed decides; nothing leaves the share."""
+
+    def draw(seed):
+        sampler = Sampler(Latency(base=1, tokens_per_second=100, jitter=0.2, seed=seed))
+        return [sampler.draw(100).total for _ in range(50)]
+
+    assert draw(1) == draw(1) != draw(2)
+    assert all(1.6 <= seconds <= 2.4 for seconds in draw(1))
+    assert max(draw(1)) - min(draw(1)) > 0.2
+
+
+@pytest.mark.parametrize("fields", [{"base": -1}, {"tokens_per_second": 0}, {"jitter": 1.1}])
+def test_impossible_latency_is_refused(fields):
+    """Before the simulator starts."""
+    with pytest.raises(ValueError, match="must"):
+        Latency(**fields)
+
+
+def test_stream_through_the_sdk(started):
+    """Role, text in pieces, then finish_reason, usage and time_info in the last chunk."""
+    text = "The answer. " * 30
+    client = started(rules=(Rule(text=text, reasoning="because " * 20),))
+    chunks = list(client.create(stream=True, model="gpt-oss-120b"))
+    deltas = [chunk.choices[0].delta for chunk in chunks]
+    assert deltas[0].role == "assistant"
+    assert "".join(delta.content or "" for delta in deltas) == text
+    assert "".join(delta.reasoning or "" for delta in deltas) == "because " * 20
+    assert len(chunks) > 5
+    assert [chunk.choices[0].finish_reason for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
+    assert chunks[-1].choices[0].finish_reason == "stop"
+    assert chunks[-1].usage.completion_tokens == client.simulator.usage.completion_tokens == 90 + 40
+    assert chunks[-1].time_info.total_time == 0
+    assert all(chunk.usage is None for chunk in chunks[:-1])
+    assert {chunk.id for chunk in chunks} == {chunks[0].id}
+
+
+def test_stream_ends_with_done(shared):
+    """Server-sent events, the last one [DONE]."""
+    answer = shared.post(stream=True, max_completion_tokens=2)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    events = [line.removeprefix("data: ") for line in answer.text.splitlines() if line]
+    assert events[-1] == "[DONE]"
+    assert json.loads(events[-2])["choices"][0]["finish_reason"] == "length"
+    assert json.loads(events[-2])["usage"]["completion_tokens"] == 2
+
+
+def test_stream_is_spread_over_the_latency(started):
+    """The first chunk comes after the base, the last after everything."""
+    client = started(latency=Latency(base=0.05, tokens_per_second=1_000), rules=(Rule(text="abcd" * 200),))
+    before = time.perf_counter()
+    times = [time.perf_counter() - before for _ in client.create(stream=True)]
+    assert times[0] >= 0.045
+    assert times[-1] >= 0.2
+    assert times[-1] - times[0] >= 0.1
+
+
+def test_errors_of_a_stream_are_plain_answers(shared):
+    """A refused stream is a JSON error with its status."""
+    answer = shared.post(stream=True, temperature=9)
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/json")

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+from cerebras.cloud.sdk import APITimeoutError
+
+from optillm_cerebras_cepo.simulator import CLIENT_GONE, Latency, Rule
+
+
+def wait_for(condition):
+    """Wait until something in another thread has happened, two seconds at most."""
+    deadline = time.monotonic() + 2
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen"
+        time.sleep(0.005)
+
+
+def test_call_is_recorded_whole(started):
+    """Body, status, tokens and times of one call, complete when the client has its answer."""
+    client = started(rules=(Rule(text="abcd" * 3),))
+    before = time.monotonic()
+    client.create(temperature=0.5, max_completion_tokens=100)
+    (call,) = client.simulator.calls
+    assert (call.method, call.path, call.status, call.code) == ("POST", "/v1/chat/completions", 200, "")
+    assert call.body == {
+        "model": "llama-3.3-70b",
+        "messages": [{"role": "user", "content": "hello"}],
+        "temperature": 0.5,
+        "max_completion_tokens": 100,
+    }
+    assert (call.prompt_tokens, call.completion_tokens, call.admission_tokens) == (9, 3, 109)
+    assert before <= call.started <= call.ended <= time.monotonic()
+    assert (call.in_flight, call.admitted) == (1, True)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_record_is_complete_when_the_client_has_the_answer(started, stream):
+    """Nobody has to wait for the ledger."""
+    client = started()
+    for _ in range(20):
+        list(client.create(stream=stream))
+        assert client.simulator.calls[-1].completion_tokens > 0
+        assert (client.simulator.calls[-1].status, client.simulator.in_flight) == (200, 0)
+
+
+def test_key_is_not_recorded(started):
+    """The other headers are, in lower case."""
+    client = started()
+    client.create(extra_headers={"X-Cerebras-3rd-Party-Integration": "cepo"})
+    headers = client.simulator.calls[0].headers
+    assert headers["x-cerebras-3rd-party-integration"] == "cepo"
+    assert headers["authorization"] == "(not recorded)"
+    assert "csk-" not in client.http.get("/simulator/calls").text
+
+
+def test_refused_calls_are_recorded(started):
+    """With their status and code, their body even when the key was missing, and no tokens."""
+    client = started()
+    client.post(temperature=9)
+    client.post(model="nothing")
+    httpx.post(f"{client.simulator.url}/v1/chat/completions", verify=False, json={"a": 1})
+    client.http.get("/nowhere")
+    calls = client.simulator.calls
+    assert [(call.status, call.code) for call in calls] == [
+        (400, "wrong_api_format"),
+        (404, "model_not_found"),
+        (403, ""),
+        (404, "not_found"),
+    ]
+    assert calls[2].body == {"a": 1}
+    assert [call.number for call in calls] == [1, 2, 3, 4]
+    assert len(client.simulator.chat_calls) == 3
+    assert client.simulator.usage.total_tokens == client.simulator.usage.admission_tokens == 0
+    assert not any(call.admitted for call in calls)
+
+
+def test_usage_is_summed(started):
+    """What the client was told, added up."""
+    client = started()
+    usages = [client.create("x" * size).usage for size in (10, 100)]
+    assert client.simulator.usage.prompt_tokens == sum(usage.prompt_tokens for usage in usages)
+    assert client.simulator.usage.completion_tokens == sum(usage.completion_tokens for usage in usages)
+    assert client.simulator.usage.total_tokens == sum(usage.total_tokens for usage in usages)
+
+
+def test_concurrency_is_measured(started):
+    """The peak over all calls, and for each what ran when it began."""
+    client = started(latency=Latency(base=0.2))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: client.create(), range(4)))
+    client.create()
+    assert client.simulator.peak_in_flight == 4
+    assert sorted(call.in_flight for call in client.simulator.calls) == [1, 1, 2, 3, 4]
+    assert client.simulator.in_flight == 0
+
+
+def test_kept_alive_connections_are_seen(started):
+    """Calls in turn share one connection, a client without keep-alive opens one each."""
+    client = started()
+    for _ in range(3):
+        client.create()
+    assert client.simulator.connections == 1
+    for _ in range(2):
+        httpx.get(f"{client.simulator.url}/public/v1/models", verify=False)
+    assert client.simulator.connections == 3
+
+
+def test_running_calls_are_there(started):
+    """A call can be seen before it ends."""
+    client = started(latency=Latency(base=0.2))
+    thread = threading.Thread(target=client.create)
+    thread.start()
+    wait_for(lambda: client.simulator.in_flight == 1)
+    (call,) = client.simulator.calls
+    assert (call.status, call.ended) == (None, None)
+    thread.join()
+    assert client.simulator.calls[0].status == 200
+
+
+def test_client_that_hangs_up_is_noticed(started):
+    """The call ends at once, stays charged, and no tokens are counted."""
+    client = started(latency=Latency(base=30))
+    with pytest.raises(APITimeoutError):
+        client.create(timeout=0.1)
+    wait_for(lambda: client.simulator.in_flight == 0)
+    (call,) = client.simulator.calls
+    assert (call.status, call.completion_tokens) == (CLIENT_GONE, 0)
+    assert call.admission_tokens > 0
+
+
+def test_client_that_leaves_a_stream_is_noticed(started):
+    """Also between two chunks."""
+    client = started(latency=Latency(tokens_per_second=10), rules=(Rule(text="abcd" * 400),))
+    stream = client.create(stream=True)
+    next(iter(stream))
+    stream.response.close()
+    wait_for(lambda: client.simulator.in_flight == 0)
+    assert client.simulator.calls[0].status == CLIENT_GONE
+
+
+def test_ledger_over_http(started):
+    """Another process reads the same figures, without a key, and is not recorded itself."""
+    client = started()
+    client.create()
+    found = httpx.get(f"{client.simulator.url}/simulator/calls", verify=False).json()
+    assert found["calls"][0]["body"]["model"] == "llama-3.3-70b"
+    assert found["calls"][0]["status"] == 200
+    assert found["usage"]["total_tokens"] == client.simulator.usage.total_tokens
+    assert (found["peak_in_flight"], found["in_flight"], found["connections"], found["warmings"]) == (1, 0, 1, 0)
+    assert len(client.simulator.calls) == 1
+
+
+def test_ledger_can_be_cleared(started):
+    """Over HTTP and in process; a call that runs meanwhile does no harm."""
+    client = started(latency=Latency(base=0.1))
+    client.create()
+    assert httpx.delete(f"{client.simulator.url}/simulator/calls", verify=False).json() == {"cleared": 1}
+    assert client.simulator.calls == ()
+    assert client.simulator.peak_in_flight == client.simulator.usage.total_tokens == 0
+    thread = threading.Thread(target=client.create)
+    thread.start()
+    wait_for(lambda: client.simulator.in_flight == 1)
+    client.simulator.clear()
+    thread.join()
+    assert (client.simulator.calls, client.simulator.in_flight, client.simulator.peak_in_flight) == ((), 0, 1)

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from cerebras.cloud.sdk import RateLimitError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optillm_cerebras_cepo.simulator import FREE_TIER, Latency, RateLimits
+from optillm_cerebras_cepo.simulator.limits import Bucket, Limiter
+from optillm_cerebras_cepo.simulator.problems import Refused
+
+HELLO = 3 + 4 + 2  # the input tokens of "hello"
+
+
+class Clock:
+    """A clock that goes when told."""
+
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        """The time, in seconds."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock at rest."""
+    return Clock()
+
+
+steps = st.lists(st.tuples(st.floats(0, 100), st.floats(0, 150)), max_size=60)
+
+
+@given(st.integers(1, 100), st.floats(0.1, 1_000), steps)
+def test_bucket_never_admits_more_than_burst_and_refill(capacity, seconds, moves):
+    """In every span of time what was taken is at most the bucket plus what flowed in during it."""
+    bucket, now = Bucket(capacity, seconds, 0.0), 0.0
+    taken: list[tuple[float, float]] = []
+    for wait, amount in moves:
+        now += wait
+        if bucket.take(amount, now):
+            taken.append((now, amount))
+    for first, (start, _) in enumerate(taken):
+        total = 0.0
+        for end, amount in taken[first:]:
+            total += amount
+            assert total <= (capacity + (end - start) * capacity / seconds) * (1 + 1e-9) + 1e-6
+
+
+@given(st.integers(1, 100), st.floats(0.1, 1_000), steps)
+def test_bucket_admits_whatever_fits(capacity, seconds, moves):
+    """After a refusal exactly the missing time must pass, and a refusal takes nothing."""
+    bucket, now = Bucket(capacity, seconds, 0.0), 0.0
+    for wait, amount in moves:
+        now += wait
+        level = bucket.level(now)
+        assert 0 <= level <= capacity
+        if not bucket.take(amount, now):
+            assert bucket.level(now) == level < amount
+    assert bucket.level(now + bucket.seconds_until_full(now)) == pytest.approx(capacity)
+
+
+def test_bucket_ignores_a_clock_that_goes_back():
+    """Time that is repeated adds nothing twice."""
+    bucket = Bucket(60, 60, 100.0)
+    assert bucket.take(60, 100.0)
+    assert bucket.level(50.0) == 0
+    assert bucket.level(110.0) == 10
+
+
+@given(st.lists(st.tuples(st.floats(0, 30), st.integers(1, 20_000)), max_size=40))
+def test_refused_calls_cost_nothing_in_any_window(calls):
+    """A call is charged to every window or to none."""
+    clock = Clock()
+    limiter = Limiter(RateLimits(requests_per_minute=5, tokens_per_minute=30_000, tokens_per_day=100_000), clock)
+    for wait, cost in calls:
+        clock.now += wait
+        before = limiter.headers("m")
+        try:
+            limiter.admit("m", cost)
+        except Refused:
+            assert limiter.headers("m") == before
+
+
+def test_no_limits_means_no_headers(shared):
+    """Limits are off by default."""
+    answer = shared.post()
+    assert not [name for name in answer.headers if name.startswith("x-ratelimit")]
+
+
+def test_request_quota(started, clock):
+    """The recorded body; a fifth of the minute brings one request back, continuously."""
+    client = started(limits=RateLimits(requests_per_minute=5), clock=clock)
+    for _ in range(5):
+        client.create()
+    with pytest.raises(RateLimitError) as caught:
+        client.create()
+    assert caught.value.body == {
+        "message": "Requests per minute limit exceeded - too many requests sent.",
+        "type": "too_many_requests_error",
+        "param": "quota",
+        "code": "request_quota_exceeded",
+    }
+    clock.now += 11.9
+    assert client.post().status_code == 429
+    clock.now += 0.2
+    assert client.post().status_code == 200
+    assert client.post().status_code == 429
+
+
+@pytest.mark.parametrize(
+    ("fields", "cost"),
+    [
+        ({"max_completion_tokens": 100}, HELLO + 100),
+        ({"max_tokens": 100}, HELLO + 100),
+        ({"max_completion_tokens": 60_000}, HELLO + 16_384),
+        ({}, HELLO + 16_384),
+    ],
+)
+def test_admission_costs_what_is_reserved(started, clock, fields, cost):
+    """Input plus reserved output, capped, and the cap when nothing is said; charged whatever the answer's length."""
+    client = started(limits=RateLimits(tokens_per_minute=30_000), clock=clock)
+    answer = client.post(**fields)
+    assert answer.headers["x-ratelimit-remaining-tokens-minute"] == str(30_000 - cost)
+    assert client.simulator.chat_calls[0].admission_tokens == client.simulator.usage.admission_tokens == cost
+
+
+def test_token_quota(started, clock):
+    """One call fits into the minute, the second does not; the text names the window that binds."""
+    client = started(limits=RateLimits(tokens_per_minute=20_000, tokens_per_day=40_000), clock=clock)
+    client.create()
+    with pytest.raises(RateLimitError) as caught:
+        client.create()
+    assert caught.value.body == {
+        "message": "Tokens per minute limit exceeded - too many tokens processed.",
+        "type": "too_many_tokens_error",
+        "param": "quota",
+        "code": "token_quota_exceeded",
+    }
+    clock.now += 60
+    client.create()
+    clock.now += 60
+    assert client.post().json()["message"] == "Tokens per day limit exceeded - too many tokens processed."
+
+
+def test_charge_comes_before_the_call_runs(started, clock):
+    """Calls that still run have their reservation taken."""
+    client = started(limits=RateLimits(tokens_per_minute=20_000), clock=clock, latency=Latency(base=0.2))
+    with ThreadPoolExecutor(2) as pool:
+        statuses = sorted(answer.status_code for answer in pool.map(lambda _: client.post(), range(2)))
+    assert statuses == [200, 429]
+
+
+def test_limits_hold_for_each_model(started, clock):
+    """Another model has its own buckets."""
+    client = started(limits=RateLimits(requests_per_minute=1), clock=clock)
+    assert [client.post(model=name).status_code for name in ("llama3.1-8b", "llama3.1-8b", "gpt-oss-120b")] == [
+        200,
+        429,
+        200,
+    ]
+
+
+def test_headers_of_the_free_tier(started, clock):
+    """Limit and remaining of each window, the two resets the API sends, as float seconds; on refusals as well."""
+    client = started(limits=FREE_TIER, clock=clock)
+    headers = client.sdk.chat.completions.with_raw_response.create(
+        model="llama-3.3-70b", messages=[{"role": "user", "content": "hello"}], max_completion_tokens=991
+    ).headers
+    assert {name: value for name, value in headers.items() if name.startswith("x-ratelimit")} == {
+        "x-ratelimit-limit-requests-minute": "5",
+        "x-ratelimit-remaining-requests-minute": "4",
+        "x-ratelimit-limit-requests-hour": "150",
+        "x-ratelimit-remaining-requests-hour": "149",
+        "x-ratelimit-limit-requests-day": "2400",
+        "x-ratelimit-remaining-requests-day": "2399",
+        "x-ratelimit-reset-requests-day": "36.0",
+        "x-ratelimit-limit-tokens-minute": "30000",
+        "x-ratelimit-remaining-tokens-minute": "29000",
+        "x-ratelimit-reset-tokens-minute": "2.0",
+        "x-ratelimit-limit-tokens-day": "1000000",
+        "x-ratelimit-remaining-tokens-day": "999000",
+    }
+    assert client.post(temperature=9).headers["x-ratelimit-remaining-requests-minute"] == "4"
+
+
+def test_stream_has_the_headers_too(started, clock):
+    """They stand before the first chunk."""
+    client = started(limits=RateLimits(requests_per_day=10), clock=clock)
+    assert client.post(stream=True).headers["x-ratelimit-remaining-requests-day"] == "9"
+
+
+def test_time_scale_compresses_refill(started, clock):
+    """At 60 a minute's quota is back after a second, and the reset header says so in the client's seconds."""
+    client = started(limits=RateLimits(requests_per_minute=60, tokens_per_minute=60_000), clock=clock, time_scale=60)
+    answer = client.post(max_completion_tokens=30_000 - HELLO)
+    assert float(answer.headers["x-ratelimit-reset-tokens-minute"]) == pytest.approx((16_384 + HELLO) / 60_000)
+    assert answer.headers["x-ratelimit-remaining-requests-minute"] == "59"
+    client.post(max_completion_tokens=1)
+    client.post(max_completion_tokens=1)
+    clock.now += 1.001
+    assert client.post().headers["x-ratelimit-remaining-requests-minute"] == "59"
+
+
+def test_queue_is_full_over_the_concurrency_limit(started):
+    """The recorded text; what the queue refuses is not charged."""
+    client = started(max_in_flight=2, latency=Latency(base=0.3), limits=RateLimits(requests_per_day=100))
+    with ThreadPoolExecutor(5) as pool:
+        answers = list(pool.map(lambda _: client.post(), range(5)))
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert len(refused) == 3
+    assert refused[0].json()["code"] == "queue_exceeded"
+    assert refused[0].json()["message"] == "We're experiencing high traffic right now! Please try again soon."
+    assert client.simulator.peak_in_flight == 2
+    assert client.post().headers["x-ratelimit-remaining-requests-day"] == "97"
+
+
+@pytest.mark.parametrize("name", ["requests_per_minute", "tokens_per_day"])
+def test_limits_must_be_positive(name):
+    """Zero would refuse everything for ever."""
+    with pytest.raises(ValueError, match=name):
+        RateLimits(**{name: 0})
