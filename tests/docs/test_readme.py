@@ -1,0 +1,209 @@
+"""What is written down is executed: every command block, and every table that the code has too."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from conftest import KEY
+from support.optillm_process import free_port, optillm
+
+from optillm_cerebras_cepo import errors
+from optillm_cerebras_cepo.errors import CepoError, Ended
+from optillm_cerebras_cepo.llm.models import MODELS, lookup
+from optillm_cerebras_cepo.settings import Settings
+from optillm_cerebras_cepo.simulator.server import Simulator
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Block:
+    """A command block; the comment before it says how it is tested."""
+
+    page: str
+    kind: str
+    port: str
+    text: str
+
+
+def blocks(*kinds: str) -> list[Block]:
+    """Every block of these kinds, or all."""
+    found = []
+    for page in PAGES:
+        for kind, port, text in re.findall(
+            r"(?:<!-- (\w+)(?: (\d+))? -->\n)?```(?:bash|sh|console)\n(.*?)```", page.read_text(), re.DOTALL
+        ):
+            found.append(Block(page.name, kind, port, text))
+    return [block for block in found if not kinds or block.kind in kinds]
+
+
+def environ(**more: str) -> dict[str, str]:
+    """The shell of a reader who has activated the environment."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("CEPO_", "CEREBRAS_"))}
+    return clean | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"} | more
+
+
+def named(block: Block) -> str:
+    """A test's name."""
+    return f"{block.page}: {block.text.strip().splitlines()[0]}"
+
+
+def test_every_block_says_how_it_is_tested() -> None:
+    """A kind that no test here executes cannot be written."""
+    assert len(blocks()) == 7
+    assert {block.kind for block in blocks()} == {"run", "ci", "install", "serve", "ask", "image"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", blocks("run"), ids=named)
+def test_run(block: Block) -> None:
+    """To its end, without a key: the demo with its small model."""
+    done = subprocess.run(
+        ["bash", "-euc", block.text], cwd=ROOT, env=environ(), capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^A: ", done.stdout, re.MULTILINE)
+    assert re.search(r"\d+ calls, \d+ \+ \d+ tokens .*, [\d.]+ s", done.stdout)
+    assert "candidate 1 plan" in done.stdout
+
+
+@pytest.mark.parametrize("block", blocks("ci"), ids=named)
+def test_ci(block: Block) -> None:
+    """It is what runs this test; .ci/run calls it by name."""
+    (target,) = re.findall(r"^make (\S+)$", block.text, re.MULTILINE)
+    steps = re.search(r"^for step in (.*); do$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    assert steps is not None
+    assert target in steps[1].split()
+
+
+@pytest.mark.parametrize("block", blocks("image"), ids=named)
+def test_image(block: Block) -> None:
+    """Builds for minutes and needs an engine: `make image-test` does it, and .ci/run calls that."""
+    assert "docker compose -f docker/compose.yaml" in block.text
+    assert "image-test" in (ROOT / ".ci" / "run").read_text()
+    assert "compose.yaml" in (ROOT / "tests" / "image" / "image-check.sh").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", blocks("install"), ids=named)
+def test_install(block: Block, tmp_path: Path) -> None:
+    """In an environment of its own that sees this one's packages; `tests/packaging` looks at what it installs."""
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    done = subprocess.run(
+        ["bash", "-euc", block.text],
+        cwd=ROOT,
+        env=environ(PIP_NO_DEPS="1", PATH=f"{tmp_path / 'venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Successfully installed optillm-cerebras-cepo" in done.stdout
+
+
+def paths(block: Block) -> str:
+    """Any page that this server answers without a key."""
+    return "/simulator/calls" if "simulate" in block.text else "/health"
+
+
+@pytest.mark.parametrize("block", blocks("serve"), ids=named)
+def test_serve(block: Block) -> None:
+    """Up on its port, and gone when told so. The port is another one here: the reader's may be taken."""
+    port = str(free_port())
+    text = block.text.replace(".venv/bin/", "").replace(block.port, port)
+    process = subprocess.Popen(
+        ["bash", "-euc", text],
+        cwd=ROOT,
+        env=environ(CEREBRAS_API_KEY=KEY),
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(600):
+            assert process.poll() is None, f"ended with {process.returncode}"
+            try:
+                if httpx.get(f"http://127.0.0.1:{port}{paths(block)}").status_code == 200:
+                    break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        else:
+            pytest.fail("never answered")
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(20)
+
+
+@pytest.mark.parametrize("block", blocks("ask"), ids=named)
+def test_ask(block: Block, simulate: Callable[..., Simulator]) -> None:
+    """With the openai client, through a real optillm."""
+    arguments = ["--base-url", simulate().url, "--approach", "cepo_cerebras"]
+    with optillm(*arguments, environ={"CEREBRAS_API_KEY": KEY}) as server:
+        text = block.text.replace(f"http://127.0.0.1:{block.port}", server.url)
+        done = subprocess.run(["bash", "-euc", text], env=environ(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "The simulated answer is 42." in done.stdout
+    assert done.stdout.strip().endswith(" 45")
+
+
+def test_the_settings_are_all_there() -> None:
+    """Name, default and meaning, in the order of their declaration."""
+    rows = re.findall(r"^\| `(CEPO_CEREBRAS_\w+)` \| (.*?) \| (.*) \|$", README.read_text(), re.MULTILINE)
+    expected = []
+    for name, setting in Settings.model_fields.items():
+        value = setting.default
+        match value:
+            case None:
+                shown = ""
+            case bool():
+                shown = str(value).lower()
+            case tuple():
+                shown = ",".join(value)
+            case _:
+                shown = f"{value:g}" if isinstance(value, float) else str(value)
+        expected.append((f"CEPO_CEREBRAS_{name.upper()}", shown, setting.description))
+    assert [(name, shown.strip(), meaning) for name, shown, meaning in rows] == expected
+
+
+def test_the_models_are_all_there() -> None:
+    """Those with a row in the table, and no other."""
+    text = " ".join(README.read_text().split())
+    listed = re.search(r"These models have a row .*?: (.*?)\. Any other", text)
+    assert listed is not None
+    assert {lookup(name) for name in re.findall(r"`([^`]+)`", listed[1])} == set(MODELS)
+
+
+def test_the_errors_are_all_there() -> None:
+    """Code, status, whether a call is tried again, and whether the request ends."""
+    rows = re.findall(
+        r"^\| `(\w+)` \| (\d+) \| .* \| (\w+).* \| (\w+) \|$", (ROOT / "docs" / "errors.md").read_text(), re.MULTILINE
+    )
+    kinds = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, CepoError)]
+    named = {kind.code: kind for kind in kinds if kind.code and kind is not Ended}  # nobody waits to hear of Ended
+    assert {code for code, *_ in rows} == set(named)
+    for code, status, again, ends in rows:
+        kind = named[code]
+        assert (kind.status, kind.transient, kind.fatal) == (int(status), again == "yes", ends == "yes"), code
+
+
+def test_the_pages_are_linked() -> None:
+    """Every page of docs/ from the README or another page, and no link into the void."""
+    links = set()
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+            links.add((page.parent / target).resolve())
+    assert {path.resolve() for path in (ROOT / "docs").glob("*.*")} <= links

@@ -1,0 +1,76 @@
+"""Where we quote a line of OptiLLM, that line says what we quote it for."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from pathlib import Path
+
+import optillm
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCE = Path(optillm.__file__).parent
+CEPO = {
+    167: "</think>",
+    245: "OpenAIBadRequestError",
+    311: "reasoning_effort",
+    410: "parsed_plan",
+    411: "/think",
+    413: "/think",
+    419: "temperature_step1",
+    505: "/think",
+    514: "temperature_step1",
+    541: "/think",
+    551: "temperature_step1",
+    605: "max_tokens_step0",
+    621: "json.loads",
+    754: "completions.create",
+    774: "re.search",
+    824: "bestofn_n",
+    866: "pair[rating]",
+}
+SERVER = {
+    287: "def load_plugins",
+    661: "User: {",
+    680: "has_conversation_tags",
+    811: "optillm_approach",
+    829: "optillm_approach",
+    834: "parse_combined_approach",
+    948: "500",
+}
+
+
+def cited() -> set[tuple[str, int]]:
+    """Every `cepo.py:N, M` and `server.py:N` in the package, its tests and its page on upstream."""
+    found = set()
+    for path in [*(ROOT / "optillm_cerebras_cepo").rglob("*.py"), *(ROOT / "tests").rglob("test_*.py")]:
+        for file, numbers in re.findall(r"\b(cepo|server)\.py:(\d+(?:, \d+)*)", path.read_text()):
+            found |= {(file, int(number)) for number in numbers.split(", ")}
+    for row in (ROOT / "docs" / "upstream.md").read_text().splitlines():
+        cells = row.split("|")
+        if len(cells) > 3 and re.fullmatch(r"(server\.py )?\d+(, \d+)*", cells[2].strip()):
+            file = "server" if "server.py" in cells[2] else "cepo"
+            found |= {(file, int(number)) for number in re.findall(r"\d+", cells[2])}
+    return found
+
+
+def test_every_citation_is_known() -> None:
+    """And every known one is used."""
+    assert cited() == {("cepo", line) for line in CEPO} | {("server", line) for line in SERVER}
+
+
+@pytest.mark.parametrize(("line", "words"), CEPO.items())
+def test_cepo(line: int, words: str) -> None:
+    """The same file in all supported versions."""
+    assert words in (SOURCE / "cepo" / "cepo.py").read_text().splitlines()[line - 1]
+
+
+@pytest.mark.parametrize(("line", "words"), SERVER.items())
+def test_server(line: int, words: str) -> None:
+    """Lines of 0.4.0; the server of 0.3 has the same words somewhere."""
+    lines = (SOURCE / "server.py").read_text().splitlines()
+    if importlib.metadata.version("optillm") == "0.4.0":
+        assert words in lines[line - 1]
+    else:
+        assert any(words in text for text in lines)
