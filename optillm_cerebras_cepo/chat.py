@@ -82,7 +82,7 @@ class Completion:
 
     @property
     def answer(self) -> str:
-        """The text after a `<think>…</think>` block, as OptiLLM's own functions read it (cepo.py:197)."""
+        """The text after a `<think>…</think>` block, as OptiLLM's own functions read it (cepo.py:167)."""
         thought, closed, rest = self.text.partition("</think>")
         return (rest if closed and "<think>" in thought else self.text).strip()
 

@@ -32,7 +32,7 @@ def _run(arguments: Sequence[str] | None) -> None:
     demo.add_argument("question", nargs="?", default=DEFAULT_QUESTION)
     simulate = commands.add_parser("simulate", help="serve a simulated Cerebras API")
     simulate.add_argument("--host", default="127.0.0.1")
-    simulate.add_argument("--port", type=int, default=8099)
+    simulate.add_argument("--port", type=int, choices=range(65536), metavar="PORT", default=8099)
     add_arguments(simulate)
     given = parser.parse_args(arguments)
     try:
@@ -40,9 +40,7 @@ def _run(arguments: Sequence[str] | None) -> None:
             run_demo(given.question, _say, os.environ)
         else:
             serve(options_from(given), given.host, given.port, lambda url: _say(f"simulated Cerebras API: {url}"))
-    except DemoError as error:
-        sys.exit("\n".join([*error.details, f"cepo-cerebras: {error}"]))
-    except (ValueError, OSError) as error:
+    except (DemoError, ValueError, OSError) as error:
         sys.exit(f"cepo-cerebras: {error}")
 
 

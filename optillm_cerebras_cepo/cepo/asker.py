@@ -11,7 +11,7 @@ from optillm_cerebras_cepo.chat import ChatRequest, Completion, Label, Message, 
 from optillm_cerebras_cepo.llm.base import ChatClient
 from optillm_cerebras_cepo.settings import Settings
 
-THINK_SWITCH = " /think"  # OptiLLM appends it to prompts for every model (cepo.py:411, 414, 505, 541)
+THINK_SWITCH = " /think"  # OptiLLM appends it to prompts for every model (cepo.py:411, 413, 505, 541)
 
 
 class Notes:

@@ -88,7 +88,7 @@ def _judged(asker: Asker, rater: Callable[..., Any], candidates: Sequence[Candid
             raise
         asker.degraded.add(f"rating of candidate {names} left out: {error.message}")
         return (None,) * len(candidates)
-    except IndexError:  # the judge named a response that there is not (cepo.py:862)
+    except IndexError:  # the judge named a response that there is not (cepo.py:866)
         log = {}
     ratings = tuple(None if rating == -1 else float(rating) for rating in log.get("ratings", (-1,) * len(candidates)))
     if None in ratings:

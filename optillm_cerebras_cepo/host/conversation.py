@@ -45,7 +45,7 @@ def _message(message: object, where: str) -> Message:
     if not isinstance(message, dict):
         raise BadRequest(f"{where} must be an object with role and content", param=where)
     role = message.get("role")
-    if role not in ROLES:
+    if not isinstance(role, str) or role not in ROLES:
         known = ", ".join(ROLES)
         raise BadRequest(f"{where}.role must be one of {known}; tools are not part of a plan", param=f"{where}.role")
     content = _text(message.get("content"), f"{where}.content")

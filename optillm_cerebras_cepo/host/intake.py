@@ -69,7 +69,8 @@ def _meet(slug: str) -> None:
             raise BadRequest("the body must be a JSON object with messages")
         return
     operation, approaches = _plan_of(body)
-    if slug not in approaches:
+    # Of several that are not combined OptiLLM runs the first.
+    if slug not in (approaches[:1] if operation == "SINGLE" else approaches):
         return
     _check_keys()
     n = body.get("n", server.server_config["n"])
@@ -77,13 +78,11 @@ def _meet(slug: str) -> None:
         raise BadRequest("n must be a whole number of at least 1", param="n")
     question = question_from(body.get("messages"))
     _, text, _ = server.parse_conversation(body["messages"])
-    # OptiLLM runs the first of several approaches that are not combined, and no other.
-    alone = operation == "SINGLE" and approaches[0] == slug and n == 1
-    setattr(flask.g, _ARRIVAL, Arrival(question, text, alone))
+    setattr(flask.g, _ARRIVAL, Arrival(question, text, alone=operation == "SINGLE" and n == 1))
 
 
 def _plan_of(body: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """Which approaches OptiLLM will run for this body, by its own rules (server.py:812-835)."""
+    """Which approaches OptiLLM will run for this body, by its own rules (server.py:811, 829, 834)."""
     try:
         _, _, tag = server.parse_conversation(body.get("messages", []))
     except (TypeError, AttributeError, KeyError):

@@ -15,7 +15,7 @@ from optillm_cerebras_cepo.runtime import Solved
 class Whole(str):
     """An answer that OptiLLM leaves whole.
 
-    It cuts a plain string at the last "User:" or "Assistant:" in it, taking it for a conversation (server.py:676): this
+    It cuts a plain string at the last "User:" or "Assistant:" in it, taking it for a conversation (server.py:680): this
     one denies that it holds them, and is a string in every other way.
     """
 

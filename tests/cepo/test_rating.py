@@ -78,7 +78,7 @@ def test_a_single_candidate_is_not_rated(kind: str) -> None:
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_pairs_are_compared_in_both_orders(count: int) -> None:
-    """Over the candidates that exist, however many were wanted (OptiLLM: IndexError, cepo.py:823)."""
+    """Over the candidates that exist, however many were wanted (OptiLLM: IndexError, cepo.py:824)."""
     it = Desk(lambda r: f"Better Response: [[{int('Response 1: second' in text(r))}]]", bestofn_rating_type="pairwise")
     ratings = rate(it.asker, THREE[:count])
     assert len(it.client.requests) == count * (count - 1)
@@ -87,7 +87,7 @@ def test_pairs_are_compared_in_both_orders(count: int) -> None:
 
 
 def test_a_judge_who_names_a_third_of_two_is_not_counted() -> None:
-    """OptiLLM crashes on it (cepo.py:862)."""
+    """OptiLLM crashes on it (cepo.py:866)."""
     it = Desk("Better Response: [[7]]", bestofn_rating_type="pairwise")
     assert rate(it.asker, THREE[:2]) == (None, None)
     assert it.asker.degraded.lines == ("rating of candidate 1 and 2 left out: the judge's reply says no rating",)

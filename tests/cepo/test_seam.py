@@ -46,7 +46,7 @@ def test_the_four_steps_are_told_apart() -> None:
 
 
 def test_each_step_has_its_own_temperature_and_limit() -> None:
-    """OptiLLM asks for step 1's in all four (cepo.py:418)."""
+    """OptiLLM asks for step 1's in all four (cepo.py:419)."""
     it = Desk(**LIMITS)
     make_candidate(it.asker, 1)
     seen = {request.label.step: (request.temperature, request.max_tokens) for request in it.client.requests}
