@@ -10,7 +10,8 @@ from support.desk import Desk
 from support.scripted import completion
 
 from optillm_cerebras_cepo.cepo.candidate import make_candidate
-from optillm_cerebras_cepo.chat import ChatRequest, Message, Question, Step
+from optillm_cerebras_cepo.cepo.seam import CandidateSeam, Seam
+from optillm_cerebras_cepo.chat import ChatRequest, Label, Message, Question, Step
 from optillm_cerebras_cepo.errors import ApiUnavailable, UnusableReply, WrongKey
 
 LIMITS: dict[str, Any] = {
@@ -70,6 +71,16 @@ def test_no_reasoning_effort_and_no_think_switch() -> None:
     for request in it.client.requests:
         assert request.options == {"top_p": 1.0}
         assert not any("/think" in message.content for message in request.messages)
+
+
+def test_an_effort_that_optillm_asks_for_goes_no_further() -> None:
+    """Not even to a model that takes it: the client's effort steers the plan instead."""
+    it = Desk()
+    asker = type(it.asker)(it.client, "gpt-oss-120b", False, it.asker.question, it.asker.settings)
+    asked = {"model": "m", "messages": [{"role": "user", "content": "x"}], "reasoning_effort": "high", "stop": None}
+    for seam in (CandidateSeam(asker, 1), Seam(asker, Label(Step.RATING))):
+        seam.chat.completions.create(**asked, stream=False, max_tokens=1, temperature=2, top_p=1.0)
+    assert [request.options for request in it.client.requests] == [{"top_p": 1.0}] * 2
 
 
 def test_a_model_with_the_switch_keeps_it() -> None:

