@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
+from optillm_cerebras_cepo.deadline import Deadline
+
 Role = Literal["system", "user", "assistant"]
 
 
@@ -55,6 +57,7 @@ class ChatRequest:
     temperature: float | None = None  # 0..2
     options: Mapping[str, Any] = field(default_factory=dict)
     timeout: float | None = None  # seconds
+    deadline: Deadline | None = None  # with whose end the call is given up, also in flight
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from optillm_cerebras_cepo.cepo.asker import Asker
@@ -13,14 +15,18 @@ from optillm_cerebras_cepo.chat import Question
 from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import CepoError, ModelUnavailable, RefusedCall
 from optillm_cerebras_cepo.llm.fit import Refusals
+from optillm_cerebras_cepo.llm.loop import Loop
 from optillm_cerebras_cepo.llm.meter import Ledger
 from optillm_cerebras_cepo.llm.models import lookup, resolve
+from optillm_cerebras_cepo.llm.place import Places
+from optillm_cerebras_cepo.llm.reserve import ReplyLengths
 from optillm_cerebras_cepo.llm.retry import RetryPolicy, patiently
 from optillm_cerebras_cepo.llm.sdk import SdkClient, without_v1
 from optillm_cerebras_cepo.llm.stack import stack
 from optillm_cerebras_cepo.llm.trace import Observer
 from optillm_cerebras_cepo.settings import Settings
 
+REQUESTS = 32  # questions that are planned at once; others wait, or the threads would grow with the load
 CATALOGUE_SECONDS = 600.0  # how long a list of models is believed
 
 
@@ -42,16 +48,21 @@ class Runtime:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._loop = Loop()
         self._clients: dict[tuple[str, str], SdkClient] = {}
         self._catalogues: dict[SdkClient, tuple[float, tuple[str, ...]]] = {}
+        self._places: dict[int, Places] = {}
+        self._requests = Places(REQUESTS)
+        self._ages = itertools.count(1)
         self.refusals = Refusals()
+        self.lengths = ReplyLengths()
 
     def client(self, base_url: str, api_key: str) -> SdkClient:
         """The one client for this API and key, made on first use."""
         key = without_v1(base_url), api_key
         with self._lock:
             if key not in self._clients:
-                self._clients[key] = SdkClient(*key)
+                self._clients[key] = SdkClient(*key, self._loop)
             return self._clients[key]
 
     def reset(self) -> None:
@@ -60,7 +71,9 @@ class Runtime:
             clients = list(self._clients.values())
             self._clients.clear()
             self._catalogues.clear()
+            self._places.clear()
             self.refusals = Refusals()
+            self.lengths = ReplyLengths()
         for client in clients:
             client.close()
 
@@ -75,9 +88,22 @@ class Runtime:
         """Answer one question. Raises a CepoError when there is no answer."""
         started = time.monotonic()
         deadline = Deadline(settings.deadline)
+        # A direct answer is one call: it goes before all that are planned, and takes no thread.
+        planned = settings.effort != "none"
+        age = next(self._ages) if planned else 0
         ledger = Ledger()
         policy = RetryPolicy(attempts=settings.call_attempts, timeout=settings.call_timeout)
-        client = stack(api, refusals=self.refusals, policy=policy, deadline=deadline, ledger=ledger, observer=observer)
+        client = stack(
+            api,
+            refusals=self.refusals,
+            lengths=self.lengths if settings.fit_tokens else None,
+            policy=policy,
+            places=self._places_for(settings.concurrency),
+            age=age,
+            deadline=deadline,
+            ledger=ledger,
+            observer=observer,
+        )
         model = self._resolve(api, settings.model, policy, deadline)
         asker = Asker(client, model, lookup(model).think_switch, question, settings)
         rater = asker
@@ -85,7 +111,8 @@ class Runtime:
             judge = self._resolve(api, (settings.rating_model,), policy, deadline)
             rater = Asker(client, judge, lookup(judge).think_switch, question, settings, asker.degraded, asker.fitted)
         try:
-            outcome = solve(asker, rater, max_tokens)
+            with self._requests.taken((age,), deadline) if planned else nullcontext():
+                outcome = solve(asker, rater, max_tokens)
         except ModelUnavailable:
             self._forget_models(api)  # the list may name a model that has stopped working
             raise
@@ -109,6 +136,11 @@ class Runtime:
             with self._lock:
                 self._catalogues[api] = time.monotonic() + CATALOGUE_SECONDS, served
         return resolve(wanted, served)
+
+    def _places_for(self, count: int) -> Places:
+        """The process's places; their number is the operator's and so the same for all requests."""
+        with self._lock:
+            return self._places.setdefault(count, Places(count))
 
     def _forget_models(self, api: SdkClient) -> None:
         with self._lock:

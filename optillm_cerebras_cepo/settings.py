@@ -1,8 +1,8 @@
 """What one request runs with: frozen, typed, and every unknown name refused with the nearest known one.
 
-Later sources win: these defaults < OptiLLM's CePO configuration (YAML file, then `--cepo_*` flags) < environment
-(`CEPO_CEREBRAS_<NAME>`) < request body (`cepo_cerebras_<name>`). One declaration serves all four, so a setting is
-documented, checked and spelled in one place: here.
+Later sources win: these defaults < OptiLLM's CePO configuration (YAML file, then `--cepo_*` flags) < the preset of the
+effort < environment (`CEPO_CEREBRAS_<NAME>`) < request body (`cepo_cerebras_<name>`). One declaration serves them all,
+so a setting is documented, checked and spelled in one place: here.
 """
 
 from __future__ import annotations
@@ -23,6 +23,14 @@ BODY = "cepo_cerebras_"
 # retry policy and by logging. They are read from its file, and go no further.
 HOST_ONLY = frozenset({"use_reasoning", "use_reasoning_fallback", "num_of_retries", "print_output"})
 
+# What an effort makes of the configuration file's numbers; the environment's and the request's own stand.
+PRESETS: Mapping[str, Mapping[str, int]] = {
+    "low": {"bestofn_n": 1, "planning_n": 2, "planning_m": 3},
+    "high": {"bestofn_n": 5, "planning_n": 3, "planning_m": 6},
+}
+# A client's `reasoning_effort` (OpenAI's values) as an effort.
+REASONING = {"none": "none", "minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high"}
+
 # OptiLLM's numbers for the planning steps; a rating's fields are called bestofn_*.
 _SUFFIX = {
     Step.APPROACHES: "step0",
@@ -32,6 +40,8 @@ _SUFFIX = {
     Step.FINAL: "step4",
     Step.DIRECT: "direct_resp",
 }
+
+OPERATORS = frozenset({"concurrency"})  # what concerns all requests is not one request's to say
 
 Temperature = Annotated[float, Field(ge=0, le=2)]
 Tokens = Annotated[int, Field(ge=1)]
@@ -55,11 +65,17 @@ class Settings(BaseModel):
         "llama3.3-70b",
     )
     effort: Annotated[
-        Literal["none", "medium"], Field(description="`none`: one direct call; `medium`: CePO as configured")
+        Literal["none", "low", "medium", "high", "auto"],
+        Field(description="`none` (one direct call), `low`, `medium` (as configured), `high`, `auto` (as needed)"),
     ] = "medium"
     deadline: Annotated[float, Field(gt=0, description="seconds a request may take")] = 600.0
     call_timeout: Annotated[float, Field(gt=0, description="seconds one call may take")] = 120.0
     call_attempts: Annotated[Count, Field(description="tries of one call, the first included")] = 5
+
+    concurrency: Annotated[Count, Field(description="calls of all requests at once; set by the operator only")] = 64
+    fit_tokens: Annotated[
+        bool, Field(description="ask for the tokens that replies take, and for the whole limit only when one is cut")
+    ] = True
 
     bestofn_n: Annotated[Count, Field(description="candidates")] = 3
     bestofn_temperature: Annotated[Temperature, Field(description="temperature of a rating")] = 0.1
@@ -131,20 +147,29 @@ def load(base: Mapping[str, Any], environ: Mapping[str, str], body: Mapping[str,
         name.removeprefix(ENVIRONMENT).lower(): value for name, value in environ.items() if name.startswith(ENVIRONMENT)
     }
     refuse_unknown(names, Settings.model_fields, "the environment", spell=lambda name: ENVIRONMENT + name.upper())
-    configured |= names
-    settings = _checked(configured, names)
+    standing = _configured(configured, names)
     wanted = {name.removeprefix(BODY): value for name, value in body.items() if name.startswith(BODY)}
-    if "reasoning_effort" in body and "effort" not in wanted:
-        # A client's word for how much to think. It steers the plan and never travels to the model.
-        wanted["effort"] = "none" if body["reasoning_effort"] == "none" else settings.effort
-    unknown = _unknown(wanted, Settings.model_fields, lambda name: BODY + name)
-    if unknown:
+    if unknown := _unknown(wanted, Settings.model_fields, lambda name: BODY + name):
         raise BadRequest(f"unknown field {unknown[1]}", param=unknown[0])
+    for name in OPERATORS & set(wanted):
+        raise BadRequest(f"{BODY + name} is set by the operator only", param=BODY + name)
+    if body.get("reasoning_effort") is not None:
+        # A client's word for how much to think. It steers the plan and never travels to the model.
+        wanted = {"effort": _effort_of(body["reasoning_effort"])} | wanted
+    preset = PRESETS.get(str(wanted.get("effort", standing.effort)), {})
+    if not (preset or wanted):
+        return standing
     try:
-        return Settings.model_validate(configured | wanted) if wanted else settings
+        return Settings.model_validate({**configured, **preset, **names, **wanted})
     except ValidationError as error:
         name, reason = _first(error, wanted)
         raise BadRequest(f"{BODY + name}: {reason}", param=BODY + name) from None
+
+
+def _effort_of(reasoning: object) -> str:
+    if isinstance(reasoning, str) and reasoning in REASONING:
+        return REASONING[reasoning]
+    raise BadRequest(f"reasoning_effort must be one of {', '.join(REASONING)}", param="reasoning_effort")
 
 
 def refuse_unknown(
@@ -166,12 +191,14 @@ def _unknown(given: Iterable[str], known: Iterable[str], spell: Any) -> tuple[st
     return None
 
 
-def _checked(values: Mapping[str, Any], from_environment: Iterable[str]) -> Settings:
+def _configured(configured: Mapping[str, Any], names: Mapping[str, Any]) -> Settings:
+    """What holds without a request; its presets are not looked at, for they go with the effort that a request has."""
+    values = {**configured, **names}
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
         name, reason = _first(error, values)
-        where = f"{ENVIRONMENT}{name.upper()}" if name in from_environment else f"the CePO configuration's {name}"
+        where = f"{ENVIRONMENT}{name.upper()}" if name in names else f"the CePO configuration's {name}"
         raise BadConfiguration(f"{where}: {reason}", param=name) from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from optillm_cerebras_cepo.cepo import upstream
@@ -13,30 +14,54 @@ from optillm_cerebras_cepo.errors import CepoError, UnusableReply
 
 @dataclass(frozen=True)
 class Candidate:
-    """An answer that may be chosen; `number` counts from 1."""
+    """An answer that may be chosen.
+
+    Attributes:
+        number: counts from 1.
+        answer: the text for the client.
+        solutions: what its plans came to, in the order in which they did.
+        reviewed: whether the solutions were reviewed; else the answer is that of the first.
+
+    """
 
     number: int
     answer: str
+    solutions: tuple[str, ...] = ()
+    reviewed: bool = True
 
 
-def make_candidate(asker: Asker, number: int, approach: str | None = None) -> Candidate:
-    """Run OptiLLM's `generate_completion` once, along `approach` if there is one.
+def always(_: Sequence[str]) -> bool:
+    """Review whatever the solutions are."""
+    return True
+
+
+def make_candidate(
+    asker: Asker, number: int, approach: str | None = None, review: Callable[[Sequence[str]], bool] = always
+) -> Candidate:
+    """Run OptiLLM's `generate_completion` once.
+
+    Args:
+        asker: the way to the model.
+        number: the candidate's, from 1.
+        approach: what its plans are to follow, if anything.
+        review: whether solutions need one; without it the final answer is made from the first solution.
 
     Raises:
         CepoError: the candidate has no answer; a fatal one means that no other has either.
 
     """
+    seam = CandidateSeam(asker, number, review)
     answer, _, _ = upstream.generate_completion(
         system_prompt=asker.question.system,
         task=asker.question.text,
-        client=CandidateSeam(asker, number),
+        client=seam,
         model=asker.model,
         cepo_config=upstream.configuration(asker.settings, use_plan_diversity=approach is not None),
         approach=approach,
     )
     if not isinstance(answer, str) or not answer.strip():
         raise UnusableReply("every reply was empty or cut")
-    return Candidate(number, answer)
+    return Candidate(number, answer, seam.solutions, seam.reviewed)
 
 
 def propose_approaches(asker: Asker) -> list[str]:

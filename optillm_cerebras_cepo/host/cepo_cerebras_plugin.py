@@ -1,7 +1,7 @@
 """CePO that works on the Cerebras API: plan, execute, review, answer, best of n.
 
 OptiLLM finds this file in `optillm/plugins/`, where our wheel puts it, and runs it under its bare name; everything
-else is in the package `optillm_cerebras_cepo`. By default a question takes 45 calls: 3 candidates of 14 calls, and 3
+else is in the package `optillm_cerebras_cepo`. By default a question takes 27 calls: 3 candidates of 8 calls, and 3
 ratings.
 
 Configuration: `--cepo_*` flags and `--cepo_config_file` as for OptiLLM's own approach; `CEPO_CEREBRAS_<NAME>` in the

@@ -63,7 +63,7 @@ def full(solved: Solved) -> dict[str, Any]:
                 {"candidate": candidate.number, "rating": rating, "chosen": candidate.number == outcome.chosen}
                 for candidate, rating in zip(outcome.candidates, outcome.ratings, strict=True)
             ],
-            "agreement": None,
+            "agreement": outcome.agreement,
             "degraded": list(solved.degraded),
             "fitted": list(solved.fitted),
             "seconds": round(solved.seconds, 3),

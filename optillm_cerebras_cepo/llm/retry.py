@@ -90,6 +90,5 @@ class Retry:
 
     def _try(self, request: ChatRequest) -> Completion:
         self._deadline.check()
-        return self._inner.complete(
-            replace(request, timeout=max(0.001, min(self._policy.timeout, self._deadline.remaining)))
-        )
+        timeout = max(0.001, min(self._policy.timeout, self._deadline.remaining))
+        return self._inner.complete(replace(request, timeout=timeout, deadline=self._deadline))

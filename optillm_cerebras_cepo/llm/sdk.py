@@ -24,6 +24,7 @@ from optillm_cerebras_cepo.errors import (
     UnusableReply,
     WrongKey,
 )
+from optillm_cerebras_cepo.llm.loop import Loop
 from optillm_cerebras_cepo.llm.models import lookup
 
 LIST_TIMEOUT = 10.0  # seconds for the list of models: it comes before the first call, and a dead host should show
@@ -35,12 +36,14 @@ class SdkClient:
     Args:
         base_url: without `/v1`, which the SDK adds itself; one at the end is tolerated.
         api_key: the Cerebras key.
+        loop: where its traffic runs.
 
     """
 
-    def __init__(self, base_url: str, api_key: str) -> None:
+    def __init__(self, base_url: str, api_key: str, loop: Loop) -> None:
         self.base_url = without_v1(base_url)
-        self._client = sdk.Cerebras(
+        self._loop = loop
+        self._client = sdk.AsyncCerebras(
             api_key=api_key,
             base_url=self.base_url,
             max_retries=0,  # `retry.py` is the one place that retries
@@ -50,15 +53,16 @@ class SdkClient:
 
     def complete(self, request: ChatRequest) -> Completion:
         """Make exactly one HTTP request. Raises a CepoError for every way it can fail."""
+        call = self._client.chat.completions.create(
+            model=request.model,
+            messages=[{"role": message.role, "content": message.content} for message in request.messages],  # type: ignore[misc]
+            max_completion_tokens=request.max_tokens,
+            temperature=sdk.omit if request.temperature is None else request.temperature,  # None is sent as null
+            extra_body=dict(request.options),  # as keywords, the SDK raises TypeError on names it does not know
+            timeout=request.timeout,
+        )
         try:
-            response = self._client.chat.completions.create(
-                model=request.model,
-                messages=[{"role": message.role, "content": message.content} for message in request.messages],  # type: ignore[misc]
-                max_completion_tokens=request.max_tokens,
-                temperature=sdk.omit if request.temperature is None else request.temperature,  # None is sent as null
-                extra_body=dict(request.options),  # as keywords, the SDK raises TypeError on names it does not know
-                timeout=request.timeout,
-            )
+            response = self._loop.run(call, request.deadline)
         except sdk.CerebrasError as error:
             raise translate(error, request) from None
         return _completion(response, request)
@@ -66,14 +70,14 @@ class SdkClient:
     def list_models(self) -> tuple[str, ...]:
         """Return the ids that the API lists for this key. Raises a CepoError."""
         try:
-            page = self._client.models.list(timeout=LIST_TIMEOUT)
+            page = self._loop.run(self._client.models.list(timeout=LIST_TIMEOUT))
         except sdk.CerebrasError as error:
             raise translate(error) from None
         return tuple(model.id for model in getattr(page, "data", None) or () if model.id)
 
     def close(self) -> None:
         """Close every connection."""
-        self._client.close()
+        self._loop.run(self._client.close())
 
 
 def address_of(client: object) -> tuple[str, str] | None:

@@ -6,20 +6,34 @@ from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.llm.base import ChatClient
 from optillm_cerebras_cepo.llm.fit import Fit, Refusals
 from optillm_cerebras_cepo.llm.meter import Ledger, Meter
+from optillm_cerebras_cepo.llm.place import Place, Places
+from optillm_cerebras_cepo.llm.reserve import ReplyLengths, Reserve
 from optillm_cerebras_cepo.llm.retry import Retry, RetryPolicy
 from optillm_cerebras_cepo.llm.trace import Observer, Trace
 
 
 def stack(
-    api: ChatClient, *, refusals: Refusals, policy: RetryPolicy, deadline: Deadline, ledger: Ledger, observer: Observer
+    api: ChatClient,
+    *,
+    refusals: Refusals,
+    lengths: ReplyLengths | None,
+    policy: RetryPolicy,
+    places: Places,
+    age: int,
+    deadline: Deadline,
+    ledger: Ledger,
+    observer: Observer,
 ) -> ChatClient:
     """One request's client over the process's connection to the API, from the outside in.
 
     - Fit is outermost: a refused field is another request, with attempts of its own.
+    - Reserve comes next, for a reply that was cut at the lowered limit is asked for anew; without `lengths` the whole
+      limit is asked for.
     - Retry stands over everything that one try does.
-    - A wait for the rate limits belongs here, below Retry (each try takes its place in the queue) and above Meter (a
-      call that waits has not gone out yet).
+    - Place is below Retry: a call that waits to be tried again gives its place away. It is above Meter: a call that
+      waits has not gone out yet. A wait for rate limits belongs here too.
     - Meter sees every try, for each is a call that the API counts.
     - Trace is next to the API: it times a call, not the waits around it.
     """
-    return Fit(Retry(Meter(Trace(api, observer), ledger), policy, deadline), refusals)
+    tried = Retry(Place(Meter(Trace(api, observer), ledger), places, age, deadline), policy, deadline)
+    return Fit(tried if lengths is None else Reserve(tried, lengths), refusals)

@@ -11,15 +11,18 @@ from typing import Any
 
 from aiohttp import web
 
-from . import completion, models, problems
+from . import completion, models, problems, tokens
 from .admission import Accepted, accept, parse
-from .answers import Script
+from .answers import DEFAULT_TEXT, Answer, Script
+from .asked import read_call
 from .completion import Completed
 from .latency import Sampler, Timing
 from .ledger import CLIENT_GONE, NO_ANSWER, Ledger
 from .limits import Limiter
 from .options import SimulatorOptions
 from .problems import Refused, Reply
+from .schema import ChatCompletionServerRequest
+from .statistical import StatisticalModel
 
 MAX_BODY = 16 * 1024 * 1024
 """The largest request body, in bytes. [assumed]"""
@@ -38,6 +41,7 @@ class Api:
         self._ledger = ledger
         self._models = models.served(options.models)
         self._script = Script(options.rules)
+        self._statistical = StatisticalModel(options.statistics) if options.statistics else None
         self._sampler = Sampler(options.latency)
         self._limiter = Limiter(options.limits, lambda: options.clock() * options.time_scale, options.time_scale)
         self._connections: weakref.WeakKeyDictionary[asyncio.Transport, int] = weakref.WeakKeyDictionary()
@@ -97,7 +101,8 @@ class Api:
         body = await self._read(request, number)
         accepted = accept(body, self._models, self._options.tier, self._options.validation_status)
         self._admit(accepted, number)
-        answer = self._script.answer(accepted.request)
+        answer = self._script.answer(accepted.request) or self._simulate(accepted.request) or Answer(DEFAULT_TEXT)
+        self._ledger.amend(number, kind=answer.kind)
         if answer.reply is not None:
             await asyncio.sleep(self._sampler.draw(0, answer.latency).total / self._options.time_scale)
             self._ledger.close(number, answer.reply.status, answer.reply.code)
@@ -116,6 +121,16 @@ class Api:
             return await self._cut(request, number, payload)
         self._account(number, done)
         return web.Response(body=payload, content_type="application/json", headers=self._limit_headers(number))
+
+    def _simulate(self, request: ChatCompletionServerRequest) -> Answer | None:
+        """The statistical mode's answer, if it is on and the call is about one of its questions."""
+        if self._statistical is None:
+            return None
+        try:
+            asked = read_call([{"role": item.role, "content": tokens.plain(item.content)} for item in request.messages])
+        except ValueError as error:
+            raise Refused(problems.invalid([("messages", str(error))], self._options.validation_status)) from None
+        return Answer(self._statistical.reply(asked, request.model), kind=asked.kind.value) if asked else None
 
     async def _read(self, request: web.Request, number: int) -> Any:
         """The parsed body; recorded before the key is looked at, so that the ledger shows refused calls whole."""

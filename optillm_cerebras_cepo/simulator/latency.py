@@ -10,13 +10,17 @@ from dataclasses import dataclass
 class Latency:
     """A call's duration: `base` seconds, then its output at `tokens_per_second` (None: at once).
 
-    `jitter` is the share, from 0 to 1, by which each call may be quicker or slower; `seed` makes it repeatable.
+    `jitter` is the share, from 0 to 1, by which each call may be quicker or slower. A `slow_share` of the calls, each
+    with this probability, takes `slow_factor` times as long: the tail that real services have. `seed` makes both
+    repeatable.
     """
 
     base: float = 0.0
     tokens_per_second: float | None = None
     jitter: float = 0.0
     seed: int = 0
+    slow_share: float = 0.0
+    slow_factor: float = 10.0
 
     def __post_init__(self) -> None:
         if self.base < 0:
@@ -25,6 +29,10 @@ class Latency:
             raise ValueError(f"tokens per second must be above 0, not {self.tokens_per_second}")
         if not 0 <= self.jitter <= 1:
             raise ValueError(f"jitter must be from 0 to 1, not {self.jitter}")
+        if not 0 <= self.slow_share <= 1:
+            raise ValueError(f"slow_share must be from 0 to 1, not {self.slow_share}")
+        if not self.slow_factor >= 1:
+            raise ValueError(f"slow_factor must be at least 1, not {self.slow_factor}")
 
 
 @dataclass(frozen=True)
@@ -50,12 +58,15 @@ class Sampler:
     def __init__(self, latency: Latency) -> None:
         self._latency = latency
         self._random = random.Random(latency.seed)
+        self._slow = random.Random(f"slow {latency.seed}")  # apart: slow calls leave the others' jitter as it is
 
     def draw(self, tokens: int, override: float | None = None) -> Timing:
-        """The timing of a call with so many output tokens; `override` replaces the whole of it, without jitter."""
+        """The timing of a call with so many output tokens; `override` replaces the whole of it, as it stands."""
         if override is not None:
             return Timing(override, 0.0)
         jitter = self._latency.jitter
         factor = 1 + self._random.uniform(-jitter, jitter) if jitter else 1.0
+        if self._latency.slow_share and self._slow.random() < self._latency.slow_share:
+            factor *= self._latency.slow_factor
         rate = self._latency.tokens_per_second
         return Timing(self._latency.base * factor, tokens / rate * factor if rate else 0.0)

@@ -22,6 +22,7 @@ class Call:
     Times are the clock's, in real seconds. `headers` have lower-case names and no Authorization value. `code` is an
     error's. `admission_tokens` is what the rate limits were charged, refused calls cost nothing. `in_flight` counts the
     calls that ran when this one began, itself included if it was admitted. `connection` numbers the TCP connection.
+    `kind` is the kind of call that the statistical mode answered it as.
     """
 
     number: int
@@ -39,6 +40,7 @@ class Call:
     admission_tokens: int = 0
     admitted: bool = False
     ended: float | None = None
+    kind: str = ""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from .latency import Latency
 from .limits import DEVELOPER_TIER, FREE_TIER, UNLIMITED, RateLimits
 from .models import DEFAULT_MODELS, Tier
 from .problems import Reply
+from .statistical import Statistics
+from .statistical_options import add_statistical, statistics_from
 
 KEY_PREFIX = "csk-"
 
@@ -31,6 +33,7 @@ _PRESETS = {"off": UNLIMITED, "free": FREE_TIER, "developer": DEVELOPER_TIER}
 class SimulatorOptions:
     """How a simulated API behaves. Raises ValueError for values that cannot work.
 
+    `rules` answer first, then `statistics` if the mode is on, and what neither answers gets a default text.
     `models` are ids of the simulator's table, or `endpoint-id=table-id` for a dedicated endpoint. `keys` are the keys
     accepted; none given means every key that starts with `csk-`. `limits` hold for each model by itself.
     `max_in_flight` calls run at once, the next gets queue_exceeded. `validation_status` is 400, or 422 as before
@@ -41,6 +44,7 @@ class SimulatorOptions:
     tier: Tier = "paid"
     keys: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
+    statistics: Statistics | None = None
     limits: RateLimits = UNLIMITED
     max_in_flight: int | None = None
     latency: Latency = Latency()  # noqa: RUF009 - frozen, so one default instance can be shared
@@ -79,9 +83,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--latency", type=float, default=0.0, metavar="SECONDS", help="seconds before a call's first token")
     add("--tokens-per-second", type=float, metavar="N", help="speed of the output (default: at once)")
     add("--jitter", type=float, default=0.0, metavar="SHARE", help="0 to 1: how much latency varies")
-    add("--seed", type=int, default=0, metavar="N", help="seed of the jitter")
+    add("--slow-share", type=float, default=0.0, metavar="SHARE", help="0 to 1: how many calls are slow ones")
+    add("--slow-factor", type=float, default=10.0, metavar="N", help="how many times as long those take (default: 10)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the latency and of the statistical answers")
     add("--time-scale", type=float, default=1.0, metavar="N", help="simulated seconds in a real one (60: minutes)")
     add("--validation-status", type=int, choices=(400, 422), default=400, help="status of validation errors")
+    add_statistical(parser)
 
 
 def options_from(args: argparse.Namespace) -> SimulatorOptions:
@@ -91,9 +98,17 @@ def options_from(args: argparse.Namespace) -> SimulatorOptions:
         tier=args.tier,
         keys=tuple(args.key or ()),
         rules=load_rules(Path(args.rules)) if args.rules else (),
+        statistics=statistics_from(args),
         limits=parse_limits(args.limits),
         max_in_flight=args.max_in_flight,
-        latency=Latency(args.latency, args.tokens_per_second, args.jitter, args.seed),
+        latency=Latency(
+            base=args.latency,
+            tokens_per_second=args.tokens_per_second,
+            jitter=args.jitter,
+            seed=args.seed,
+            slow_share=args.slow_share,
+            slow_factor=args.slow_factor,
+        ),
         time_scale=args.time_scale,
         validation_status=args.validation_status,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from random import Random
 from typing import Any
@@ -24,11 +25,11 @@ def run(it: Any, max_tokens: int | None = None) -> Any:
 
 
 def test_the_default_request() -> None:
-    """3 candidates of 6 attempts, a review and a final answer each, and one rating each: 45 calls (OptiLLM: 48)."""
+    """3 candidates of 3 plans, a review and a final answer each, and one rating each: 27 calls (OptiLLM: 48)."""
     it = Desk("Rating: [[1]]")
     outcome = run(it)
     counted = Counter(request.label.step for request in it.client.requests)
-    assert counted == {Step.PLAN: 18, Step.EXECUTE: 18, Step.REVIEW: 3, Step.FINAL: 3, Step.RATING: 3}
+    assert counted == {Step.PLAN: 9, Step.EXECUTE: 9, Step.REVIEW: 3, Step.FINAL: 3, Step.RATING: 3}
     assert outcome.answer == "Rating: [[1]]"
     assert [candidate.number for candidate in outcome.candidates] == [1, 2, 3]
     assert outcome.finish_reason == "stop"
@@ -51,10 +52,19 @@ def test_the_best_rated_candidate_answers() -> None:
 def test_no_candidate_is_rated_better_than_the_chosen_one(ratings: list[float | None]) -> None:
     """And none before it as well; one without a rating is taken only where nobody has one."""
     candidates = [Candidate(number, f"answer {number}") for number in range(1, len(ratings) + 1)]
-    chosen = ratings[choose(candidates, tuple(ratings)).number - 1]
+    chosen = choose("?", candidates, tuple(ratings))
     known = [rating for rating in ratings if rating is not None]
-    assert chosen == (max(known) if known else None)
-    assert choose(candidates, tuple(ratings)).number == ratings.index(chosen) + 1
+    best = max(known) if known else None
+    assert chosen.number == ratings.index(best) + 1
+
+
+@pytest.mark.parametrize("ratings", [(1.0, 1.0, 1.0), (None, None, None)])
+def test_ties_go_to_the_majority_among_the_tied(ratings: tuple[float | None, ...]) -> None:
+    """In whatever notation; then to the first."""
+    candidates = [Candidate(1, "It is 0.25."), Candidate(2, "The answer is 1/2"), Candidate(3, "So we get 0.5")]
+    assert choose("What is it?", candidates, ratings).number == 2
+    assert choose("What is it?", candidates, (0.0, 1.0, 0.5)).number == 2
+    assert choose("What is it?", candidates[:2], ratings[:2]).number == 1
 
 
 def test_a_candidate_that_fails_is_left_out() -> None:
@@ -164,3 +174,54 @@ def test_without_approaches_the_candidates_plan_freely(reply: Any) -> None:
     it = Desk(lambda r: reply if r.label.step is Step.APPROACHES else by_candidate(r), use_plan_diversity=True)
     assert run(it).answer == "answer 2"
     assert it.asker.degraded.lines == ("approaches: 0 of 3 could be read",)
+
+
+def auto(*executions: str, final: str = "") -> tuple[Desk, Any]:
+    """Answer with effort auto; the plans come to these solutions, a review to `final`."""
+    left = list(executions)
+    lock = threading.Lock()
+
+    def answer(request: ChatRequest) -> str:
+        if request.label.step is Step.EXECUTE:
+            with lock:
+                return left.pop(0)
+        if request.label.step is Step.FINAL and not final:
+            return next(line for line in reversed(executions) if line in request.messages[-1].content)
+        return final or "a plan"
+
+    it = Desk(answer, effort="auto")
+    return it, run(it)
+
+
+def count(it: Desk) -> Counter[Step]:
+    """How often each step was asked."""
+    return Counter(request.label.step for request in it.client.requests)
+
+
+def test_auto_finishes_at_once_when_the_plans_agree() -> None:
+    """In any notation: three plans, three executions and the final answer, 7 calls; no review, no rating."""
+    it, outcome = auto("The answer is 1/2.", "The answer is 0.5.", r"It is \boxed{\frac{1}{2}}")
+    assert count(it) == {Step.PLAN: 3, Step.EXECUTE: 3, Step.FINAL: 1}
+    assert (outcome.agreement, len(outcome.candidates)) == (1.0, 1)
+
+
+def test_auto_goes_on_while_another_candidate_can_change_the_choice() -> None:
+    """The first disagrees with itself; the second does not, and ends the search."""
+    it, outcome = auto(*[f"The answer is {n}." for n in (1, 2, 3, 5, 5, 5)], final="The answer is 5.")
+    assert count(it) == {Step.PLAN: 6, Step.EXECUTE: 6, Step.REVIEW: 1, Step.FINAL: 2}
+    assert outcome.answer == "The answer is 5."
+
+
+def test_auto_ends_with_the_last_candidate() -> None:
+    """All disagree: three candidates, 24 calls, and what most of the votes say."""
+    it, outcome = auto(*[f"The answer is {n}." for n in (1, 2, 7, 3, 4, 7, 5, 6, 7)], final="The answer is 7.")
+    assert len(it.client.requests) == 24
+    assert outcome.answer == "The answer is 7."
+    assert len(outcome.candidates) == 3
+
+
+def test_auto_survives_a_candidate_that_fails() -> None:
+    """Another takes its place, and the reply says so."""
+    it = Desk(lambda r: ApiUnavailable("busy") if r.label.candidate == 1 else "The answer is 7.", effort="auto")
+    assert run(it).answer == "The answer is 7."
+    assert "candidate 1 left out: busy" in it.asker.degraded.lines

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from support.desk import Desk
 from support.scripted import completion
 
+from optillm_cerebras_cepo.cepo.asker import Asker
 from optillm_cerebras_cepo.cepo.candidate import Candidate
-from optillm_cerebras_cepo.cepo.rating import rate
+from optillm_cerebras_cepo.cepo.rating import Panel, Ratings
 from optillm_cerebras_cepo.chat import ChatRequest, Step
 from optillm_cerebras_cepo.errors import ApiUnavailable, WrongKey
 
 THREE = [Candidate(1, "first answer"), Candidate(2, "second answer"), Candidate(3, "third answer")]
+
+
+def rate(asker: Asker, candidates: Sequence[Candidate]) -> Ratings:
+    """Rate these as they arrive one after another."""
+    panel = Panel(asker, len(candidates))
+    for candidate in candidates:
+        panel.judge(candidate)
+    return panel.ratings(candidates)
 
 
 def text(request: ChatRequest) -> str:
@@ -22,7 +32,7 @@ def text(request: ChatRequest) -> str:
 
 
 def test_a_rating_is_one_call() -> None:
-    """OptiLLM's rater makes two; the second gets the first one's reply."""
+    """OptiLLM's rater makes two."""
     it = Desk(lambda request: f"Rating: [[{int('second' in text(request))}]]")
     assert rate(it.asker, THREE) == (0.0, 1.0, 0.0)
     assert len(it.client.requests) == 3
@@ -47,12 +57,12 @@ def test_the_judge_sees_question_and_conversation() -> None:
     assert "What is 6 times 7?" in messages[-1].content
 
 
-@pytest.mark.parametrize("reply", ["no number", completion(""), completion("Rating: [[", "length")])
+@pytest.mark.parametrize("reply", ["no number", completion(""), completion("Rating: [[", "length"), "Rating: [[-1]]"])
 def test_an_unreadable_rating_is_none_and_noted(reply: Any) -> None:
     """Not -1, and no crash (cepo.py:774)."""
     it = Desk(lambda request: reply if "second" in text(request) else "Rating: [[0]]")
     assert rate(it.asker, THREE) == (0.0, None, 0.0)
-    assert it.asker.degraded.lines == ("rating of candidate 2 left out: the judge's reply says no rating",)
+    assert it.asker.degraded.lines == ("rating of candidate 2 left out: the judge's reply says none",)
 
 
 def test_a_rating_that_fails_is_left_out() -> None:
@@ -87,10 +97,10 @@ def test_pairs_are_compared_in_both_orders(count: int) -> None:
 
 
 def test_a_judge_who_names_a_third_of_two_is_not_counted() -> None:
-    """OptiLLM crashes on it (cepo.py:866)."""
+    """OptiLLM crashes on it (cepo.py:866); here neither order counts."""
     it = Desk("Better Response: [[7]]", bestofn_rating_type="pairwise")
     assert rate(it.asker, THREE[:2]) == (None, None)
-    assert it.asker.degraded.lines == ("rating of candidate 1 and 2 left out: the judge's reply says no rating",)
+    assert it.asker.degraded.lines == ("rating of candidate 1 and 2 left out: the judge's reply says none",)
 
 
 def test_a_comparison_that_fails_costs_its_pair_only() -> None:
@@ -106,8 +116,25 @@ def test_a_comparison_that_fails_costs_its_pair_only() -> None:
 
 
 def test_a_majority_needs_no_call() -> None:
-    """OptiLLM's own vote over the answers."""
+    """The choice is made among the answers alone."""
     it = Desk(bestofn_rating_type="majority")
-    answers = [Candidate(1, "Answer: B"), Candidate(2, "Answer: C"), Candidate(3, "So: Answer: C")]
-    assert rate(it.asker, answers) == (0.0, 1.0, 0.0)
+    assert rate(it.asker, THREE) == (None, None, None)
     assert it.client.requests == []
+
+
+def test_the_last_candidate_left_is_not_rated() -> None:
+    """When the others are lost there is nothing to choose."""
+    it = Desk("Rating: [[1]]")
+    panel = Panel(it.asker, 3)
+    panel.lose()
+    panel.lose()
+    panel.judge(THREE[2])
+    assert it.client.requests == []
+
+
+@pytest.mark.parametrize(
+    ("verdict", "rating"), [("rating : [1]", 1.0), ("**Rating:** 8/10", 0.8), ("Rating: [[0]] no: Rating: [[1]]", 1.0)]
+)
+def test_ratings_are_read_leniently(verdict: str, rating: float) -> None:
+    """Spacing, case, decimals, x/10, the last one given."""
+    assert rate(Desk(verdict).asker, THREE) == (rating,) * 3

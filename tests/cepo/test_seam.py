@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import Counter
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from support.desk import Desk
 from support.scripted import completion
 
-from optillm_cerebras_cepo.cepo.candidate import make_candidate
+from optillm_cerebras_cepo.cepo.candidate import always, make_candidate
 from optillm_cerebras_cepo.cepo.seam import CandidateSeam, Seam
 from optillm_cerebras_cepo.chat import ChatRequest, Label, Message, Question, Step
 from optillm_cerebras_cepo.errors import ApiUnavailable, UnusableReply, WrongKey
@@ -42,7 +44,7 @@ def test_the_four_steps_are_told_apart() -> None:
     """Plans and executions on their own threads, review and final in order."""
     it = Desk(only(Step.FINAL, "42"), planning_n=2, planning_m=3)
     assert make_candidate(it.asker, 1).answer == "42"
-    assert steps(it) == {Step.PLAN: 3, Step.EXECUTE: 3, Step.REVIEW: 1, Step.FINAL: 1}
+    assert steps(it) == {Step.PLAN: 2, Step.EXECUTE: 2, Step.REVIEW: 1, Step.FINAL: 1}
     assert it.asker.degraded.lines == ()
 
 
@@ -67,7 +69,7 @@ def test_no_reasoning_effort_and_no_think_switch() -> None:
     """By default they reach no model."""
     it = Desk()
     make_candidate(it.asker, 1)
-    assert len(it.client.requests) == 14
+    assert len(it.client.requests) == 8
     for request in it.client.requests:
         assert request.options == {"top_p": 1.0}
         assert not any("/think" in message.content for message in request.messages)
@@ -78,7 +80,7 @@ def test_an_effort_that_optillm_asks_for_goes_no_further() -> None:
     it = Desk()
     asker = type(it.asker)(it.client, "gpt-oss-120b", False, it.asker.question, it.asker.settings)
     asked = {"model": "m", "messages": [{"role": "user", "content": "x"}], "reasoning_effort": "high", "stop": None}
-    for seam in (CandidateSeam(asker, 1), Seam(asker, Label(Step.RATING))):
+    for seam in (CandidateSeam(asker, 1, always), Seam(asker, Label(Step.RATING))):
         seam.chat.completions.create(**asked, stream=False, max_tokens=1, temperature=2, top_p=1.0)
     assert [request.options for request in it.client.requests] == [{"top_p": 1.0}] * 2
 
@@ -113,7 +115,7 @@ def test_no_system_prompt_is_no_message() -> None:
     """OptiLLM would send an empty one."""
     it = Desk(question=Question("What is 6 times 7?"))
     make_candidate(it.asker, 1)
-    assert len(it.client.requests) == 14
+    assert len(it.client.requests) == 8
     assert all(request.messages[0].role == "user" for request in it.client.requests)
 
 
@@ -130,7 +132,7 @@ UNUSABLE = [completion("cut", "length"), completion(""), completion("x", "conten
 
 @pytest.mark.parametrize("flaw", UNUSABLE)
 def test_a_plan_that_fails_is_a_rejected_attempt(flaw: Any) -> None:
-    """Nothing is executed for it, and the others go on."""
+    """Nothing is executed for it, a further attempt takes its place, and the others go on."""
     failed: list[ChatRequest] = []
 
     def answer(request: ChatRequest) -> Any:
@@ -202,3 +204,57 @@ def test_what_a_model_does_not_take_is_noted_by_step() -> None:
     it = Desk(only(Step.REVIEW, replace(completion("ok"), fitted=("top_p dropped",))))
     make_candidate(it.asker, 1)
     assert it.asker.fitted.lines == ("review: top_p dropped",)
+
+
+def test_attempts_start_as_they_are_needed() -> None:
+    """Three at once; each rejected one lets one more begin, up to planning_m; then what there is must do."""
+    for rejected in range(7):
+        left = Rejections(rejected)
+        it = Desk(left.plan)
+        make_candidate(it.asker, 1)
+        plans = min(3 + rejected, 6)
+        assert steps(it)[Step.PLAN] == plans
+        assert steps(it)[Step.EXECUTE] == plans - min(rejected, 6)
+        assert left.most <= 3
+
+
+class Rejections:
+    """Cuts the first plans, and counts how many are asked for at once."""
+
+    def __init__(self, rejected: int) -> None:
+        self._left = rejected
+        self._lock = threading.Lock()
+        self._now = 0
+        self.most = 0
+
+    def plan(self, request: ChatRequest) -> Any:
+        """Answer; a plan takes a moment."""
+        if request.label.step is not Step.PLAN:
+            return "ok"
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+            cut, self._left = self._left > 0, self._left - 1
+        time.sleep(0.01)
+        with self._lock:
+            self._now -= 1
+        return completion("cut", "length") if cut else "a plan"
+
+
+def test_a_defect_in_an_attempt_does_not_hang_the_others() -> None:
+    """They are told that they are no longer needed."""
+
+    def answer(request: ChatRequest) -> Any:
+        return RuntimeError("a defect") if request.label.step is Step.PLAN else "ok"
+
+    with pytest.raises(RuntimeError):
+        make_candidate(Desk(answer).asker, 1)
+
+
+def test_plans_that_agree_need_no_review() -> None:
+    """When that is asked for; the final answer is made from the first solution."""
+    it = Desk(only(Step.EXECUTE, "42"))
+    candidate = make_candidate(it.asker, 1, review=lambda solutions: len(set(solutions)) > 1)
+    assert (candidate.solutions, candidate.reviewed, candidate.answer) == (("42", "42", "42"), False, "the final")
+    assert steps(it) == {Step.PLAN: 3, Step.EXECUTE: 3, Step.FINAL: 1}
+    assert it.asker.degraded.lines == ()

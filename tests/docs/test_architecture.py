@@ -13,7 +13,11 @@ ROOT = Path(__file__).parents[2]
 NAME = "optillm_cerebras_cepo"
 PACKAGE = ROOT / NAME
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
-PROGRAMS = {PACKAGE / "demo" / "local_model.py", PACKAGE / "demo" / "tether.py"}  # run as processes of their own
+PROGRAMS = {
+    PACKAGE / "demo" / "local_model.py",
+    PACKAGE / "demo" / "tether.py",
+    PACKAGE / "voting" / "algebra.py",
+}  # run as processes of their own
 
 
 def layers() -> dict[str, int]:
@@ -68,7 +72,13 @@ def test_the_simulator_stands_alone() -> None:
 
 @pytest.mark.parametrize(
     ("module", "allowed"),
-    [("flask", {"host"}), ("optillm", {"cepo", "host"}), ("cerebras", {"llm"}), ("tenacity", {"llm"})],
+    [
+        ("flask", {"host"}),
+        ("optillm", {"cepo", "host"}),
+        ("cerebras", {"llm"}),
+        ("tenacity", {"llm"}),
+        ("math_verify", {"voting"}),
+    ],
 )
 def test_each_foreign_thing_has_its_rooms(module: str, allowed: set[str]) -> None:
     """What knows the host, the server or the SDK is known itself."""

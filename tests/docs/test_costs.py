@@ -34,20 +34,29 @@ def spent(api: Simulator) -> list[int]:
 
 
 def test_the_table_of_costs(simulate: Callable[..., Simulator]) -> None:
-    """OptiLLM's loop and ours behind one server, and the direct call; and 27 calls with three attempts."""
+    """OptiLLM's loop and ours behind one server, and the direct call."""
     api = simulate(rules=(Rule(text=FOUR_HUNDRED),))
     arguments = ["--base-url", api.url, "--approach", "cepo_cerebras", "--cepo_use_reasoning", ""]
-    with optillm(*arguments, environ={"CEREBRAS_API_KEY": KEY}) as server:
+    with optillm(*arguments, environ={"CEREBRAS_API_KEY": KEY, "CEPO_CEREBRAS_FIT_TOKENS": "false"}) as server:
         for name, body in [
             ("OptiLLM's `cepo`, with its reasoning switched off", {"optillm_approach": "cepo"}),
             ("`cepo_cerebras`", {}),
-            ("`cepo_cerebras`, effort `none`", {"cepo_cerebras_effort": "none"}),
+            ("effort `auto`, when the plans agree", {"cepo_cerebras_effort": "auto"}),
+            ("effort `low`", {"cepo_cerebras_effort": "low"}),
+            ('effort `high` (or `"reasoning_effort": "high"`)', {"reasoning_effort": "high"}),
+            ("effort `none`", {"cepo_cerebras_effort": "none"}),
         ]:
             api.clear()
             assert server.ask(QUESTION | body).status_code == 200
             assert row(name) == spent(api)
-        api.clear()
-        server.ask(QUESTION | {"cepo_cerebras_planning_m": 3})
-        assert spent(api)[0] == 27
-        assert "`CEPO_CEREBRAS_PLANNING_M=3`" in README
-        assert "makes it 27 calls" in README
+
+
+def test_what_is_charged_once_lengths_are_known(simulate: Callable[..., Simulator]) -> None:
+    """A later default request asks for what replies of 400 tokens take, and a margin."""
+    api = simulate(rules=(Rule(text=FOUR_HUNDRED),))
+    with optillm("--base-url", api.url, "--approach", "cepo_cerebras", environ={"CEREBRAS_API_KEY": KEY}) as server:
+        for _ in range(4):
+            api.clear()
+            assert server.ask(QUESTION).status_code == 200
+    assert spent(api) == [27, 10_800, 13_500]
+    assert "charged 13,500" in " ".join(README.split())

@@ -19,6 +19,7 @@ CEPO = {
     411: "/think",
     413: "/think",
     419: "temperature_step1",
+    445: "ThreadPoolExecutor",
     505: "/think",
     514: "temperature_step1",
     541: "/think",
@@ -29,6 +30,8 @@ CEPO = {
     774: "re.search",
     824: "bestofn_n",
     866: "pair[rating]",
+    900: "MCQ_PATTERNS",
+    954: "majority_vote_mcq",
 }
 SERVER = {
     287: "def load_plugins",

@@ -18,6 +18,8 @@ from optillm.cepo.cepo import CepoConfig
 from support.desk import Desk
 
 from optillm_cerebras_cepo.cepo import upstream
+from optillm_cerebras_cepo.cepo.candidate import always
+from optillm_cerebras_cepo.cepo.seam import CandidateSeam
 from optillm_cerebras_cepo.settings import HOST_ONLY, Settings
 
 SUPPORTED = ("0.3.21", "0.3.22", "0.4.0")
@@ -76,7 +78,7 @@ def test_reasoning_and_retries_are_off_above_the_seam() -> None:
 
 
 def test_the_functions_reach_the_model_through_the_seam_alone() -> None:
-    """A candidate of the default configuration is 14 calls, all of them seen."""
+    """A candidate of the default configuration is 8 calls, all of them seen."""
     it = Desk("an answer")
     upstream.generate_completion(
         system_prompt="",
@@ -85,7 +87,7 @@ def test_the_functions_reach_the_model_through_the_seam_alone() -> None:
         model="m",
         cepo_config=upstream.configuration(Settings()),
     )
-    assert len(it.client.requests) == 14
+    assert len(it.client.requests) == 8
 
 
 class _Counting:
@@ -94,9 +96,7 @@ class _Counting:
     __slots__ = ("chat",)
 
     def __init__(self, it: Desk) -> None:
-        from optillm_cerebras_cepo.cepo.seam import CandidateSeam
-
-        self.chat = CandidateSeam(it.asker, 1).chat
+        self.chat = CandidateSeam(it.asker, 1, always).chat
 
 
 def test_plugins_are_found_in_optillms_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

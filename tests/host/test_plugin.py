@@ -47,17 +47,17 @@ def test_a_full_reply(ask: Any, api: Simulator) -> None:
         "total_tokens": api.usage.prompt_tokens + api.usage.completion_tokens,
     }
     ours = body["cepo_cerebras"]
-    assert (ours["effort"], ours["model"], ours["calls"]) == ("medium", "llama-3.3-70b", 45)
+    assert (ours["effort"], ours["model"], ours["calls"]) == ("medium", "llama-3.3-70b", 27)
     assert {step: spent["calls"] for step, spent in ours["usage"].items()} == {
-        "plan": 18,
-        "execute": 18,
+        "plan": 9,
+        "execute": 9,
         "review": 3,
         "final": 3,
         "rating": 3,
     }
     assert sum(spent["prompt_tokens"] for spent in ours["usage"].values()) == api.usage.prompt_tokens
     assert ours["candidates"][0] == {"candidate": 1, "rating": 1.0, "chosen": True}
-    assert (ours["degraded"], ours["fitted"], ours["agreement"], ours["uncounted"]) == ([], [], None, 0)
+    assert (ours["degraded"], ours["fitted"], ours["agreement"], ours["uncounted"]) == ([], [], 1.0, 0)
     assert ours["seconds"] >= 0
 
 
@@ -65,6 +65,7 @@ def test_a_wish_for_reasoning_is_answered_and_never_sent(ask: Any, api: Simulato
     """The request that OptiLLM's own approach dies of."""
     response = ask(reasoning_effort="high")
     assert response.status_code == 200
+    assert response.get_json()["cepo_cerebras"]["effort"] == "high"
     assert len(api.chat_calls) == 45
     assert not [call for call in api.chat_calls if "reasoning_effort" in call.body]
 

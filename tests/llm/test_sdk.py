@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,14 +14,23 @@ from support.optillm_process import free_port
 
 from optillm_cerebras_cepo import errors
 from optillm_cerebras_cepo.chat import ChatRequest, Label, Message, Step, Usage
+from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import CepoError
+from optillm_cerebras_cepo.llm.loop import Loop
 from optillm_cerebras_cepo.llm.sdk import SdkClient, without_v1
 from optillm_cerebras_cepo.runtime import Runtime
+from optillm_cerebras_cepo.simulator import CLIENT_GONE
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.problems import Reply
 from optillm_cerebras_cepo.simulator.server import Simulator
 
+LOOP = Loop()
 Simulate = Callable[..., Simulator]
+
+
+def connect(url: str, key: str = KEY) -> SdkClient:
+    """A client of this API."""
+    return SdkClient(url, key, LOOP)
 
 
 def request(**changes: Any) -> ChatRequest:
@@ -38,13 +49,13 @@ def request(**changes: Any) -> ChatRequest:
 def answering(simulate: Simulate, status: int, body: Any = None, **headers: str) -> SdkClient:
     """A client of an API that answers every call like this."""
     text = body if body is not None else {"message": f"the-prompt-itself {KEY}", "type": "t", "param": "p", "code": "c"}
-    return SdkClient(simulate(rules=(Rule(reply=Reply(status, text, headers)),)).url, KEY)
+    return connect(simulate(rules=(Rule(reply=Reply(status, text, headers)),)).url)
 
 
 def test_a_call_carries_what_the_request_says_and_nothing_else(simulate: Simulate) -> None:
     """Model, messages, limit, temperature and the options: no null, no stream, no effort."""
     api = simulate()
-    completion = SdkClient(api.url, KEY).complete(request(options={"top_p": 1.0}))
+    completion = connect(api.url).complete(request(options={"top_p": 1.0}))
     assert api.chat_calls[0].body == {
         "model": "llama-3.3-70b",
         "messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "the-prompt-itself"}],
@@ -60,7 +71,7 @@ def test_a_call_carries_what_the_request_says_and_nothing_else(simulate: Simulat
 def test_no_temperature_is_no_field(simulate: Simulate) -> None:
     """The SDK sends an explicit None as null."""
     api = simulate()
-    SdkClient(api.url, KEY).complete(request(temperature=None))
+    connect(api.url).complete(request(temperature=None))
     assert "temperature" not in api.chat_calls[0].body
 
 
@@ -68,7 +79,7 @@ def test_no_temperature_is_no_field(simulate: Simulate) -> None:
 def test_a_v1_at_the_end_of_the_address_is_tolerated(simulate: Simulate, ending: str) -> None:
     """The SDK adds /v1 itself; OptiLLM's users are used to writing it."""
     api = simulate()
-    assert SdkClient(api.url.rstrip("/") + ending, KEY).complete(request()).text
+    assert connect(api.url.rstrip("/") + ending).complete(request()).text
     assert without_v1("https://host/path/v1") == "https://host/path"
 
 
@@ -105,7 +116,7 @@ def test_the_sdk_does_not_retry(simulate: Simulate) -> None:
     """Two places that retry multiply."""
     api = simulate(rules=(Rule(reply=Reply(500, {"message": "x"})),))
     with pytest.raises(errors.ApiUnavailable):
-        SdkClient(api.url, KEY).complete(request())
+        connect(api.url).complete(request())
     assert len(api.chat_calls) == 1
 
 
@@ -130,7 +141,7 @@ def test_a_retry_after_that_makes_no_sense_is_ignored(simulate: Simulate, header
 def test_the_field_that_a_refusal_names_is_kept_for_the_layer_above(simulate: Simulate) -> None:
     """The simulated API refuses as the recorded one does."""
     with pytest.raises(errors.RefusedCall) as caught:
-        SdkClient(simulate().url, KEY).complete(request(options={"reasoning_effort": "high"}))
+        connect(simulate().url).complete(request(options={"reasoning_effort": "high"}))
     assert "reasoning_effort" in caught.value.names
 
 
@@ -145,13 +156,13 @@ def test_a_200_that_is_no_completion_is_said_to_be_none(simulate: Simulate, body
 def test_a_completion_without_choices_is_none(simulate: Simulate, fault: Any) -> None:
     """Both shapes were seen."""
     with pytest.raises(errors.UnusableReply):
-        SdkClient(simulate(rules=(Rule(fault=fault),)).url, KEY).complete(request())
+        connect(simulate(rules=(Rule(fault=fault),)).url).complete(request())
 
 
 def test_missing_usage_is_unknown_and_null_content_is_empty(simulate: Simulate) -> None:
     """Unknown is not zero; no text is no crash."""
     api = simulate(rules=(Rule(fault="no_usage", times=1), Rule(fault="null_content")))
-    client = SdkClient(api.url, KEY)
+    client = connect(api.url)
     assert client.complete(request()).usage == Usage(None, None)
     assert client.complete(request()).text == ""
 
@@ -160,38 +171,38 @@ def test_missing_usage_is_unknown_and_null_content_is_empty(simulate: Simulate) 
 def test_a_broken_connection_is_unreachable(simulate: Simulate, fault: Any) -> None:
     """Before an answer, and in the middle of one."""
     with pytest.raises(errors.ApiUnreachable):
-        SdkClient(simulate(rules=(Rule(fault=fault),)).url, KEY).complete(request())
+        connect(simulate(rules=(Rule(fault=fault),)).url).complete(request())
 
 
 def test_nobody_there_is_unreachable() -> None:
     """A refused connection says what to check."""
     with pytest.raises(errors.ApiUnreachable, match="base-url"):
-        SdkClient(f"http://127.0.0.1:{free_port()}", KEY).complete(request())
+        connect(f"http://127.0.0.1:{free_port()}").complete(request())
 
 
 def test_a_call_that_takes_too_long_times_out(simulate: Simulate) -> None:
     """At the request's own time-out."""
     with pytest.raises(errors.ApiTimeout):
-        SdkClient(simulate(rules=(Rule(latency=5.0),)).url, KEY).complete(request(timeout=0.2))
+        connect(simulate(rules=(Rule(latency=5.0),)).url).complete(request(timeout=0.2))
 
 
 def test_a_prompt_beyond_the_context_is_too_long(simulate: Simulate) -> None:
     """The API's own context error, with the context that the table knows."""
     long = (Message("user", "word " * 200_000),)
     with pytest.raises(errors.PromptTooLong, match="131,072 tokens"):
-        SdkClient(simulate().url, KEY).complete(request(messages=long))
+        connect(simulate().url).complete(request(messages=long))
 
 
 def test_the_list_of_models_is_the_apis(simulate: Simulate) -> None:
     """Ids only; that is all that the list gives."""
     api = simulate(models=("gpt-oss-120b", "qwen-3.8-27b"))
-    assert set(SdkClient(api.url, KEY).list_models()) == {"gpt-oss-120b", "qwen-3.8-27b"}
+    assert set(connect(api.url).list_models()) == {"gpt-oss-120b", "qwen-3.8-27b"}
 
 
 def test_a_wrong_key_shows_in_the_list_already(simulate: Simulate) -> None:
     """Before any token is spent."""
     with pytest.raises(errors.WrongKey):
-        SdkClient(simulate().url, "nonsense").list_models()
+        connect(simulate().url, "nonsense").list_models()
 
 
 def test_one_client_serves_the_whole_process(simulate: Simulate) -> None:
@@ -214,3 +225,28 @@ def test_every_error_of_the_sdk_becomes_ours() -> None:
     from optillm_cerebras_cepo.llm.sdk import translate
 
     assert isinstance(translate(New("?")), errors.UnusableReply)
+
+
+def test_a_call_in_flight_is_given_up_when_its_request_ends(simulate: Simulate) -> None:
+    """At once, and the API sees that nobody waits."""
+    api = simulate(rules=(Rule(latency=30.0),))
+    deadline = Deadline(60)
+    threading.Timer(0.2, deadline.end).start()
+    started = time.monotonic()
+    with pytest.raises(errors.Ended):
+        connect(api.url).complete(request(deadline=deadline, timeout=60.0))
+    assert time.monotonic() - started < 10
+    while api.in_flight:
+        assert time.monotonic() - started < 10
+        time.sleep(0.01)
+    assert [call.status for call in api.chat_calls] == [CLIENT_GONE]
+
+
+def test_a_call_of_an_ended_request_does_not_start(simulate: Simulate) -> None:
+    """What ended the request is what its calls are told."""
+    api = simulate()
+    deadline = Deadline(60)
+    deadline.end(errors.WrongKey("wrong"))
+    with pytest.raises(errors.WrongKey):
+        connect(api.url).complete(request(deadline=deadline))
+    assert [call.status for call in api.chat_calls] in ([], [CLIENT_GONE])

@@ -10,6 +10,8 @@ from optillm_cerebras_cepo.errors import ApiUnavailable, RefusedCall
 from optillm_cerebras_cepo.llm.base import ChatClient
 from optillm_cerebras_cepo.llm.fit import Refusals
 from optillm_cerebras_cepo.llm.meter import Ledger, Spent
+from optillm_cerebras_cepo.llm.place import Places
+from optillm_cerebras_cepo.llm.reserve import ReplyLengths
 from optillm_cerebras_cepo.llm.retry import RetryPolicy
 from optillm_cerebras_cepo.llm.stack import stack
 from optillm_cerebras_cepo.llm.trace import Span
@@ -21,7 +23,10 @@ def build(answer: Answer) -> tuple[ChatClient, Ledger, list[Span]]:
     client = stack(
         Scripted(answer),
         refusals=Refusals(),
+        lengths=ReplyLengths(),
         policy=RetryPolicy(first=0.0),
+        places=Places(4),
+        age=0,
         deadline=Deadline(60),
         ledger=ledger,
         observer=spans.append,

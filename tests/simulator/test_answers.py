@@ -190,7 +190,9 @@ def test_jitter_is_repeatable_and_bounded():
     assert max(draw(1)) - min(draw(1)) > 0.2
 
 
-@pytest.mark.parametrize("fields", [{"base": -1}, {"tokens_per_second": 0}, {"jitter": 1.1}])
+@pytest.mark.parametrize(
+    "fields", [{"base": -1}, {"tokens_per_second": 0}, {"jitter": 1.1}, {"slow_share": -1}, {"slow_factor": 0.5}]
+)
 def test_impossible_latency_is_refused(fields):
     """Before the simulator starts."""
     with pytest.raises(ValueError, match="must"):
@@ -239,3 +241,21 @@ def test_errors_of_a_stream_are_plain_answers(shared):
     """A refused stream is a JSON error with its status."""
     answer = shared.post(stream=True, temperature=9)
     assert (answer.status_code, answer.headers["content-type"]) == (400, "application/json")
+
+
+def test_slow_calls_are_mixed_in():
+    """As many as their share, so many times as long; the others keep their jitter, and the seed decides."""
+
+    def draw(share, seed=1):
+        sampler = Sampler(Latency(base=1, jitter=0.1, seed=seed, slow_share=share, slow_factor=20))
+        return [sampler.draw(0).total for _ in range(2000)]
+
+    plain, mixed = draw(0), draw(0.1)
+    slow = [number for number, seconds in enumerate(mixed) if seconds > 2]
+    assert 146 <= len(slow) <= 254  # four standard errors
+    assert all(
+        seconds == pytest.approx(plain[number] * (20 if number in set(slow) else 1))
+        for number, seconds in enumerate(mixed)
+    )
+    assert draw(0.1) == mixed != draw(0.1, seed=2)
+    assert min(draw(1)) > 17

@@ -11,10 +11,12 @@ from optillm_cerebras_cepo.simulator import (
     FREE_TIER,
     UNLIMITED,
     Latency,
+    Lengths,
     RateLimits,
     Reply,
     Rule,
     SimulatorOptions,
+    Statistics,
     add_arguments,
     load_rules,
     options_from,
@@ -41,7 +43,9 @@ def test_every_option_reaches_the_record(tmp_path):
     rules.write_text("- text: hi\n")
     words = (
         "--model llama3.1-8b --model mine=gpt-oss-120b --tier free --key a --key b --limits free --max-in-flight 3 "
-        "--latency 0.5 --tokens-per-second 100 --jitter 0.1 --seed 7 --time-scale 60 --validation-status 422"
+        "--latency 0.5 --tokens-per-second 100 --jitter 0.1 --seed 7 --time-scale 60 --validation-status 422 "
+        "--slow-share 0.05 --slow-factor 8 --statistical --rater-right 0.8 --rater-wrong 0.6 --review-finds 0.5 "
+        "--review-keeps 0.7 --reply-tokens plan=300,sigma=0"
     )
     assert parse(*words.split(), "--rules", str(rules)) == SimulatorOptions(
         models=("llama3.1-8b", "mine=gpt-oss-120b"),
@@ -50,7 +54,8 @@ def test_every_option_reaches_the_record(tmp_path):
         rules=(Rule(text="hi"),),
         limits=FREE_TIER,
         max_in_flight=3,
-        latency=Latency(0.5, 100, 0.1, 7),
+        statistics=Statistics(0.8, 0.6, 0.5, 0.7, Lengths(plan=300, sigma=0), seed=7),
+        latency=Latency(0.5, 100, 0.1, 7, slow_share=0.05, slow_factor=8),
         time_scale=60,
         validation_status=422,
     )
@@ -80,6 +85,13 @@ def test_limits_are_presets_or_pairs(text, limits):
         (("--time-scale", "0"), "time_scale must be above 0"),
         (("--max-in-flight", "0"), "max_in_flight must be at least 1"),
         (("--jitter", "2"), "jitter must be"),
+        (("--slow-share", "2"), "slow_share must be"),
+        (("--statistical", "--rater-right", "2"), "rater_right must be"),
+        (("--rater-right", "0.9"), "--rater-right means something with --statistical only"),
+        (("--reply-tokens", "plan=9"), "--reply-tokens means something with --statistical only"),
+        (("--statistical", "--reply-tokens", "pln=9"), "unknown kind 'pln'; did you mean 'plan'"),
+        (("--statistical", "--reply-tokens", "plan=few"), "plan needs a number, not 'few'"),
+        (("--statistical", "--reply-tokens", "plan=0"), "plan must be from 1"),
         (("--rules", "/nowhere/rules.json"), "cannot be read"),
     ],
 )

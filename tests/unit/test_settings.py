@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from optillm_cerebras_cepo.chat import Step
 from optillm_cerebras_cepo.errors import BadConfiguration, BadRequest
-from optillm_cerebras_cepo.settings import Settings, load
+from optillm_cerebras_cepo.settings import OPERATORS, Settings, load
 
 
 def test_later_sources_win() -> None:
@@ -32,11 +32,16 @@ def test_every_setting_is_read_from_environment_and_request(name: str) -> None:
         "rating_model": "c",
         "planning_n": 1,
         "planning_m": 9,
+        "fit_tokens": "false",
     }
     value = other.get(name, 1)
     changed = load({}, {f"CEPO_CEREBRAS_{name.upper()}": str(value)}, {})
     assert getattr(changed, name) != getattr(Settings(), name)
-    assert changed == load({}, {}, {f"cepo_cerebras_{name}": value})
+    if name in OPERATORS:
+        with pytest.raises(BadRequest, match="set by the operator only"):
+            load({}, {}, {f"cepo_cerebras_{name}": value})
+    else:
+        assert changed == load({}, {}, {f"cepo_cerebras_{name}": value})
 
 
 def test_a_list_of_models_is_an_order_of_preference() -> None:
@@ -70,7 +75,7 @@ def test_an_environment_that_cannot_work_is_the_operators_fault(environ: dict[st
         ({"cepo_cerebras_planning_m": 1}, "cepo_cerebras_planning_m", "must be at least planning_n (3)"),
         ({"cepo_cerebras_planning_n": 7}, "cepo_cerebras_planning_n", "planning_m (6) must be at least"),
         ({"cepo_cerebras_bestofn_temperature": 3}, "cepo_cerebras_bestofn_temperature", "less than or equal to 2"),
-        ({"cepo_cerebras_effort": "huge"}, "cepo_cerebras_effort", "'none' or 'medium'"),
+        ({"cepo_cerebras_effort": "huge"}, "cepo_cerebras_effort", "'none', 'low', 'medium', 'high' or 'auto'"),
     ],
 )
 def test_a_body_that_cannot_work_is_the_clients_fault(body: dict[str, Any], param: str, message: str) -> None:
@@ -106,7 +111,12 @@ def test_other_fields_and_variables_are_left_alone() -> None:
     ("body", "effort"),
     [
         ({}, "medium"),
-        ({"reasoning_effort": "high"}, "medium"),
+        ({"reasoning_effort": None}, "medium"),
+        ({"reasoning_effort": "minimal"}, "low"),
+        ({"reasoning_effort": "low"}, "low"),
+        ({"reasoning_effort": "medium"}, "medium"),
+        ({"reasoning_effort": "high"}, "high"),
+        ({"reasoning_effort": "xhigh"}, "high"),
         ({"reasoning_effort": "none"}, "none"),
         ({"reasoning_effort": "none", "cepo_cerebras_effort": "medium"}, "medium"),
     ],
@@ -133,3 +143,21 @@ def test_each_step_has_its_own_limits() -> None:
     order = [Step.APPROACHES, Step.PLAN, Step.EXECUTE, Step.REVIEW, Step.FINAL, Step.DIRECT]
     assert [settings.limits(step) for step in order] == [(number / 10, number) for number in range(1, 7)]
     assert settings.limits(Step.RATING) == (0.9, 900)
+
+
+def test_a_reasoning_effort_that_is_none_is_refused() -> None:
+    """With the values that there are."""
+    with pytest.raises(BadRequest, match="none, minimal, low, medium, high, xhigh") as caught:
+        load({}, {}, {"reasoning_effort": "huge"})
+    assert caught.value.param == "reasoning_effort"
+
+
+def test_an_effort_changes_what_neither_environment_nor_request_name() -> None:
+    """Low is one candidate of two plans, high is five candidates; medium is the configuration as it is."""
+    file = {"bestofn_n": 4, "planning_n": 1, "planning_m": 2}
+    assert load(file, {}, {}).bestofn_n == 4
+    low = load(file, {}, {"cepo_cerebras_effort": "low"})
+    assert (low.bestofn_n, low.planning_n, low.planning_m) == (1, 2, 3)
+    assert load(file, {"CEPO_CEREBRAS_EFFORT": "high"}, {}).bestofn_n == 5
+    assert load(file, {"CEPO_CEREBRAS_BESTOFN_N": "2"}, {"reasoning_effort": "high"}).bestofn_n == 2
+    assert load(file, {}, {"reasoning_effort": "high", "cepo_cerebras_bestofn_n": 7}).bestofn_n == 7

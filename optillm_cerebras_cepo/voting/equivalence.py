@@ -1,0 +1,157 @@
+"""Asking the algebra whether two formulas are equal, within a time limit that holds in any thread.
+
+math_verify's own time limit is an alarm signal, which only a main thread can take. So the algebra runs in a child
+process (`algebra.py`): started when it is first needed, one for all threads, ended when it does not answer in time, and
+with the program. It shares no memory with the server, so neither sympy's caches nor a huge number can harm that.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections import OrderedDict
+
+PROGRAM = "optillm_cerebras_cepo.voting.algebra"
+START_SECONDS = 60.0  # until the child is ready: importing sympy takes one or two on an idle machine
+ANSWER_SECONDS = 5.0  # for one question; the child itself gives up after one second of CPU time
+LONGEST = 300  # characters of a formula that the algebra is asked about
+REMEMBERED = 512  # questions
+
+_TOWER = re.compile(r"\^\s*[{(]*\s*-?\s*\w*\s*(?:\^|!|\*\*)")
+_LARGE_POWER = re.compile(r"(?:\^|\*\*)\s*[{(]*\s*-?\s*\d{5,}")
+_LARGE_FACTORIAL = re.compile(r"\d{5,}\s*!|!\s*!|\)\s*!")
+_NESTED = re.compile(r"(?:[({\[]\s*){12}|(?:\\[a-z]+\s*\{\s*){8}")
+_WORDS = re.compile(r"[^\W\d_]{3,}")
+_COMMANDS = re.compile(
+    r"\\(?:begin|end)\{\w+\}|\\[a-zA-Z]+|\b(?:sqrt|arcsin|arccos|arctan|sin|cos|tan|cot|sec|csc|log|exp|inf|infinity|infty|and)\b"
+)
+
+
+def is_formula(text: str) -> bool:
+    """Whether a text may be a formula that the algebra can answer for soon: short, no prose, no tower of powers."""
+    if not text or len(text) > LONGEST or text.count("{") != text.count("}"):
+        return False
+    if any(pattern.search(text) for pattern in (_TOWER, _LARGE_POWER, _LARGE_FACTORIAL, _NESTED)):
+        return False
+    return not is_prose(text) and bool(re.search(r"[\d\\^=+*/<>≤≥√π∞∪±]|\w\s*[-(]\s*\w", text))
+
+
+def is_prose(text: str) -> bool:
+    """Whether a text has a word in it, of three letters or more, that is no function's name."""
+    return bool(_WORDS.search(_COMMANDS.sub(" ", text)))
+
+
+class Equivalence:
+    """One child process that answers for equality; for many threads, which wait for each other.
+
+    Answers are remembered. A question that is out of time, or that no child can be started for, is answered by None.
+    """
+
+    def __init__(self, program: str = PROGRAM) -> None:
+        self._program = program
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[str] | None = None
+        self._ready = False
+        self._owner = os.getpid()
+        self._known: OrderedDict[tuple[str, str], bool | None] = OrderedDict()
+
+    def start(self) -> None:
+        """Start the child without waiting for it, so that it is ready when it is needed. Optional."""
+        with self._lock:
+            self._started()
+
+    def close(self) -> None:
+        """End the child and wait for its end; the next question starts another."""
+        with self._lock:
+            self._end()
+
+    def forget(self) -> None:
+        """In a forked process: the child is the parent's, and so is whatever the lock was held for."""
+        self._lock, self._child, self._ready = threading.Lock(), None, False
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id; None when there is no child now."""
+        return self._child.pid if self._child else None
+
+    def __call__(self, one: str, other: str) -> bool | None:
+        """Whether two formulas, LaTeX or plain, are equal. Takes ANSWER_SECONDS at most once the child is up."""
+        pair = (one, other) if one <= other else (other, one)
+        with self._lock:
+            if pair not in self._known:
+                self._known[pair] = self._ask(pair)
+                if len(self._known) > REMEMBERED:
+                    self._known.popitem(last=False)
+            self._known.move_to_end(pair)
+            return self._known[pair]
+
+    def _ask(self, pair: tuple[str, str]) -> bool | None:
+        child = self._started()
+        if child is None:
+            return None
+        if not self._ready:
+            self._ready = self._line(child, START_SECONDS) == "ready"
+        if self._ready and self._told(child, pair):
+            answer = self._line(child, ANSWER_SECONDS)
+            if answer:
+                return {"true": True, "false": False}.get(answer)
+        self._end()
+        return None
+
+    def _started(self) -> subprocess.Popen[str] | None:
+        if self._child is None:
+            path = os.pathsep.join(part for part in sys.path if part)
+            secretless = {name: value for name, value in os.environ.items() if "KEY" not in name.upper()}
+            try:
+                self._child = subprocess.Popen(
+                    [sys.executable, "-m", self._program],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    text=True,
+                    encoding="utf-8",
+                    env=secretless | {"PYTHONPATH": path, "PYTHONUTF8": "1"},
+                )
+            except OSError:  # no process to be had: then no algebra, and words decide
+                return None
+            self._ready = False
+        return self._child
+
+    @staticmethod
+    def _told(child: subprocess.Popen[str], pair: tuple[str, str]) -> bool:
+        assert child.stdin is not None
+        try:
+            child.stdin.write(json.dumps(pair) + "\n")
+            child.stdin.flush()
+        except OSError:  # it has ended by itself
+            return False
+        return True
+
+    @staticmethod
+    def _line(child: subprocess.Popen[str], seconds: float) -> str:
+        """The child's next line; empty when it ends, or is ended, before it says one."""
+        assert child.stdout is not None
+        clock = threading.Timer(seconds, child.kill)
+        clock.daemon = True
+        clock.start()
+        try:
+            return child.stdout.readline().strip()
+        finally:
+            clock.cancel()
+
+    def _end(self) -> None:
+        child, self._child, self._ready = self._child, None, False
+        if child is not None:
+            child.kill()
+            child.communicate()  # closes the pipes and waits, so that no zombie is left
+
+
+equal_formulas = Equivalence()
+atexit.register(equal_formulas.close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=equal_formulas.forget)

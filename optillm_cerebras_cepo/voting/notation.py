@@ -1,0 +1,212 @@
+"""Notations of one answer: what a short text says as a number with its unit, as LaTeX, and as bare words.
+
+Most answers are numbers or words. They are read here exactly and at once; only what is left needs algebra.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from fractions import Fraction
+
+from optillm_cerebras_cepo.voting.units import NO_UNIT, Unit, is_known, read_unit
+
+LONGEST_NUMBER = 60  # characters; longer digits are compared as text
+LARGEST_EXPONENT = 300  # of ten; beyond it a number is compared as text, never computed
+
+_SPACES = re.compile(
+    r"(?<!\\)\\[,;:!> ]|~|\\q?quad\b|\\(?:left|right|displaystyle|[bB]ig[lr]?|limits)(?![a-zA-Z])"
+    r"|\\\\$|[\u00a0\u2009\u202f]"
+)
+_WORDS_IN_LATEX = re.compile(
+    r"\\(?:text|textrm|textbf|textit|mathrm|mathbf|mathit|operatorname|mbox|rm|bf)\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
+)
+_GROUPED = re.compile(r"(?<![\d.,])(\d{1,3})((?:[, _]\d{3})+)(?![\d,])")
+_SUPERSCRIPT = re.compile(r"[⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_SUPERSCRIPTS = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
+_SUBSCRIPTS = {0x2080 + digit: f"_{digit}" for digit in range(10)}
+_DIGITS = r"(?:\d+(?:\.\d*)?|\.\d+)"
+_FRACTION = re.compile(r"^(?:(\d+)\s*)?\\frac\s*(?:\{\s*([-+]?\d+)\s*\}|(\d))\s*(?:\{\s*([-+]?\d+)\s*\}|(\d))")
+_SLASHED = re.compile(rf"^(?:(\d+)\s+)?({_DIGITS})\s*/\s*({_DIGITS})")
+_SCIENTIFIC = re.compile(
+    rf"^({_DIGITS})\s*(?:[eE]|(?:\*|×|\\times|\\cdot|·)\s*10\s*(?:\^|\*\*)\s*)\{{?\(?([-+]?\d+)\)?\}}?"
+)
+_POWER_OF_TEN = re.compile(r"^10\s*(?:\^|\*\*)\s*\{?\(?([-+]?\d+)\)?\}?")
+_DECIMAL = re.compile(rf"^({_DIGITS})")
+_ASSIGNED = re.compile(r"^\s*\\?[^\W\d_]+(?:_\{?\w+\}?)?(?:\([^()=]{1,16}\))?\s*(?:=|≈|\\approx)\s*(?=[^=])")
+_PERCENT = re.compile(r"^(?:\\?%|percent\b|per\s+cent\b)", re.IGNORECASE)
+_CURRENCY = re.compile(r"^([-+]?)\s*\\?([$€£])\s*")
+_CIRCUMSTANCE = re.compile(  # "42 students in the class", "18 dollars every day"
+    r"\s*\b(?:(?:in|at|on|every|from|with|for|that)\s+[^\W\d_]{2,}.*|left|remaining|altogether|overall)$", re.IGNORECASE
+)
+_RESTATED = re.compile(r"^(.+?)(?:,?\s+or\s+|,\s*|\s*≈\s*|\s*\\approx\s*|\s+\()(?:about\s+|approximately\s+)?(.+?)\)?$")
+_NUMBER_WORDS = {
+    word: number
+    for number, word in enumerate(
+        re.findall(
+            r"\w+",
+            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+            "seventeen eighteen nineteen twenty",
+        )
+    )
+}
+_ARTICLES = re.compile(r"\b(?:the|an?)\b")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number as it is said.
+
+    Attributes:
+        value: the number, exactly.
+        places: decimal places written after a decimal point; None when the number is exact (an integer, a fraction).
+        percent: whether a percent sign follows.
+        unit: what is counted or measured, if said.
+
+    """
+
+    value: Fraction
+    places: int | None = None
+    percent: bool = False
+    unit: Unit = NO_UNIT
+
+
+def plain(text: str) -> str:
+    """Without LaTeX's spacing and fonts and in one spelling of each sign; formulas stay formulas."""
+    text = unicodedata.normalize("NFC", text).replace("−", "-").replace("–", "-").replace("⁄", "/")
+    text = re.sub(r"[½⅓⅔¼¾⅕⅛⅜⅝⅞]", _vulgar, text)
+    text = re.sub(r"\$(?!\s*\d)|(?<=\d)\$|\\[()\[\]]", "", text) if text.count("$") != 1 else text
+    text = text.replace("{,}", ",").replace("\\!", "")
+    text = _SPACES.sub(" ", text)
+    text = _WORDS_IN_LATEX.sub(r" \1 ", text)
+    text = re.sub(r"\\[dtc]frac(?![a-z])", r"\\frac", text)
+    text = re.sub(r"\^\s*\{?\s*\\circ\s*\}?|\\degree(?![a-z])", "°", text)
+    text = text.translate(_SUBSCRIPTS)
+    text = _SUPERSCRIPT.sub(lambda match: "^{" + match[0].translate(_SUPERSCRIPTS) + "}", text)
+    text = text.replace("**", "^") if re.search(r"[\w)]\*\*[\w(]", text) else text.replace("**", "")
+    text = re.sub(r"\\[pb]?mod\s*\{?(\w+)\}?", r"(mod \1)", text).replace("\\equiv", "≡")
+    text = re.sub(r"(?<=[\d ])\\frac\s*\{\s*([A-Za-z]+)\s*\}\s*\{\s*([A-Za-z]+)\s*\}", r" \1/\2", text)
+    text = re.sub(r"\b([apAP])\.?([mM])\b\.?(?=$|[\s,])", lambda m: (m[1] + m[2]).lower(), text)
+    return re.sub(r"\s+", " ", text).strip().strip('`"“”').rstrip(".,;")
+
+
+def unassigned(text: str) -> str:
+    """The value in "x = 5", "f(x) = 5", "2 + 3 = 5" and "x = 2 + 3 = 5"; other equations stay whole."""
+    sides = re.split(r"(?<![<>!:\\=])(?:=|≈|\\approx)(?!=)", text)
+    if len(sides) > 2 and re.search(r",|\b(?:or|and)\b", text):
+        return text
+    if len(sides) > 2 or (len(sides) == 2 and re.fullmatch(r"[\d\s.+\-*/×·()^]+", sides[0])):
+        return sides[-1].strip()
+    return _ASSIGNED.sub("", text, count=1).strip()
+
+
+def squeezed(text: str) -> str:
+    """A formula without spaces, the marks of subscripts, and braces around one sign. `text` is `plain`."""
+    return re.sub(r"\{(\w)\}", r"\1", re.sub(r"[\s_]+", "", text))
+
+
+def words(text: str) -> str:
+    """The bare words of a text: no case, no punctuation, no articles, no markdown, accents kept."""
+    bare = re.sub(
+        r"\s+\((?!mod\b)[^()]*\)$|,\s+(?:the|an?|who|whose)\s.*$", "", plain(text)
+    )  # "Ada Lovelace, the mathematician"
+    folded = unicodedata.normalize("NFKC", bare).casefold()
+    folded = re.sub(r"(?<=\d),(?=\d{3}\b)", "", folded)
+    folded = re.sub(r"[^\w+\-/*^=<>|%.°]|(?<!\d)\.|\.(?!\d)|(?<!\w)-|-(?!\w)|_", " ", folded)
+    bare = _ARTICLES.sub(" ", folded)
+    return " ".join((bare if bare.split() else folded).split())
+
+
+def read_quantity(text: str) -> Quantity | None:
+    """The number that a text is, with its unit; None when it is anything else. `text` is `plain` and unassigned.
+
+    Reads integers, decimals, grouped thousands, fractions, mixed numbers, percentages, scientific notation, amounts of
+    money, and numbers up to twenty as words.
+    """
+    text = text.strip()
+    if not text or len(text) > LONGEST_NUMBER:
+        return None
+    text = re.sub(r"^\{(.*)\}$", r"\1", text) if re.fullmatch(r"\{[-+\d./ ]+\}", text) else text
+    text = re.sub(r"^(?:USD|US\$)\s*", "$", re.sub(r"^(\d+)\s+out\s+of\s+(\d+)$", r"\1/\2", text))
+    currency = _CURRENCY.match(text)
+    if currency:
+        text = currency[1] + text[currency.end() :]
+    text = re.sub(r"^(?:about|approximately|roughly|exactly|around|≈|~)\s*", "", text, flags=re.IGNORECASE)
+    first, _, rest = text.partition(" ")
+    if first.lower() in _NUMBER_WORDS:
+        text = f"{_NUMBER_WORDS[first.lower()]} {rest}"
+    sign = -1 if text.startswith("-") else 1
+    text = _GROUPED.sub(lambda match: match[1] + re.sub(r"\D", "", match[2]), text.lstrip("+-").lstrip())
+    number = _number(text)
+    if number is None:
+        return None
+    value, places, length = number
+    rest = text[length:].strip()
+    rest = _CIRCUMSTANCE.sub("", rest)
+    percent = _PERCENT.match(rest)
+    if percent:
+        rest, value, places = rest[percent.end() :].strip(), value / 100, None if places is None else places + 2
+    unit = read_unit(f"{currency[2]} {rest if rest.lower() not in ('usd', 'dollars') else ''}" if currency else rest)
+    if unit is None or (rest and not percent and not _sounds_like_unit(rest)):
+        return None
+    return Quantity(sign * value, places, bool(percent), unit)
+
+
+def restated(text: str) -> str:
+    """The first of two notations of one number ("3/8 (0.375)", "3/8, or 37.5%"); any other text as it is."""
+    both = _RESTATED.match(text) if len(text) <= LONGEST_NUMBER else None
+    if both is None:
+        return text
+    first, second = read_quantity(both[1]), read_quantity(both[2])
+    if first is None or second is None:
+        return text
+    precision = 10 ** max(second.places or 0, 0)
+    return both[1] if abs(first.value - second.value) * 2 * precision <= 1 and second.places else text
+
+
+def _number(text: str) -> tuple[Fraction, int | None, int] | None:
+    """Value, decimal places and length of the number at the start of a text."""
+    if match := _FRACTION.match(text):
+        top, bottom = int(match[2] or match[3]), int(match[4] or match[5])
+        return (int(match[1] or 0) + Fraction(top, bottom), None, match.end()) if bottom else None
+    if match := _SLASHED.match(text):
+        bottom_value = Fraction(match[3])
+        return (int(match[1] or 0) + Fraction(match[2]) / bottom_value, None, match.end()) if bottom_value else None
+    if match := _SCIENTIFIC.match(text):
+        exponent = int(match[2])
+        if abs(exponent) > LARGEST_EXPONENT:
+            return None
+        return Fraction(match[1]) * Fraction(10) ** exponent, _places(match[1], exponent), match.end()
+    if (match := _POWER_OF_TEN.match(text)) and abs(int(match[1])) <= LARGEST_EXPONENT:
+        return Fraction(10) ** int(match[1]), None, match.end()
+    if match := _DECIMAL.match(text):
+        return Fraction(match[1]), _places(match[1]), match.end()
+    return None
+
+
+def _places(digits: str, exponent: int = 0) -> int | None:
+    _, point, decimals = digits.partition(".")
+    return len(decimals) - exponent if point and decimals else None
+
+
+def _sounds_like_unit(rest: str) -> bool:
+    """Whether what follows a number may be its unit: symbols of the table, or plain words of more than two letters."""
+    names = re.findall(r"[^\W\d_]+|[°$€£¢Ω℃℉][CF]?", rest)
+    if not names or all(is_known(name) for name in names):
+        return bool(names)
+    plain_words = re.fullmatch(r"[^\W\d_]+(?:(?:\s+|\s*/\s*|-)[^\W\d_]+)*", rest)
+    return bool(plain_words) and all(is_known(name) or len(name) > 2 or name == "of" for name in names)
+
+
+def _vulgar(match: re.Match[str]) -> str:
+    numerator, _, denominator = unicodedata.normalize("NFKC", match[0]).partition("⁄")
+    return f" {numerator}/{denominator}"
+
+
+def split_unit(text: str) -> tuple[str, Unit]:
+    """A formula and the unit after it ("12\\pi cm²"), which must stand in the table; without one, all is formula."""
+    head, _, last = text.rpartition(" ")
+    name = re.sub(r"[\^{}()\d-].*", "", last).partition("/")[0]
+    unit = read_unit(last) if head and len(name) > 1 and is_known(name) else None
+    return (head.strip(), unit) if unit else (text, NO_UNIT)

@@ -1,0 +1,79 @@
+"""Token limits that fit: learnt from replies, never at the cost of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from support.scripted import Scripted
+
+from optillm_cerebras_cepo.chat import ChatRequest, Completion, Label, Message, Step, Usage
+from optillm_cerebras_cepo.llm.reserve import KNOWN, ReplyLengths, Reserve
+
+
+def request(step: Step = Step.PLAN, model: str = "m") -> ChatRequest:
+    """A call with a limit of 4096."""
+    return ChatRequest(model, (Message("user", "q"),), 4096, Label(step))
+
+
+def replies(length: int) -> Any:
+    """A model whose replies have this length, cut at the limit that is asked for."""
+
+    def answer(asked: ChatRequest) -> Completion:
+        most = min(length, asked.max_tokens)
+        return Completion("m", "w" * most, "stop" if most == length else "length", Usage(1, most))
+
+    return Scripted(answer)
+
+
+def test_the_whole_limit_is_asked_for_until_lengths_are_known() -> None:
+    """Then a quarter more than nearly all replies took."""
+    api, lengths = replies(400), ReplyLengths()
+    for _ in range(KNOWN + 1):
+        Reserve(api, lengths).complete(request())
+    assert [asked.max_tokens for asked in api.requests] == [4096] * KNOWN + [500]
+
+
+def test_steps_and_models_are_learnt_apart() -> None:
+    """A rating is shorter than a plan."""
+    api, lengths = replies(400), ReplyLengths()
+    for _ in range(KNOWN):
+        Reserve(api, lengths).complete(request())
+    Reserve(api, lengths).complete(request(Step.RATING))
+    Reserve(api, lengths).complete(request(model="other"))
+    assert [asked.max_tokens for asked in api.requests[-2:]] == [4096, 4096]
+
+
+def test_a_reply_that_was_cut_is_asked_for_with_the_whole_limit() -> None:
+    """Two calls, one whole answer, and the length is learnt."""
+    lengths = ReplyLengths()
+    for _ in range(KNOWN):
+        lengths.add("m", Step.PLAN, 100)
+    api = replies(400)
+    assert Reserve(api, lengths).complete(request()).text == "w" * 400
+    assert [asked.max_tokens for asked in api.requests] == [125, 4096]
+    assert lengths.enough("m", Step.PLAN) == 500
+
+
+@given(st.lists(st.integers(1, 6000), max_size=60))
+def test_no_reply_is_ever_shorter_for_it(seen: list[int]) -> None:
+    """Whatever was seen before: what 4096 tokens hold arrives whole, what they do not is cut there."""
+    lengths = ReplyLengths()
+    for length in seen:
+        lengths.add("m", Step.PLAN, length)
+    for length in (1, 400, 4096, 5000):
+        completion = Reserve(replies(length), lengths).complete(request())
+        assert len(completion.text) == min(length, 4096)
+        assert completion.finish_reason == ("length" if length > 4096 else "stop")
+
+
+@given(st.lists(st.integers(1, 4096), min_size=KNOWN, max_size=100))
+def test_nearly_all_of_what_was_seen_would_fit(seen: list[int]) -> None:
+    """At least 95 in 100."""
+    lengths = ReplyLengths()
+    for length in seen:
+        lengths.add("m", Step.PLAN, length)
+    enough = lengths.enough("m", Step.PLAN)
+    assert enough is not None
+    assert sum(length <= enough for length in seen) >= 0.95 * len(seen)

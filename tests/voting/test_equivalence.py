@@ -1,0 +1,85 @@
+"""The algebra in its child process: time limits, threads, and what is left behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from unittest.mock import Mock
+
+import pytest
+
+from optillm_cerebras_cepo.voting.equivalence import Equivalence
+from optillm_cerebras_cepo.voting.vote import agree, group
+
+HARD = ["9^{9^{9^9}}", "9^{999^{999}}", "(((2^{999})^{999})^{999})^{999}", "10^{10000000}", "99999!", "((9!)!)!",
+        "\\frac{" * 20 + "1" + "}{2}" * 20, "(x+1)^{999}(y+1)^{999}(z+1)^{999}", "x^{999}+" * 30 + "1",
+        "\\int_0^1 \\frac{x^{99}\\sin(x^{97})}{\\ln(x+2)} dx"]  # fmt: skip
+
+
+def test_hard_formulas_do_not_hang() -> None:
+    """After its time the algebra is not asked again, and text decides."""
+    started = time.monotonic()
+    for one, other in pairwise(HARD):
+        assert agree("", [one, one])
+        group("", [one, other, "\\sqrt{2}"])
+    assert time.monotonic() - started < 60
+    assert agree("", ["\\sqrt{8}", "2\\sqrt{2}"])
+
+
+def test_a_child_that_does_not_answer_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed and waited for: no answer, and no zombie either."""
+    monkeypatch.setattr("optillm_cerebras_cepo.voting.equivalence.START_SECONDS", 0.5)
+    silent = Equivalence("json.tool")  # a program that waits for the end of its input
+    silent.start()
+    pid = silent.pid
+    assert pid is not None
+    assert silent("x", "y") is None
+    assert silent.pid is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_without_a_process_there_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine has no more to give: words decide."""
+    monkeypatch.setattr(subprocess, "Popen", Mock(side_effect=OSError("no more processes")))
+    assert Equivalence()("x", "y") is None
+
+
+def test_many_threads_get_the_same_groups() -> None:
+    """One child answers them all."""
+    answers = ["x^2+4x+4", "(x+2)^2", "x^2+4x+5", "\\sqrt{18}", "3\\sqrt{2}"]
+    with ThreadPoolExecutor(8) as threads:
+        found = set(threads.map(lambda _: group("", answers), range(16)))
+    assert found == {((0, 1), (3, 4), (2,))}
+
+
+def test_an_ended_child_is_replaced() -> None:
+    """Closed in between, it answers again."""
+    mine = Equivalence()
+    try:
+        assert mine("x+1", "1+x") is True
+        mine.close()
+        assert mine.pid is None
+        assert mine("x+2", "x+1") is False
+    finally:
+        mine.close()
+
+
+def test_importing_starts_nothing_and_the_end_leaves_nothing() -> None:
+    """No child at import, no sympy in this process, and a clean end after use."""
+    program = (
+        "import sys, optillm_cerebras_cepo.voting.vote as voting\n"
+        "from optillm_cerebras_cepo.voting.equivalence import equal_formulas\n"
+        "assert equal_formulas.pid is None and 'sympy' not in sys.modules\n"
+        "assert voting.agree('', ['1/2', '0.5']) and equal_formulas.pid is None\n"
+        "assert voting.agree('', ['2*sqrt(2)', 'sqrt(8)']) and equal_formulas.pid\n"
+        "sys.stdout.write(str(equal_formulas.pid))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(done.stdout), 0)
