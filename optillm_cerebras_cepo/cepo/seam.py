@@ -100,7 +100,7 @@ class CandidateSeam:
                 return self._finish(step, prompts, fields) if planned else self._begin(step, prompts, fields)
             case Step.REVIEW if not self._needs_review(self.solutions):
                 self.reviewed = False
-                return CUT  # OptiLLM goes on with the first solution
+                return _reply(self._solutions[0], "stop", 0)
             case _:
                 return self._ask(step, prompts, fields) or CUT
 

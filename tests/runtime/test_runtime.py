@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -15,8 +18,9 @@ from support.optillm_process import free_port
 from optillm_cerebras_cepo import errors
 from optillm_cerebras_cepo.chat import Question
 from optillm_cerebras_cepo.llm.trace import Span
-from optillm_cerebras_cepo.runtime import RUNTIME, Solved
+from optillm_cerebras_cepo.runtime import REQUESTS, RUNTIME, Solved
 from optillm_cerebras_cepo.settings import Settings
+from optillm_cerebras_cepo.simulator import CLIENT_GONE
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.problems import Reply
 from optillm_cerebras_cepo.simulator.server import Simulator
@@ -184,3 +188,53 @@ def test_time_runs_out_with_an_error_that_says_so(simulate: Simulate) -> None:
     with pytest.raises((errors.DeadlineExceeded, errors.ApiTimeout)) as caught:
         ask(api.url, deadline=0.2, **SMALL)
     assert caught.value.status == 504
+
+
+def test_calls_in_flight_end_with_their_request(simulate: Simulate) -> None:
+    """One of nine plans learns that the key is wrong: the other eight are given up, not waited for."""
+    wrong = Reply(401, {"message": "Wrong API Key", "code": "wrong_api_key"})
+    api = simulate(rules=(Rule(reply=wrong, times=1, latency=0.3), Rule(latency=60.0)))
+    started = time.monotonic()
+    with pytest.raises(errors.WrongKey):
+        ask(api.url)
+    assert time.monotonic() - started < 20
+    while api.in_flight:
+        assert time.monotonic() - started < 30
+        time.sleep(0.01)
+    assert sorted(call.status or 0 for call in api.chat_calls) == [401] + [CLIENT_GONE] * 8
+
+
+def test_answers_of_any_length_are_compared(simulate: Simulate) -> None:
+    """100 kB each, and formulas that would keep an algebra system busy for ever."""
+    slow = r"The answer is \boxed{9^{9^{9^{9^{9}}}}}."
+    texts = ("word " * 20_000 + "The answer is 7.", slow, "word " * 20_000 + "So we get 7.")
+    api = simulate(rules=(Rule(text=texts),))
+    settings: dict[str, Any] = {"planning_n": 1, "planning_m": 1, "bestofn_rating_type": "majority"}
+    limits = {f"planning_max_tokens_step{step}": 50_000 for step in (1, 2, 3, 4)}
+    assert ask(api.url, **settings, **limits).outcome.answer in texts
+
+
+def test_threads_do_not_grow_with_the_load(simulate: Simulate) -> None:
+    """64 requests at once: no more are planned at a time than the process has room for."""
+    api = simulate(rules=(Rule(latency=0.05),))
+    most = 0
+    with ThreadPoolExecutor(64) as callers:
+        running = [callers.submit(ask, api.url, bestofn_n=2, planning_n=1, planning_m=2) for _ in range(64)]
+        while not all(future.done() for future in running):
+            most = max(most, threading.active_count())
+            time.sleep(0.005)
+        assert all(future.result().outcome.answer for future in running)
+    threads_of_one = 2 * (1 + 2)  # its candidates, and two attempts of each
+    assert most <= 64 + REQUESTS * threads_of_one + 20
+
+
+def test_direct_answers_do_not_wait_for_plans(simulate: Simulate) -> None:
+    """With one place in the process, taken by a request of many calls, a direct answer is served next."""
+    api = simulate(rules=(Rule(latency=0.1),))
+    with ThreadPoolExecutor(2) as callers:
+        planned = callers.submit(ask, api.url, concurrency=1)
+        while len(api.chat_calls) < 2:
+            time.sleep(0.01)
+        ask(api.url, concurrency=1, effort="none")
+        assert len(api.chat_calls) < 10
+        assert planned.result().outcome.answer
