@@ -54,6 +54,10 @@ test-pairs: .venv-oldest/.installed .venv-newest/.installed ## The suite on (Opt
 	.venv-$*/bin/python $(EDITABLE)
 	@touch $@
 
+.PHONY: bench
+bench: venv ## Measure OptiLLM's loop and ours side by side, and write docs/benchmarks.md
+	PYTHONPATH=tests .venv/bin/python -m bench
+
 .PHONY: image-test
 image-test: ## Build the sidecar's image and run it, on a Docker engine of its own
 	bash tests/image/image-check.sh

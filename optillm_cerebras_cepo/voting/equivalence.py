@@ -62,8 +62,9 @@ class Equivalence:
 
     def start(self) -> None:
         """Start the child without waiting for it, so that it is ready when it is needed. Optional."""
-        with self._lock:
-            self._started()
+        if self._child is None:  # asked before the lock, which a slow question may hold for seconds
+            with self._lock:
+                self._started()
 
     def close(self) -> None:
         """End the child and wait for its end; the next question starts another."""
