@@ -16,7 +16,7 @@ from optillm_cerebras_cepo.cepo.stopping import confidence, decided, unanimous
 from optillm_cerebras_cepo.chat import Label, Message, Step
 from optillm_cerebras_cepo.errors import CepoError, NoAnswer
 from optillm_cerebras_cepo.voting.equivalence import equal_formulas
-from optillm_cerebras_cepo.voting.vote import majority, vote
+from optillm_cerebras_cepo.voting.vote import agree, vote
 
 DIRECT_TOKENS = 2000  # of a direct answer, when the request names no limit
 SURE = 0.95  # Adaptive-Consistency's own threshold
@@ -61,7 +61,7 @@ def solve(asker: Asker, rater: Asker, max_tokens: int | None = None) -> Outcome:
     equal_formulas.start()  # takes a second, while the first plans are made
     match asker.settings.effort:
         case "auto":
-            return answer_as_needed(asker)
+            return answer_as_needed(asker, rater)
         case _:
             return best_of_n(asker, rater)
 
@@ -103,12 +103,13 @@ def best_of_n(asker: Asker, rater: Asker) -> Outcome:
     )
 
 
-def answer_as_needed(asker: Asker) -> Outcome:
+def answer_as_needed(asker: Asker, rater: Asker) -> Outcome:
     """One candidate after another, as long as a further one may still change the choice.
 
     A candidate whose plans agree ends the search (early-stopping self-consistency, with the candidate as its window),
     and is not reviewed: there is no inconsistency to look for. Else every plan's solution is a vote, and so is the
     answer of each review; the search ends when Adaptive-Consistency's Beta criterion is sure of the leading answer.
+    Candidates that disagree then are rated: votes alone follow a wrong answer that most plans come to.
     """
     question, wanted = asker.question.text, asker.settings.bestofn_n
     approaches = propose_approaches(asker) if asker.settings.use_plan_diversity else []
@@ -134,25 +135,36 @@ def answer_as_needed(asker: Asker) -> Outcome:
         if not candidate.reviewed or confidence(counts) >= SURE or decided(counts, left):
             break
     candidates = _survivors(asker, results)
-    ballot = vote(question, [*(candidate.answer for candidate in candidates), *votes])
-    best = candidates[min((index for index in ballot.majority if index < len(candidates)), default=0)]
+    differ = not agree(question, [candidate.answer for candidate in candidates])
+    ratings = _rated(rater, candidates) if differ else (None,) * len(candidates)
+    best = choose(question, candidates, ratings, votes)
     return Outcome(
         best.answer,
         candidates=candidates,
-        ratings=(None,) * len(candidates),
+        ratings=ratings,
         chosen=best.number,
         agreement=vote(question, votes).agreement,
     )
 
 
-def choose(question: str, candidates: Sequence[Candidate], ratings: Ratings) -> Candidate:
-    """The one rated best; among equals the majority of their answers decides, then the first.
+def _rated(rater: Asker, candidates: Sequence[Candidate]) -> Ratings:
+    """Ratings of candidates that are all there, side by side."""
+    panel = Panel(rater, len(candidates))
+    with ThreadPoolExecutor(len(candidates)) as threads:
+        list(threads.map(panel.judge, candidates))
+    return panel.ratings(candidates)
+
+
+def choose(question: str, candidates: Sequence[Candidate], ratings: Ratings, votes: Sequence[str] = ()) -> Candidate:
+    """The one rated best; among equals the one whose answer most of them, and of these votes, give; then the first.
 
     A candidate without a rating stands behind every rated one.
     """
     best = max((rating for rating in ratings if rating is not None), default=None)
     tied = [candidate for candidate, rating in zip(candidates, ratings, strict=True) if rating == best]
-    return tied[majority(question, [candidate.answer for candidate in tied])]
+    groups = vote(question, [*(candidate.answer for candidate in tied), *votes]).groups
+    support = {index: len(group) for group in groups for index in group}
+    return tied[max(range(len(tied)), key=lambda index: support[index])]
 
 
 def _of(approaches: Sequence[str], number: int) -> str | None:

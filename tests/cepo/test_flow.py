@@ -225,3 +225,35 @@ def test_auto_survives_a_candidate_that_fails() -> None:
     it = Desk(lambda r: ApiUnavailable("busy") if r.label.candidate == 1 else "The answer is 7.", effort="auto")
     assert run(it).answer == "The answer is 7."
     assert "candidate 1 left out: busy" in it.asker.degraded.lines
+
+
+def test_auto_has_candidates_rated_that_disagree() -> None:
+    """Votes alone would follow the wrong answer that most plans come to; a judge may know better."""
+
+    def answer(request: ChatRequest) -> str:
+        if request.label.step is Step.RATING:
+            return f"Rating: [[{int(request.label.candidate == 3)}]]"
+        if request.label.step is Step.FINAL:
+            return f"The answer is {[5, 5, 7][request.label.candidate - 1]}."
+        return f"The answer is {len(it.client.requests)}."
+
+    it = Desk(answer, effort="auto")
+    outcome = run(it)
+    assert (outcome.answer, outcome.ratings) == ("The answer is 7.", (0.0, 0.0, 1.0))
+    assert count(it)[Step.RATING] == 3
+
+
+def test_auto_breaks_ties_by_all_votes() -> None:
+    """Ratings that say nothing leave the choice to the plans' solutions."""
+    solutions = iter([7, 8, 9, 7, 1, 2, 7, 3, 4])
+    lock = threading.Lock()
+
+    def answer(request: ChatRequest) -> str:
+        if request.label.step is Step.EXECUTE:
+            with lock:
+                return f"The answer is {next(solutions)}."
+        if request.label.step is Step.FINAL:
+            return f"The answer is {[5, 7, 6][request.label.candidate - 1]}."
+        return "Rating: [[1]]"
+
+    assert run(Desk(answer, effort="auto")).answer == "The answer is 7."
