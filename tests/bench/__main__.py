@@ -1,0 +1,83 @@
+"""`python -m bench`: run every section and write docs/benchmarks.md with its pictures."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from bench import (
+    accuracy,
+    cost,
+    fitting,
+    limits,
+    load,
+    order,
+    overhead,
+    real_model,
+    slow,
+    stopping,
+    timeline,
+    waiting,
+)
+from bench.page import DOCS, Run, Section, write
+
+SECTIONS: Mapping[str, Run] = MappingProxyType(
+    {
+        module.__name__.split(".")[-1]: module.run
+        for module in (
+            cost,
+            waiting,
+            timeline,
+            slow,
+            limits,
+            fitting,
+            order,
+            load,
+            overhead,
+            accuracy,
+            stopping,
+            real_model,
+        )
+    }
+)
+
+
+def main() -> None:
+    """Parse, run, write."""
+    parser = argparse.ArgumentParser(prog="bench", description="OptiLLM's loop and ours, side by side.")
+    parser.add_argument("--quick", action="store_true", help="small numbers that show nothing but that it runs")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: docs/; --quick: nowhere)")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"some only, with --out: {', '.join(SECTIONS)}")
+    given = parser.parse_args()
+    unknown = set(given.sections) - set(SECTIONS)
+    if unknown:
+        parser.error(f"no such section: {', '.join(sorted(unknown))}")
+    out = given.out or (None if given.quick else DOCS)
+    if given.sections and out == DOCS:
+        parser.error("a page of some sections only needs --out DIR")
+    # The loops log every call, a line each: it would be counted as their work.
+    logging.disable(logging.WARNING)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as nowhere:
+        folder = out or Path(nowhere)
+        folder.mkdir(parents=True, exist_ok=True)
+        sections = [_run(name, folder / "benchmarks", given.quick) for name in given.sections or SECTIONS]
+        write(sections, time.monotonic() - started, folder / "benchmarks.md")
+
+
+def _run(name: str, pictures: Path, quick: bool) -> Section:
+    started = time.monotonic()
+    section = SECTIONS[name](pictures, quick)
+    print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
+    for claim in section.claims:
+        print(f"  {'yes' if claim.holds else 'NO '} {claim.what}: {claim.limit}, seen {claim.seen}", flush=True)
+    return section
+
+
+if __name__ == "__main__":
+    main()
