@@ -10,10 +10,10 @@ import asyncio
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from optillm_cerebras_cepo.deadline import Deadline
-from optillm_cerebras_cepo.errors import Ended
+from optillm_cerebras_cepo.errors import CepoError, Ended
 
 T = TypeVar("T")
 
@@ -30,16 +30,26 @@ class Loop:
 
         Raises what the work raises, or what ended the request.
         """
-        future = asyncio.run_coroutine_threadsafe(work, self._running())
+        if deadline is not None:
+            try:
+                deadline.check()
+            except CepoError:
+                work.close()
+                raise
+        future = asyncio.run_coroutine_threadsafe(_settled(work), self._running())
         try:
             if deadline is None:
-                return future.result()
-            with deadline.on_end(future.cancel):
-                return future.result()
+                result, error = future.result()
+            else:
+                with deadline.on_end(future.cancel):
+                    result, error = future.result()
         except CancelledError:
             if deadline is not None:
                 deadline.check()
             raise Ended("the call was given up") from None
+        if error is not None:
+            raise error
+        return cast(T, result)
 
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
@@ -47,3 +57,11 @@ class Loop:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=self._loop.run_forever, name="cepo-cerebras-network", daemon=True).start()
             return self._loop
+
+
+async def _settled(work: Coroutine[Any, Any, T]) -> tuple[T | None, Exception | None]:
+    """Result or error as a value: asyncio would log the error of a call that was given up, for nobody asks for it."""
+    try:
+        return await work, None
+    except Exception as error:
+        return None, error
