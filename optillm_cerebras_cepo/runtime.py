@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import threading
 import time
@@ -66,7 +67,7 @@ class Runtime:
             return self._clients[key]
 
     def reset(self) -> None:
-        """Forget everything and close all connections; for tests."""
+        """Forget everything and close all connections; for tests, and at exit."""
         with self._lock:
             clients = list(self._clients.values())
             self._clients.clear()
@@ -148,3 +149,4 @@ class Runtime:
 
 
 RUNTIME = Runtime()
+atexit.register(RUNTIME.reset)  # aiohttp complains of connections that nobody closed

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import struct
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -25,12 +30,22 @@ from optillm_cerebras_cepo.simulator.problems import Reply
 from optillm_cerebras_cepo.simulator.server import Simulator
 
 LOOP = Loop()
+CLIENTS: list[SdkClient] = []
 Simulate = Callable[..., Simulator]
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    """Close what a test connected."""
+    yield
+    while CLIENTS:
+        CLIENTS.pop().close()
 
 
 def connect(url: str, key: str = KEY) -> SdkClient:
     """A client of this API."""
-    return SdkClient(url, key, LOOP)
+    CLIENTS.append(SdkClient(url, key, LOOP))
+    return CLIENTS[-1]
 
 
 def request(**changes: Any) -> ChatRequest:
@@ -145,7 +160,18 @@ def test_the_field_that_a_refusal_names_is_kept_for_the_layer_above(simulate: Si
     assert "reasoning_effort" in caught.value.names
 
 
-@pytest.mark.parametrize("body", ["<html>Bad gateway</html>", {"object": "chat.completion"}, [], 5])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<html>Bad gateway</html>",
+        {"object": "chat.completion"},
+        {"choices": {}},
+        {"choices": [None]},
+        {"choices": [{"message": "text"}]},
+        [],
+        5,
+    ],
+)
 def test_a_200_that_is_no_completion_is_said_to_be_none(simulate: Simulate, body: Any) -> None:
     """The SDK validates nothing."""
     with pytest.raises(errors.UnusableReply):
@@ -172,6 +198,64 @@ def test_a_broken_connection_is_unreachable(simulate: Simulate, fault: Any) -> N
     """Before an answer, and in the middle of one."""
     with pytest.raises(errors.ApiUnreachable):
         connect(simulate(rules=(Rule(fault=fault),)).url).complete(request())
+
+
+@pytest.mark.parametrize("wrong", [7, ["a"], {"a": 1}, None])
+def test_fields_of_another_type_are_read_as_missing(simulate: Simulate, wrong: Any) -> None:
+    """A gateway may answer with anything under the names of a completion."""
+    choice = {"message": {"content": wrong}, "finish_reason": wrong}
+    body = {"choices": [choice], "model": wrong, "usage": {"prompt_tokens": "7", "completion_tokens": wrong}}
+    completion = answering(simulate, 200, body).complete(request())
+    assert (completion.text, completion.finish_reason, completion.model) == ("", None, "llama-3.3-70b")
+    assert completion.usage == Usage(None, wrong if wrong == 7 else None)
+
+
+def test_a_connection_that_breaks_before_the_answer_is_no_timeout() -> None:
+    """Reset by whatever stands between: told apart from an API that is slow."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def reset() -> None:
+            connection, _ = server.accept()
+            connection.recv(65_536)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+
+        threading.Thread(target=reset, daemon=True).start()
+        with pytest.raises(errors.ApiUnreachable):
+            connect(f"http://127.0.0.1:{server.getsockname()[1]}").complete(request())
+
+
+def test_an_address_that_does_not_answer_times_out() -> None:
+    """Its queue of connections is full: the wait for one is within the call's time-out."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as waiting:
+        for _ in range(4):
+            full = waiting.enter_context(socket.socket())
+            full.setblocking(False)
+            full.connect_ex(server.getsockname())
+        with pytest.raises(errors.ApiTimeout):
+            connect(f"http://127.0.0.1:{server.getsockname()[1]}").complete(request(timeout=0.3))
+
+
+def test_a_proxy_of_the_environment_is_used(simulate: Simulate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by the SDK itself: many servers reach the API through one."""
+    proxy = simulate()
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+    assert connect("http://api.invalid").complete(request()).text
+    assert len(proxy.chat_calls) == 1
+
+
+def test_a_process_that_made_calls_ends_without_a_complaint(simulate: Simulate) -> None:
+    """Connections are closed at exit: aiohttp would complain of those that are not."""
+    code = (
+        "from optillm_cerebras_cepo.runtime import RUNTIME\n"
+        "import sys\n"
+        f"assert RUNTIME.client(sys.argv[1], {KEY!r}).list_models()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, simulate().url], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "HTTP Request" in done.stderr  # OptiLLM has errors and warnings written
+    assert "ERROR" not in done.stderr
+    assert "Unclosed" not in done.stderr
 
 
 def test_nobody_there_is_unreachable() -> None:

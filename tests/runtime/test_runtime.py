@@ -18,7 +18,7 @@ from support.optillm_process import free_port
 from optillm_cerebras_cepo import errors
 from optillm_cerebras_cepo.chat import Question
 from optillm_cerebras_cepo.llm.trace import Span
-from optillm_cerebras_cepo.runtime import REQUESTS, RUNTIME, Solved
+from optillm_cerebras_cepo.runtime import REQUESTS, RUNTIME, Runtime, Solved
 from optillm_cerebras_cepo.settings import Settings
 from optillm_cerebras_cepo.simulator import CLIENT_GONE
 from optillm_cerebras_cepo.simulator.answers import Rule
@@ -198,10 +198,24 @@ def test_calls_in_flight_end_with_their_request(simulate: Simulate) -> None:
     with pytest.raises(errors.WrongKey):
         ask(api.url)
     assert time.monotonic() - started < 20
-    while sum(call.status == CLIENT_GONE for call in api.chat_calls) < 6:
+    while api.in_flight:
         assert time.monotonic() - started < 30
         time.sleep(0.01)
-    assert {call.status for call in api.chat_calls} <= {401, CLIENT_GONE, None}  # nobody was answered
+    assert sorted(call.status or 0 for call in api.chat_calls) == [401] + [CLIENT_GONE] * 8
+
+
+def test_calls_that_are_just_being_sent_end_with_their_request(simulate: Simulate) -> None:
+    """The wrong key shows while the other plans are on their way: no connection is left open in any of 20 requests."""
+    wrong = Reply(401, {"message": "Wrong API Key", "code": "wrong_api_key"})
+    for turn in range(20):
+        api, runtime = simulate(rules=(Rule(reply=wrong, times=1, latency=turn / 1000), Rule(latency=60.0))), Runtime()
+        with pytest.raises(errors.WrongKey):
+            runtime.solve(Question("?"), Settings(), runtime.client(api.url, KEY), [].append)
+        ended = time.monotonic()
+        while api.in_flight:
+            assert time.monotonic() - ended < 30
+            time.sleep(0.001)
+        runtime.reset()
 
 
 def test_answers_of_any_length_are_compared(simulate: Simulate) -> None:
