@@ -19,6 +19,7 @@ from optillm_cerebras_cepo.runtime import Runtime
 
 REQUESTS = 8
 PLACES = (4, 8)  # calls at once
+PROMISED = 4
 SECONDS = 0.1  # of a call
 REPEAT = 2
 
@@ -26,7 +27,8 @@ TEXT = """\
 {requests} requests that come at the same time, on an API that takes 4 or 8 calls at once ({seconds:g} s each,
 ratings too). We know the number (`CEPO_CEREBRAS_CONCURRENCY`) and let the oldest request's next call go first.
 Beside it the same code with every call of the same rank, so that calls go in the order in which they come.
-OptiLLM's loop keeps no order of its own. Medians of {repeat} runs, the two taking turns. The picture is one of
+OptiLLM's loop keeps no order of its own. The promise is about an API that is short of places: with 8 the last
+request, alone at the end, no longer fills them (its reviews, final answers and ratings are three at a time). Medians of {repeat} runs, the two taking turns. The picture is one of
 those with 4 calls at once.
 
 {rows}
@@ -74,6 +76,8 @@ def run(pictures: Path, quick: bool) -> Section:
         )
         for name, *figures in zip(("the oldest first", "first come, first served"), means, firsts, lasts, strict=True):
             rows.append([places, name, *(f"{figure:.2f}" for figure in figures)])
+        if places > PROMISED:
+            continue
         what = f"{REQUESTS} requests, {places} calls at once"
         claims += [
             Claim(
@@ -95,13 +99,16 @@ def run(pictures: Path, quick: bool) -> Section:
 def _race(places: int, seconds: float, repeat: int) -> Race:
     race = Race([], [])
     with simulated(f"--max-in-flight={places}", seconds=seconds) as api:
-        loops = [our_loop(api.url, runtime=kind(), concurrency=places) for kind in (Runtime, FirstComeRuntime)]
+        runtimes = Runtime(), FirstComeRuntime()
+        loops = [our_loop(api.url, runtime=runtime, concurrency=places) for runtime in runtimes]
         for loop in loops:
             loop(easy("warm"))
         for turn in range(repeat):
             for index, (loop, runs) in enumerate(zip(loops, (race.by_age, race.by_coming), strict=True)):
                 questions = [easy(f"{index}.{turn}.{number}") for number in range(REQUESTS)]
                 runs.append(sorted(answered.seconds for answered in simultaneously(loop, questions, REQUESTS)))
+        for runtime in runtimes:
+            runtime.reset()
     return race
 
 

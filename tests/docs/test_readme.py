@@ -64,8 +64,8 @@ def named(block: Block) -> str:
 
 def test_every_block_says_how_it_is_tested() -> None:
     """A kind that no test here executes cannot be written."""
-    assert len(blocks()) == 7
-    assert {block.kind for block in blocks()} == {"run", "ci", "install", "serve", "ask", "image"}
+    assert len(blocks()) == 8
+    assert {block.kind for block in blocks()} == {"run", "ci", "bench", "install", "serve", "ask", "image"}
 
 
 @pytest.mark.slow
@@ -88,6 +88,26 @@ def test_ci(block: Block) -> None:
     steps = re.search(r"^for step in (.*); do$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
     assert steps is not None
     assert target in steps[1].split()
+
+
+@pytest.mark.parametrize("block", blocks("bench"), ids=named)
+def test_bench(block: Block) -> None:
+    """Ten minutes: tests/bench runs the module on small numbers; this pins that the target is that module."""
+    (target,) = re.findall(r"^make (\S+)$", block.text, re.MULTILINE)
+    shown = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.search(r"^PYTHONPATH=tests \S+/python -m bench$", shown, re.MULTILINE)
+
+
+def test_every_promise_of_the_benchmarks_is_kept() -> None:
+    """The committed page says yes to each, shows every picture, and has no picture that it does not show."""
+    page = (ROOT / "docs" / "benchmarks.md").read_text()
+    promises = re.search(r"^## What was promised\n(.*?)^## ", page, re.MULTILINE | re.DOTALL)
+    assert promises
+    rows = [line for line in promises[1].splitlines() if line.startswith("| ")][2:]
+    assert len(rows) >= 18
+    assert [row for row in rows if not row.endswith("| yes |")] == []
+    shown = set(re.findall(r"\]\(benchmarks/([^)]+)\)", page))
+    assert shown == {path.name for path in (ROOT / "docs" / "benchmarks").iterdir()}
 
 
 @pytest.mark.parametrize("block", blocks("image"), ids=named)
