@@ -28,7 +28,8 @@ TEXT = """\
 ratings too). We know the number (`CEPO_CEREBRAS_CONCURRENCY`) and let the oldest request's next call go first.
 Beside it the same code with every call of the same rank, so that calls go in the order in which they come.
 OptiLLM's loop keeps no order of its own. The promise is about an API that is short of places: with 8 the last
-request, alone at the end, no longer fills them (its reviews, final answers and ratings are three at a time). Medians of {repeat} runs, the two taking turns. The picture is one of
+request, alone at the end, no longer fills them (its reviews, final answers and ratings are three at a time). \
+Medians of {repeat} runs, the two taking turns. The picture is one of
 those with 4 calls at once.
 
 {rows}
