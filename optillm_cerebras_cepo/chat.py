@@ -5,7 +5,7 @@ All records are frozen. Where a number may be unknown it is None, which is not z
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
@@ -34,6 +34,25 @@ class Message:
     role: Role
     content: str
 
+    def wire(self) -> dict[str, Any]:
+        """The message as the API takes it."""
+        return {"role": self.role, "content": self.content}
+
+
+@dataclass(frozen=True)
+class RawMessage:
+    """A turn that goes out as the client sent it: with images, tool calls or a tool's result."""
+
+    fields: Mapping[str, Any]
+
+    def wire(self) -> dict[str, Any]:
+        """The message as the API takes it."""
+        return dict(self.fields)
+
+
+Listener = Callable[[Mapping[str, Any]], None]
+"""Hears what each chunk of a streamed reply adds to the message, on the network's thread: it must not wait."""
+
 
 @dataclass(frozen=True)
 class Label:
@@ -51,13 +70,14 @@ class ChatRequest:
     """One call. `options` holds the fields beyond the named ones, under the API's own names."""
 
     model: str
-    messages: tuple[Message, ...]
+    messages: tuple[Message | RawMessage, ...]
     max_tokens: int
     label: Label
     temperature: float | None = None  # 0..2
     options: Mapping[str, Any] = field(default_factory=dict)
     timeout: float | None = None  # seconds
     deadline: Deadline | None = None  # with whose end the call is given up, also in flight
+    listener: Listener | None = None  # with one, the reply is streamed
 
 
 @dataclass(frozen=True)
@@ -77,6 +97,8 @@ class Completion:
     finish_reason: str | None
     usage: Usage
     fitted: tuple[str, ...] = ()
+    reasoning: str = ""
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def usable(self) -> bool:

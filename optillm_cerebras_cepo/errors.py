@@ -167,6 +167,14 @@ class UnusableReply(CepoError):
 # What the whole request met.
 
 
+class StreamBroken(CepoError):
+    """A reply that was already being handed on to the client broke off; it cannot be begun anew."""
+
+    status = 502
+    code = "stream_broken"
+    fatal = True
+
+
 class NoAnswer(CepoError):
     """Every way to an answer failed."""
 

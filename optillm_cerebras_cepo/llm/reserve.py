@@ -54,11 +54,12 @@ class Reserve:
         """Answer, never cut below the request's own limit. Raises what the inner client raises."""
         step = request.label.step
         enough = self._lengths.enough(request.model, step)
-        lowered = enough is not None and enough < request.max_tokens
+        # What a listener has heard cannot be asked for again.
+        lowered = enough is not None and enough < request.max_tokens and request.listener is None
         completion = self._inner.complete(replace(request, max_tokens=enough) if lowered and enough else request)
         if lowered and completion.finish_reason == "length":
             completion = self._inner.complete(request)
         tokens = completion.usage.completion_tokens
-        if tokens is not None:
+        if tokens is not None and completion.finish_reason != "length":  # how long a cut one is, nobody knows
             self._lengths.add(request.model, step, tokens)
         return completion

@@ -10,7 +10,7 @@ import cerebras.cloud.sdk as sdk
 import httpx
 
 from optillm_cerebras_cepo import __version__
-from optillm_cerebras_cepo.chat import ChatRequest, Completion, Usage
+from optillm_cerebras_cepo.chat import ChatRequest, Completion, Listener
 from optillm_cerebras_cepo.errors import (
     ApiTimeout,
     ApiUnavailable,
@@ -22,12 +22,16 @@ from optillm_cerebras_cepo.errors import (
     PromptTooLong,
     RateLimited,
     RefusedCall,
+    StreamBroken,
     UnusableReply,
     WrongKey,
 )
+from optillm_cerebras_cepo.llm.assembly import Assembly, completion_of
 from optillm_cerebras_cepo.llm.loop import Loop
 from optillm_cerebras_cepo.llm.models import lookup
 
+PATH = "/v1/chat/completions"
+NO_COMPLETION = "the Cerebras API answered with something that is no completion"
 LIST_TIMEOUT = 10.0  # seconds for the list of models: it comes before the first call, and a dead host should show
 
 
@@ -57,19 +61,52 @@ class SdkClient:
 
     def complete(self, request: ChatRequest) -> Completion:
         """Make exactly one HTTP request. Raises a CepoError for every way it can fail."""
+        reply = Assembly(request.model)
+        work = self._stream(request, request.listener, reply) if request.listener else self._whole(request)
+        try:
+            return self._loop.run(work, request.deadline)
+        except sdk.CerebrasError as error:
+            failure = translate(error, request)
+        except (httpx.TransportError, ValueError):  # in the middle of a stream, which the SDK does not look after
+            failure = ApiUnreachable("the Cerebras API broke off its reply; try again")
+        except CepoError as error:
+            failure = error
+        if reply.heard and not failure.fatal:
+            failure = StreamBroken(f"the answer broke off: {failure.message}")
+        raise failure from None
+
+    async def _whole(self, request: ChatRequest) -> Completion:
         # The SDK's own `create` walks through the types of its parameters before it makes this call, and through those
         # of the reply after it: near a millisecond. It checks neither, so that we have to read with care anyway.
-        call = self._client.post(
-            "/v1/chat/completions",
-            cast_to=httpx.Response,
-            body=_body(request),
-            options={"timeout": request.timeout} if request.timeout is not None else {},
+        response = await self._client.post(PATH, cast_to=httpx.Response, body=_body(request), options=_options(request))
+        try:
+            body = response.json()
+        except ValueError:
+            body = None
+        completion = completion_of(body, request.model)
+        if completion is None:
+            raise UnusableReply(NO_COMPLETION)
+        return completion
+
+    async def _stream(self, request: ChatRequest, listener: Listener, reply: Assembly) -> Completion:
+        """Hand on each piece as it comes, and return the whole at the end."""
+        stream = await self._client.post(
+            PATH,
+            cast_to=object,
+            body=_body(request) | {"stream": True},
+            options=_options(request),
+            stream=True,
+            stream_cls=sdk.AsyncStream[object],
         )
         try:
-            response = self._loop.run(call, request.deadline)
-        except sdk.CerebrasError as error:
-            raise translate(error, request) from None
-        return _completion(response, request)
+            async for chunk in stream:
+                if delta := reply.add(chunk):
+                    listener(delta)
+        finally:
+            await stream.close()
+        if not reply.finished:
+            raise UnusableReply("the Cerebras API broke off its reply")
+        return reply.completion()
 
     def list_models(self) -> tuple[str, ...]:
         """Return the ids that the API lists for this key. Raises a CepoError."""
@@ -105,7 +142,7 @@ def translate(error: sdk.CerebrasError, request: ChatRequest | None = None) -> C
         return ApiUnreachable("the Cerebras API cannot be reached; check --base-url and the network")
     if isinstance(error, sdk.APIStatusError):
         return _by_status(error, request)
-    return UnusableReply("the Cerebras API answered with something that is no completion")
+    return UnusableReply(NO_COMPLETION)
 
 
 def _broken(error: sdk.APITimeoutError) -> bool:
@@ -117,6 +154,8 @@ def _broken(error: sdk.APITimeoutError) -> bool:
 def _by_status(error: sdk.APIStatusError, request: ChatRequest | None) -> CepoError:
     status = error.status_code
     body = _flat(error.body)
+    if status < 400:
+        return ApiUnavailable("the Cerebras API reported an error in the middle of its reply; try again later")
     code, text, param = (str(body.get(name) or "") for name in ("code", "message", "param"))
     code = code if re.fullmatch(r"[a-z_]{1,64}", code) else ""
     if status == 401:
@@ -166,47 +205,16 @@ def _seconds(header: str | None) -> float | None:
     return seconds if seconds is not None and 0 <= seconds < 86_400 else None
 
 
+def _options(request: ChatRequest) -> sdk.RequestOptions:
+    return {"timeout": request.timeout} if request.timeout is not None else {}
+
+
 def _body(request: ChatRequest) -> dict[str, Any]:
     """The call under the API's names, with nothing in it that was not asked for."""
     body: dict[str, Any] = {
         "model": request.model,
-        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        "messages": [message.wire() for message in request.messages],
         "max_completion_tokens": request.max_tokens,
         **request.options,
     }
     return body if request.temperature is None else body | {"temperature": request.temperature}
-
-
-def _completion(response: httpx.Response, request: ChatRequest) -> Completion:
-    """Read what came with status 200: it may be a page of HTML; a field may be missing, null or of another type."""
-    try:
-        body = response.json()
-    except ValueError:
-        body = None
-    fields = _fields(body)
-    choice = _first(fields.get("choices"))
-    message, usage = choice.get("message"), _fields(fields.get("usage"))
-    if not isinstance(message, dict):
-        raise UnusableReply("the Cerebras API answered with something that is no completion")
-    return Completion(
-        model=_text(fields.get("model")) or request.model,
-        text=_text(message.get("content")),
-        finish_reason=_text(choice.get("finish_reason")) or None,
-        usage=Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))),
-    )
-
-
-def _fields(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _first(value: object) -> dict[str, Any]:
-    return _fields(value[0]) if isinstance(value, list) and value else {}
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) else None

@@ -1,0 +1,105 @@
+"""From the API's JSON to a Completion: of a reply that came whole, or chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from optillm_cerebras_cepo.chat import Completion, Usage
+
+
+class Assembly:
+    """One reply under way."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: dict[int, dict[str, Any]] = {}
+        self._finish_reason: str | None = None
+        self._usage = Usage()
+        self.heard = False  # whether anything of the reply has been handed on
+
+    @property
+    def finished(self) -> bool:
+        """Whether the API has said why the reply ends; a stream that stops before was cut off."""
+        return self._finish_reason is not None
+
+    def add(self, chunk: object) -> Mapping[str, Any]:
+        """Take in one chunk; returns what it adds to the message, nothing for a chunk without text or tool calls."""
+        body = fields(chunk)
+        self._model = text(body.get("model")) or self._model
+        if usage := fields(body.get("usage")):
+            self._usage = usage_of(usage)
+        choice = first(body.get("choices"))
+        self._finish_reason = text(choice.get("finish_reason")) or self._finish_reason
+        delta = fields(choice.get("delta"))
+        new: dict[str, Any] = {name: text(delta.get(name)) for name in ("content", "reasoning")}
+        new["tool_calls"] = calls(delta.get("tool_calls"))
+        self._text.append(new["content"])
+        self._reasoning.append(new["reasoning"])
+        for piece in new["tool_calls"]:
+            self._call(piece)
+        self.heard = self.heard or any(new.values())
+        return {name: value for name, value in new.items() if value}
+
+    def completion(self) -> Completion:
+        """All of it."""
+        return Completion(
+            model=self._model,
+            text="".join(self._text),
+            finish_reason=self._finish_reason,
+            usage=self._usage,
+            reasoning="".join(self._reasoning),
+            tool_calls=tuple(self._calls[index] for index in sorted(self._calls)),
+        )
+
+    def _call(self, piece: Mapping[str, Any]) -> None:
+        """A tool call comes in pieces: its id and name in the first, its arguments bit by bit."""
+        index = piece.get("index")
+        call = self._calls.setdefault(index if isinstance(index, int) else len(self._calls), {"type": "function"})
+        call.update({name: piece[name] for name in ("id", "type") if piece.get(name)})
+        function, more = call.setdefault("function", {"name": "", "arguments": ""}), fields(piece.get("function"))
+        function["name"] += text(more.get("name"))
+        function["arguments"] += text(more.get("arguments"))
+
+
+def completion_of(body: object, model: str) -> Completion | None:
+    """Read a reply that came whole; None when it is none. Any field may be missing, null or of another type."""
+    message = first(fields(body).get("choices")).get("message")
+    if not isinstance(body, dict) or not isinstance(message, dict):
+        return None
+    return Completion(
+        model=text(body.get("model")) or model,
+        text=text(message.get("content")),
+        finish_reason=text(body["choices"][0].get("finish_reason")) or None,
+        usage=usage_of(fields(body.get("usage"))),
+        reasoning=text(message.get("reasoning")),
+        tool_calls=tuple(calls(message.get("tool_calls"))),
+    )
+
+
+def fields(value: object) -> dict[str, Any]:
+    """The value if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def first(value: object) -> dict[str, Any]:
+    """The first object of a list, else an empty one."""
+    return fields(value[0]) if isinstance(value, list) and value else {}
+
+
+def calls(value: object) -> list[dict[str, Any]]:
+    """The objects of a list, none of anything else."""
+    return [call for call in value if isinstance(call, dict)] if isinstance(value, list) else []
+
+
+def text(value: object) -> str:
+    """The value if it is a string, else an empty one."""
+    return value if isinstance(value, str) else ""
+
+
+def usage_of(usage: Mapping[str, Any]) -> Usage:
+    """What the API counted; unknown is not zero."""
+    counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
+    return Usage(*(count if isinstance(count, int) else None for count in counts))
