@@ -2,7 +2,8 @@
 
 Later sources win: these defaults < OptiLLM's CePO configuration (YAML file, then `--cepo_*` flags) < the preset of the
 effort < environment (`CEPO_CEREBRAS_<NAME>`) < request body (`cepo_cerebras_<name>`). One declaration serves them all,
-so a setting is documented, checked and spelled in one place: here.
+so a setting is documented, checked and spelled in one place: here. What the operator locks or caps, no request changes
+(`bounds`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from optillm_cerebras_cepo.bounds import check_caps, check_locked, unchanged, within
 from optillm_cerebras_cepo.chat import Step
 from optillm_cerebras_cepo.errors import BadConfiguration, BadRequest
 
@@ -41,7 +43,8 @@ _SUFFIX = {
     Step.DIRECT: "direct_resp",
 }
 
-OPERATORS = frozenset({"concurrency"})  # what concerns all requests is not one request's to say
+# What concerns all requests is not one request's to say, nor what it may say.
+OPERATORS = frozenset({"concurrency", "locked", "max_bestofn_n", "max_planning_m"})
 
 Temperature = Annotated[float, Field(ge=0, le=2)]
 Tokens = Annotated[int, Field(ge=1)]
@@ -73,6 +76,14 @@ class Settings(BaseModel):
     call_attempts: Annotated[Count, Field(description="tries of one call, the first included")] = 5
 
     concurrency: Annotated[Count, Field(description="calls of all requests at once; set by the operator only")] = 64
+    locked: Annotated[
+        tuple[str, ...],
+        Field(description="settings that no request changes, such as `model,effort`; set by the operator only"),
+    ] = ()
+    max_bestofn_n: Annotated[Count | None, Field(description="most candidates; set by the operator only")] = None
+    max_planning_m: Annotated[
+        Count | None, Field(description="most attempts at plans of a candidate; set by the operator only")
+    ] = None
     fit_tokens: Annotated[
         bool, Field(description="ask for the tokens that replies take, and for the whole limit only when one is cut")
     ] = True
@@ -109,7 +120,7 @@ class Settings(BaseModel):
             getattr(self, f"planning_temperature_{suffix}"), getattr(self, f"planning_max_tokens_{suffix}")
         )
 
-    @field_validator("model", mode="before")
+    @field_validator("model", "locked", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
@@ -121,8 +132,15 @@ class Settings(BaseModel):
             raise ValueError("must name a model, or several separated by commas")
         return value
 
+    @field_validator("locked")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        check_locked(value, cls.model_fields)
+        return value
+
     @model_validator(mode="after")
     def _possible(self) -> Settings:
+        check_caps(dict(self))
         if self.planning_m < self.planning_n:
             raise ValueError(f"planning_m ({self.planning_m}) must be at least planning_n ({self.planning_n})")
         return self
@@ -151,16 +169,21 @@ def load(base: Mapping[str, Any], environ: Mapping[str, str], body: Mapping[str,
     wanted = {name.removeprefix(BODY): value for name, value in body.items() if name.startswith(BODY)}
     if unknown := _unknown(wanted, Settings.model_fields, lambda name: BODY + name):
         raise BadRequest(f"unknown field {unknown[1]}", param=unknown[0])
-    for name in OPERATORS & set(wanted):
-        raise BadRequest(f"{BODY + name} is set by the operator only", param=BODY + name)
-    if body.get("reasoning_effort") is not None:
-        # A client's word for how much to think. It steers the plan and never travels to the model.
+    for name in wanted:
+        if name in OPERATORS:
+            raise BadRequest(f"{BODY + name} is set by the operator only", param=BODY + name)
+        if name in standing.locked:
+            raise BadRequest(f"{BODY + name} is locked by the operator", param=BODY + name)
+    if body.get("reasoning_effort") is not None and "effort" not in standing.locked:
+        # A client's word for how much to think. It steers the plan and never travels to the model. Where the effort is
+        # locked it is ignored, for many clients send it by default.
         wanted = {"effort": _effort_of(body["reasoning_effort"])} | wanted
-    preset = PRESETS.get(str(wanted.get("effort", standing.effort)), {})
-    if not (preset or wanted):
-        return standing
+    # What is locked stays as the operator's own effort has it: no other effort's preset changes it.
+    own = {**dict(standing), **within(PRESETS.get(standing.effort, {}), dict(standing), names)}
+    kept = {name: own[name] for name in unchanged(standing.locked)}
+    preset = within(PRESETS.get(str(wanted.get("effort", standing.effort)), {}), own, names.keys() | kept.keys())
     try:
-        return Settings.model_validate({**configured, **preset, **names, **wanted})
+        return Settings.model_validate({**configured, **preset, **names, **kept, **wanted})
     except ValidationError as error:
         name, reason = _first(error, wanted)
         raise BadRequest(f"{BODY + name}: {reason}", param=BODY + name) from None
@@ -208,4 +231,4 @@ def _first(error: ValidationError, given: Iterable[str]) -> tuple[str, str]:
     reason = first["msg"].removeprefix("Value error, ")
     if first["loc"]:
         return str(first["loc"][0]), reason[:1].lower() + reason[1:]
-    return next((name for name in reversed(list(given)) if name in reason), "planning_m"), reason
+    return next((name for name in reversed(list(given)) if name in reason.split()), "planning_m"), reason

@@ -23,7 +23,10 @@ def test_later_sources_win() -> None:
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
 def test_every_setting_is_read_from_environment_and_request(name: str) -> None:
-    """One declaration serves both, so no setting is missing in one of them."""
+    """One declaration serves both: a request can set all but what is the operator's.
+
+    `tests/host/test_pins.py` shows that every field of OptiLLM's CepoConfig is a setting.
+    """
     other: dict[str, Any] = {
         "model": "a,b",
         "effort": "none",
@@ -33,6 +36,9 @@ def test_every_setting_is_read_from_environment_and_request(name: str) -> None:
         "planning_n": 1,
         "planning_m": 9,
         "fit_tokens": "false",
+        "locked": "effort",
+        "max_bestofn_n": 9,
+        "max_planning_m": 9,
     }
     value = other.get(name, 1)
     changed = load({}, {f"CEPO_CEREBRAS_{name.upper()}": str(value)}, {})
