@@ -6,7 +6,7 @@ as a simulated model with known skills would answer (`statistical`); what stands
 """
 
 from . import problems
-from .answers import DEFAULT_TEXT, Fault, Rule
+from .answers import DEFAULT_TEXT, Fault, Rule, ToolUse
 from .asked import Asked, Kind, read_call
 from .latency import Latency
 from .ledger import CLIENT_GONE, NO_ANSWER, Call, Totals
@@ -45,6 +45,7 @@ __all__ = [
     "SimulatorOptions",
     "StatisticalModel",
     "Statistics",
+    "ToolUse",
     "Totals",
     "add_arguments",
     "find_question",

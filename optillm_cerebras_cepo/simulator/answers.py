@@ -23,12 +23,23 @@ Fault = Literal["close", "cut", "empty_content", "null_content", "no_choices", "
 
 
 @dataclass(frozen=True)
+class ToolUse:
+    """One call of a function: its name, and its arguments as the JSON text that the model writes."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    name: str
+    arguments: str = "{}"
+
+
+@dataclass(frozen=True)
 class Rule:
     """What to answer when `pattern` is found in the last message (or in all text) of a call.
 
     The first rule that matches applies, `times` times if that is given (then the next rules are looked at). A list of
-    texts is taken in turn and starts over. `latency` (simulated seconds) replaces the configured one. `reply` is sent
-    as it stands instead of an answer. Raises ValueError for a rule that cannot work.
+    texts is taken in turn and starts over. `tool_calls` are made instead of a text where the call offers these
+    functions. `latency` (simulated seconds) replaces the configured one. `reply` is sent as it stands instead of an
+    answer. Raises ValueError for a rule that cannot work.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -43,6 +54,7 @@ class Rule:
     latency: float | None = None
     reply: Reply | None = None
     fault: Fault | None = None
+    tool_calls: tuple[ToolUse, ...] = ()
 
     def __post_init__(self) -> None:
         try:
@@ -57,6 +69,8 @@ class Rule:
             raise ValueError("text must not be an empty list")
         if self.reply is not None and self.fault is not None:
             raise ValueError("a rule has a reply or a fault, not both")
+        if self.reply is not None and self.tool_calls:
+            raise ValueError("a rule has a reply or tool_calls, not both")
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,7 @@ class Answer:
     reply: Reply | None = None
     fault: Fault | None = None
     kind: str = ""
+    tool_calls: tuple[ToolUse, ...] = ()
 
 
 class Script:
@@ -92,5 +107,13 @@ class Script:
             ):
                 self._used[number] += 1
                 text = rule.text if isinstance(rule.text, str) else rule.text[used % len(rule.text)]
-                return Answer(text, rule.reasoning, rule.finish_reason, rule.latency, rule.reply, rule.fault)
+                return Answer(
+                    text,
+                    rule.reasoning,
+                    rule.finish_reason,
+                    rule.latency,
+                    rule.reply,
+                    rule.fault,
+                    tool_calls=rule.tool_calls,
+                )
         return None

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from . import tokens
 from .admission import Accepted
-from .answers import Answer, Fault, FinishReason
+from .answers import Answer, Fault, FinishReason, ToolUse
 from .latency import Timing
+from .schema import ChatCompletionServerRequest
 
 CHUNK_TOKENS = 16
 """Tokens in one chunk of a stream."""
+
+ARGUMENT_TOKENS = 2
+"""Tokens in one chunk of a tool call: arguments are short, and a client has to put their pieces together."""
 
 _numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
 class Completed:
-    """A finished call: what the client gets and what it costs, in tokens. Reasoning counts as completion."""
+    """A finished call: what the client gets and what it costs, in tokens. Reasoning counts as completion.
+
+    `tools` are pairs of an id and what is called.
+    """
 
     id: str
     model: str
@@ -34,6 +42,7 @@ class Completed:
     reasoning_tokens: int
     detailed: bool
     fault: Fault | None
+    tools: tuple[tuple[str, ToolUse], ...] = ()
 
 
 def complete(accepted: Accepted, answer: Answer) -> Completed:
@@ -41,18 +50,23 @@ def complete(accepted: Accepted, answer: Answer) -> Completed:
     request, limit = accepted.request, accepted.output_limit
     off = not accepted.model.reasons or request.reasoning_effort == "none" or bool(request.disable_reasoning)
     thought = "" if off else answer.reasoning
-    text = answer.text
+    called = _called(request, answer)
+    text = "" if called else answer.text
     for stop in request.stops:
         text = text.partition(stop)[0]
-    reason: FinishReason = "length" if tokens.count(thought) + tokens.count(text) > limit else "stop"
+    reason: FinishReason = "tool_calls" if called else "stop"
+    if tokens.count(thought) + tokens.count(text) + sum(map(_tokens_of, called)) > limit:
+        reason = "length"
     thought = tokens.cut(thought, limit)
     spent = tokens.count(thought)
     text = tokens.cut(text, limit - spent)
-    total = spent + tokens.count(text)
+    called = _cut(called, limit - spent)
+    total = spent + tokens.count(text) + sum(map(_tokens_of, called))
+    number = next(_numbers)
     if thought and request.reasoning_format == "raw":
         text, thought = f"<think>{thought}</think>{text}", ""
     return Completed(
-        id=f"chatcmpl-simulated-{next(_numbers)}",
+        id=f"chatcmpl-simulated-{number}",
         model=accepted.model.id,
         content=text,
         reasoning="" if request.reasoning_format == "hidden" else thought,
@@ -62,6 +76,7 @@ def complete(accepted: Accepted, answer: Answer) -> Completed:
         reasoning_tokens=spent,
         detailed=accepted.model.reasons,
         fault=answer.fault,
+        tools=tuple((f"call_simulated_{number}_{position}", use) for position, use in enumerate(called)),
     )
 
 
@@ -70,6 +85,8 @@ def body(done: Completed, timing: Timing) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": _content(done)}
     if done.reasoning:
         message["reasoning"] = done.reasoning
+    if done.tools:
+        message["tool_calls"] = [{"id": name, **_function(use)} for name, use in done.tools]
     choices: list[dict[str, Any]] | None = [{"index": 0, "message": message, "finish_reason": done.finish_reason}]
     if done.fault in ("no_choices", "null_choices"):
         choices = [] if done.fault == "no_choices" else None
@@ -77,13 +94,20 @@ def body(done: Completed, timing: Timing) -> dict[str, Any]:
 
 
 def chunks(done: Completed) -> list[dict[str, Any]]:
-    """The chunks that carry text: first the role, then reasoning, then content."""
+    """The chunks that carry text: first the role, then reasoning, then content, then tool calls.
+
+    Of a tool call the first piece has its id and name, the others bring its arguments, as OpenAI streams it. [assumed]
+    """
     head = _head(done, "chat.completion.chunk")
     if done.fault in ("no_choices", "null_choices"):
         return [{**head, "choices": [] if done.fault == "no_choices" else None}]
     deltas: list[dict[str, Any]] = [{"role": "assistant"}]
     deltas += [{"reasoning": piece} for piece in _pieces(done.reasoning)]
     deltas += [{"content": piece} for piece in _pieces(_content(done) or "")]
+    for index, (name, use) in enumerate(done.tools):
+        first = {"index": index, "id": name, **_function(ToolUse(use.name, ""))}
+        rest = [{"index": index, "function": {"arguments": piece}} for piece in _pieces(use.arguments, ARGUMENT_TOKENS)]
+        deltas += [{"tool_calls": [part]} for part in (first, *rest)]
     return [{**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
 
 
@@ -103,14 +127,42 @@ def event(chunk: dict[str, Any]) -> bytes:
 DONE = b"data: [DONE]\n\n"
 
 
+def _called(request: ChatCompletionServerRequest, answer: Answer) -> tuple[ToolUse, ...]:
+    """The answer's tool calls that the request allows: a model calls what it was offered and nothing else."""
+    called = tuple(use for use in answer.tool_calls if use.name in request.offered)
+    return called[:1] if request.parallel_tool_calls is False else called
+
+
+def _cut(called: Sequence[ToolUse], limit: int) -> tuple[ToolUse, ...]:
+    """As much of the tool calls as the limit leaves room for; of the last one some arguments may be missing."""
+    kept = []
+    for use in called:
+        left = limit - tokens.count(use.name)
+        if left < 0:
+            break
+        kept.append(dataclasses.replace(use, arguments=tokens.cut(use.arguments, left)))
+        limit -= _tokens_of(use)
+    return tuple(kept)
+
+
+def _tokens_of(use: ToolUse) -> int:
+    return tokens.count(use.name) + tokens.count(use.arguments)
+
+
+def _function(use: ToolUse) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": use.name, "arguments": use.arguments}}
+
+
 def _content(done: Completed) -> str | None:
     if done.fault == "null_content":
         return None
-    return "" if done.fault == "empty_content" else done.content
+    if done.fault == "empty_content":
+        return ""
+    return done.content or (None if done.tools else "")
 
 
-def _pieces(text: str) -> Iterator[str]:
-    size = CHUNK_TOKENS * tokens.CHARACTERS_PER_TOKEN
+def _pieces(text: str, of: int = CHUNK_TOKENS) -> Iterator[str]:
+    size = of * tokens.CHARACTERS_PER_TOKEN
     return (text[start : start + size] for start in range(0, len(text), size))
 
 

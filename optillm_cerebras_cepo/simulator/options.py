@@ -16,7 +16,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from . import models
-from .answers import Rule
+from .answers import Rule, ToolUse
 from .latency import Latency
 from .limits import DEVELOPER_TIER, FREE_TIER, UNLIMITED, RateLimits
 from .models import DEFAULT_MODELS, Tier
@@ -155,7 +155,7 @@ def _explain(item: Any) -> str:
     number, *field = item["loc"]
     where = f"rule {number + 1}" + (f", {'.'.join(str(step) for step in field)}" if field else "")
     if item["type"] == "unexpected_keyword_argument":
-        owner = Reply if field[0] == "reply" and len(field) > 1 else Rule
+        owner = {"reply": Reply, "tool_calls": ToolUse}.get(str(field[0]), Rule) if len(field) > 1 else Rule
         return f"{where}: unknown field{_hint(str(field[-1]), [known.name for known in dataclasses.fields(owner)])}"
     return f"{where}: {item['msg'].removeprefix('Value error, ')}"
 

@@ -231,3 +231,11 @@ class ChatCompletionServerRequest(Closed):
         """The stop sequences, empty ones left out."""
         found = [self.stop] if isinstance(self.stop, str) else self.stop or []
         return tuple(sequence for sequence in found if sequence)
+
+    @property
+    def offered(self) -> frozenset[str]:
+        """The names of the functions that the model may call."""
+        if self.tool_choice == "none":
+            return frozenset()
+        names = frozenset(tool.function.name for tool in self.tools or ())
+        return names & {self.tool_choice.function.name} if isinstance(self.tool_choice, ChosenTool) else names

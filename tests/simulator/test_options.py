@@ -17,6 +17,7 @@ from optillm_cerebras_cepo.simulator import (
     Rule,
     SimulatorOptions,
     Statistics,
+    ToolUse,
     add_arguments,
     load_rules,
     options_from,
@@ -113,6 +114,7 @@ RULES = [
     {"model": "gpt-oss-120b", "reasoning": "r", "fault": "close"},
     {"reply": {"status": 503, "body": {"code": "x"}, "headers": {"retry-after": "1"}}},
     {"reply": {"body": "<html>", "content_type": "text/html"}},
+    {"tool_calls": [{"name": "f", "arguments": '{"a": 1}'}, {"name": "g"}]},
 ]
 
 
@@ -126,6 +128,7 @@ def test_rules_come_from_json_and_yaml(tmp_path, name):
         Rule(model="gpt-oss-120b", reasoning="r", fault="close", text=DEFAULT_TEXT),
         Rule(reply=Reply(503, {"code": "x"}, {"retry-after": "1"})),
         Rule(reply=Reply(200, "<html>", content_type="text/html")),
+        Rule(tool_calls=(ToolUse("f", '{"a": 1}'), ToolUse("g", "{}"))),
     )
 
 
@@ -145,6 +148,8 @@ def test_rules_come_from_json_and_yaml(tmp_path, name):
         ('[{"fault": "explode"}]', "rule 1, fault: "),
         ('[{"fault": "close", "reply": {}}]', "rule 1: a rule has a reply or a fault, not both"),
         ('[{"reply": {"status": 99}}]', "rule 1, reply: status must be"),
+        ('[{"tool_calls": [{"name": "f"}], "reply": {}}]', "rule 1: a rule has a reply or tool_calls, not both"),
+        ('[{"tool_calls": [{"nam": "f"}]}]', "rule 1, tool_calls.0.nam: unknown field; did you mean 'name'"),
     ],
 )
 def test_mistakes_in_a_rules_file(tmp_path, text, message):

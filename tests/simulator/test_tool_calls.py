@@ -1,0 +1,93 @@
+"""Scripted tool calls: when they are made, what they cost, and how they look, streamed and not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from optillm_cerebras_cepo.simulator import DEFAULT_TEXT, Rule, ToolUse
+
+WEATHER = ToolUse("weather", '{"city": "Paris", "unit": "celsius"}')
+TIME = ToolUse("time", '{"zone": "CET"}')
+TOOLS = [
+    {"type": "function", "function": {"name": name, "parameters": {"type": "object"}}} for name in ("weather", "time")
+]
+RULES = (Rule(tool_calls=(WEATHER, TIME)),)
+
+
+def test_tool_calls_instead_of_a_text(started):
+    """Content is null, finish_reason says it, each call has an id of its own."""
+    client = started(rules=RULES)
+    (choice,) = client.post(tools=TOOLS).json()["choices"]
+    first, second = choice["message"].pop("tool_calls")
+    assert choice == {"index": 0, "message": {"role": "assistant", "content": None}, "finish_reason": "tool_calls"}
+    assert first.pop("id") != second.pop("id") != ""
+    assert first == {"type": "function", "function": {"name": "weather", "arguments": WEATHER.arguments}}
+    assert second == {"type": "function", "function": {"name": "time", "arguments": TIME.arguments}}
+
+
+def test_tool_calls_cost_their_tokens(started):
+    """Names and arguments are output."""
+    client = started(rules=RULES)
+    usage = client.create(tools=TOOLS).usage
+    assert usage.completion_tokens == client.simulator.usage.completion_tokens == (2 + 9) + (1 + 4)
+
+
+@pytest.mark.parametrize(
+    ("fields", "called"),
+    [
+        ({}, []),
+        ({"tools": TOOLS[1:]}, ["time"]),
+        ({"tools": TOOLS, "tool_choice": "none"}, []),
+        ({"tools": TOOLS, "tool_choice": "required"}, ["weather", "time"]),
+        ({"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "time"}}}, ["time"]),
+        ({"tools": TOOLS, "parallel_tool_calls": False}, ["weather"]),
+    ],
+)
+def test_only_what_the_call_offers_is_called(started, fields, called):
+    """Where nothing is left to call, the rule's text is the answer."""
+    message = started(rules=RULES).create(**fields).choices[0].message
+    assert [call.function.name for call in message.tool_calls or ()] == called
+    assert message.content == (None if called else DEFAULT_TEXT)
+
+
+def test_stream_brings_each_call_in_pieces(started):
+    """The first piece has index, id, type and name, the others the index and a part of the arguments, and no more."""
+    client = started(rules=RULES)
+    # Not through the SDK: its types want a `type` in every piece, and it makes something else of a chunk without one.
+    events = client.post(stream=True, tools=TOOLS).text.split("\n\n")
+    chunks = [json.loads(event.removeprefix("data: ")) for event in events if event.startswith("data: {")]
+    (role, *deltas, last) = [chunk["choices"][0]["delta"] for chunk in chunks]
+    assert (role, last) == ({"role": "assistant"}, {})
+    pieces = [piece for delta in deltas for piece in delta["tool_calls"]]
+    assert {tuple(delta) for delta in deltas} == {("tool_calls",)}
+    for index, use in enumerate((WEATHER, TIME)):
+        first, *rest = [piece for piece in pieces if piece["index"] == index]
+        assert first.pop("id")
+        assert first == {"index": index, "type": "function", "function": {"name": use.name, "arguments": ""}}
+        assert len(rest) > 1
+        assert rest == [{"index": index, "function": {"arguments": piece["function"]["arguments"]}} for piece in rest]
+        assert "".join(piece["function"]["arguments"] for piece in rest) == use.arguments
+    assert [chunk["choices"][0]["finish_reason"] for chunk in chunks] == [None] * (len(chunks) - 1) + ["tool_calls"]
+    assert chunks[-1]["usage"]["completion_tokens"] == client.simulator.usage.completion_tokens == 16
+
+
+@pytest.mark.parametrize(
+    ("limit", "arguments"), [(3, ['{"ci']), (11, [WEATHER.arguments]), (12, [WEATHER.arguments, ""])]
+)
+def test_limit_cuts_the_last_arguments(started, limit, arguments):
+    """As it cuts a text, with the same finish_reason; a call whose name has no room is not made."""
+    answer = started(rules=RULES).create(tools=TOOLS, max_completion_tokens=limit)
+    assert [call.function.arguments for call in answer.choices[0].message.tool_calls] == arguments
+    assert (answer.choices[0].finish_reason, answer.usage.completion_tokens) == ("length", limit)
+
+
+def test_a_conversation_goes_on_with_the_result(started):
+    """The message with the calls can be sent back as it came, and the next rule answers."""
+    client = started(rules=(Rule(tool_calls=(WEATHER,), times=1), Rule(text="It is warm.")))
+    user = {"role": "user", "content": "How is the weather?"}
+    message = client.post(messages=[user], tools=TOOLS).json()["choices"][0]["message"]
+    result = {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "25"}
+    answer = client.create(messages=[user, message, result], tools=TOOLS)
+    assert answer.choices[0].message.content == "It is warm."
