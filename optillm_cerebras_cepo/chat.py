@@ -25,6 +25,7 @@ class Step(str, Enum):
     FINAL = "final"
     DIRECT = "direct"
     RATING = "rating"
+    REPAIR = "repair"
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,26 @@ class Completion:
 
 
 @dataclass(frozen=True)
+class Forward:
+    """A conversation that no plan can be made for, and that goes to the model as it is.
+
+    Attributes:
+        reason: what of it a plan has no place for.
+        messages: the client's own.
+        options: what the call takes beside them, under the API's names: the tools.
+
+    """
+
+    reason: str
+    messages: tuple[RawMessage, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Question:
     """What the client asks: the last user turn, the turns before it, and the system prompt."""
 
     text: str
     system: str = ""
     history: tuple[Message, ...] = ()
+    forward: Forward | None = None

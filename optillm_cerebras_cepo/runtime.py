@@ -8,13 +8,16 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from optillm_cerebras_cepo.cepo.asker import Asker
-from optillm_cerebras_cepo.cepo.flow import Outcome, solve
-from optillm_cerebras_cepo.chat import Question
+from optillm_cerebras_cepo.cepo.flow import solve
+from optillm_cerebras_cepo.cepo.outcome import Outcome
+from optillm_cerebras_cepo.chat import Listener, Question
 from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import CepoError, ModelUnavailable, RefusedCall
+from optillm_cerebras_cepo.events import Observer, ignore
+from optillm_cerebras_cepo.form import Form
 from optillm_cerebras_cepo.llm.fit import Refusals
 from optillm_cerebras_cepo.llm.loop import Loop
 from optillm_cerebras_cepo.llm.meter import Ledger
@@ -24,9 +27,10 @@ from optillm_cerebras_cepo.llm.reserve import ReplyLengths
 from optillm_cerebras_cepo.llm.retry import RetryPolicy, patiently
 from optillm_cerebras_cepo.llm.sdk import SdkClient, without_v1
 from optillm_cerebras_cepo.llm.stack import stack
-from optillm_cerebras_cepo.llm.trace import Observer
+from optillm_cerebras_cepo.parameters import Parameters
 from optillm_cerebras_cepo.settings import Settings
 
+AS_IT_IS = Parameters()  # of a client that asks for nothing in particular
 REQUESTS = 32  # questions that are planned at once; others wait, or the threads would grow with the load
 CATALOGUE_SECONDS = 600.0  # how long a list of models is believed
 
@@ -38,6 +42,8 @@ class Solved:
     outcome: Outcome
     model: str
     settings: Settings
+    planned: bool
+    forwarded: str  # why the request went to the model as it was; empty where it did not
     ledger: Ledger
     seconds: float
     degraded: tuple[str, ...]
@@ -83,14 +89,33 @@ class Runtime:
         question: Question,
         settings: Settings,
         api: SdkClient,
-        observer: Observer,
-        max_tokens: int | None = None,
+        observer: Observer = ignore,
+        *,
+        parameters: Parameters = AS_IT_IS,
+        form: Form | None = None,
+        listener: Listener | None = None,
+        deadline: Deadline | None = None,
     ) -> Solved:
-        """Answer one question. Raises a CepoError when there is no answer."""
+        """Answer one question.
+
+        Args:
+            question: what the client asks.
+            settings: of this request.
+            api: the connection to use.
+            observer: is told how it goes on, from any thread.
+            parameters: what the client wants of the answer.
+            form: what the answer has to look like.
+            listener: hears the answer while it is written, where it is known early that it is the one.
+            deadline: the request's; whoever ends it ends the request. By default, one of the settings' seconds.
+
+        Raises:
+            CepoError: there is no answer.
+
+        """
         started = time.monotonic()
-        deadline = Deadline(settings.deadline)
+        deadline = deadline or Deadline(settings.deadline)
         # A direct answer is one call: it goes before all that are planned, and takes no thread.
-        planned = settings.effort != "none"
+        planned = settings.effort != "none" and question.forward is None
         age = next(self._ages) if planned else 0
         ledger = Ledger()
         policy = RetryPolicy(attempts=settings.call_attempts, timeout=settings.call_timeout)
@@ -106,21 +131,40 @@ class Runtime:
             observer=observer,
         )
         model = self._resolve(api, settings.model, policy, deadline)
-        asker = Asker(client, model, lookup(model).think_switch, question, settings)
+        asker = Asker(
+            client,
+            model,
+            lookup(model).think_switch,
+            question,
+            settings,
+            parameters=parameters,
+            form=form,
+            observer=observer,
+        )
         rater = asker
         if settings.rating_model:
             judge = self._resolve(api, (settings.rating_model,), policy, deadline)
-            rater = Asker(client, judge, lookup(judge).think_switch, question, settings, asker.degraded, asker.fitted)
+            rater = replace(asker, model=judge, thinks=lookup(judge).think_switch)
         try:
             with self._requests.taken((age,), deadline) if planned else nullcontext():
-                outcome = solve(asker, rater, max_tokens)
+                outcome = solve(asker, rater, listener)
         except ModelUnavailable:
             self._forget_models(api)  # the list may name a model that has stopped working
             raise
         finally:
             deadline.end()
         seconds = time.monotonic() - started
-        return Solved(outcome, model, settings, ledger, seconds, asker.degraded.lines, asker.fitted.lines)
+        return Solved(
+            outcome,
+            model,
+            settings,
+            planned,
+            question.forward.reason if question.forward else "",
+            ledger,
+            seconds,
+            asker.degraded.lines,
+            asker.fitted.lines,
+        )
 
     def _resolve(self, api: SdkClient, wanted: Sequence[str], policy: RetryPolicy, deadline: Deadline) -> str:
         """The API's id of the first wanted model that it lists; the first wanted where it has no list."""

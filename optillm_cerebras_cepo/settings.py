@@ -111,9 +111,14 @@ class Settings(BaseModel):
     use_plan_diversity: Annotated[bool, Field(description="each candidate plans along an approach of its own")] = False
     rating_model: Annotated[str | None, Field(description="model for ratings; the pinned one when unset")] = None
 
+    @property
+    def writing_step(self) -> Step:
+        """The step of a candidate that writes its answer: the last that is not switched off."""
+        return Step.FINAL if self.planning_max_tokens_step4 else Step.REVIEW
+
     def limits(self, step: Step) -> StepLimits:
         """The step's own temperature and token limit, under OptiLLM's names for them."""
-        suffix = _SUFFIX.get(step)
+        suffix = _SUFFIX.get(self.writing_step if step is Step.REPAIR else step)
         if suffix is None:
             return StepLimits(self.bestofn_temperature, self.bestofn_max_tokens)
         return StepLimits(

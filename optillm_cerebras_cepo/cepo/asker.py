@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from optillm_cerebras_cepo.chat import ChatRequest, Completion, Label, Message, Question
+from optillm_cerebras_cepo.chat import (
+    ChatRequest,
+    Completion,
+    Forward,
+    Label,
+    Listener,
+    Message,
+    Question,
+    RawMessage,
+)
+from optillm_cerebras_cepo.events import Observer, ignore
+from optillm_cerebras_cepo.form import Form
 from optillm_cerebras_cepo.llm.base import ChatClient
+from optillm_cerebras_cepo.parameters import Parameters
 from optillm_cerebras_cepo.settings import Settings
 
 THINK_SWITCH = " /think"  # OptiLLM appends it to prompts for every model (cepo.py:411, 413, 505, 541)
@@ -33,6 +46,22 @@ class Notes:
             return tuple(self._lines)
 
 
+class Counts:
+    """How many calls each candidate made of each step, so that equal prompts get unequal seeds. For many threads."""
+
+    PER_CANDIDATE = 1000  # more calls of one step no candidate makes
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: Counter[Label] = Counter()
+
+    def seed_offset(self, label: Label) -> int:
+        """A number that no other call of this step gets; the same in every run that calls in the same order."""
+        with self._lock:
+            self._made[label] += 1
+            return self.PER_CANDIDATE * label.candidate + self._made[label] - 1
+
+
 @dataclass(frozen=True)
 class Asker:
     """One request's way to one model.
@@ -45,6 +74,10 @@ class Asker:
         settings: the request's settings.
         degraded: where to note what failed and was left out.
         fitted: where to note what of a call did not suit the model.
+        parameters: what the client wants of the call that writes the answer.
+        form: what its answer has to look like.
+        observer: who is told how it goes on.
+        counts: how often each step was asked.
 
     """
 
@@ -55,28 +88,80 @@ class Asker:
     settings: Settings
     degraded: Notes = field(default_factory=Notes)
     fitted: Notes = field(default_factory=Notes)
+    parameters: Parameters = field(default_factory=Parameters)
+    form: Form | None = None
+    observer: Observer = ignore
+    counts: Counts = field(default_factory=Counts)
 
-    def ask(
+    def ask(self, label: Label, prompts: Sequence[Message], options: Mapping[str, Any]) -> Completion:
+        """Make one call with the step's own temperature and token limit. Raises a CepoError."""
+        limits = self.settings.limits(label.step)
+        return self._complete(label, self._conversation(prompts), options, limits.max_tokens, limits.temperature)
+
+    def write(
         self,
         label: Label,
         prompts: Sequence[Message],
         options: Mapping[str, Any],
+        listener: Listener | None = None,
         max_tokens: int | None = None,
     ) -> Completion:
-        """Make one call with the step's own temperature and token limit. Raises a CepoError."""
-        limits = self.settings.limits(label.step)
+        """Make the call that writes the answer: as the client wants it where it says so. Raises a CepoError.
+
+        Args:
+            label: who asks.
+            prompts: OptiLLM's.
+            options: OptiLLM's further fields.
+            listener: hears the reply while it is made.
+            max_tokens: instead of the client's limit, or the step's.
+
+        """
+        wanted, limits = self.parameters, self.settings.limits(label.step)
+        return self._complete(
+            label,
+            self._conversation(prompts),
+            {**options, **_options(wanted)},
+            max_tokens or wanted.max_tokens or limits.max_tokens,
+            limits.temperature if wanted.temperature is None else wanted.temperature,
+            listener,
+        )
+
+    def forward(self, label: Label, request: Forward, listener: Listener | None = None) -> Completion:
+        """Make one call with the client's own messages. Raises a CepoError."""
+        wanted = self.parameters
+        most = wanted.max_tokens or self.settings.limits(label.step).max_tokens
+        options = {**request.options, **_options(wanted)}
+        return self._complete(label, request.messages, options, most, wanted.temperature, listener)
+
+    def _complete(
+        self,
+        label: Label,
+        messages: tuple[Message | RawMessage, ...],
+        options: Mapping[str, Any],
+        max_tokens: int,
+        temperature: float | None,
+        listener: Listener | None = None,
+    ) -> Completion:
         completion = self.client.complete(
             ChatRequest(
                 model=self.model,
-                messages=self._conversation(prompts),
-                max_tokens=max_tokens or limits.max_tokens,
+                messages=messages,
+                max_tokens=max_tokens,
                 label=label,
-                temperature=limits.temperature,
-                options=options,
+                temperature=temperature,
+                options={**options, **self._own(label)},
+                listener=listener,
             )
         )
         self.fitted.add(*(f"{label.step.value}: {change}" for change in completion.fitted))
         return completion
+
+    def _own(self, label: Label) -> dict[str, Any]:
+        """What every call of this client's carries: who it is for, and a seed of its own."""
+        own: dict[str, Any] = {} if self.parameters.user is None else {"user": self.parameters.user}
+        if self.parameters.seed is not None:
+            own["seed"] = self.parameters.seed + self.counts.seed_offset(label)
+        return own
 
     def _conversation(self, prompts: Sequence[Message]) -> tuple[Message, ...]:
         """OptiLLM's prompts in the client's conversation.
@@ -93,3 +178,16 @@ class Asker:
         if self.thinks or message.role != "user":
             return message
         return Message("user", message.content.removesuffix(THINK_SWITCH))
+
+
+def _options(wanted: Parameters) -> dict[str, Any]:
+    """What the client asks of the call that writes the answer, under the API's names."""
+    options: dict[str, Any] = {
+        "top_p": wanted.top_p,
+        "stop": list(wanted.stop) or None,
+        "response_format": wanted.response_format,
+        "frequency_penalty": wanted.frequency_penalty,
+        "presence_penalty": wanted.presence_penalty,
+        "logit_bias": wanted.logit_bias,
+    }
+    return {name: value for name, value in options.items() if value is not None}

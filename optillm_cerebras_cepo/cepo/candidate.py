@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from optillm_cerebras_cepo.cepo import upstream
 from optillm_cerebras_cepo.cepo.asker import Asker
 from optillm_cerebras_cepo.cepo.seam import CandidateSeam, Seam
-from optillm_cerebras_cepo.chat import Label, Step
+from optillm_cerebras_cepo.chat import Label, Listener, Step
 from optillm_cerebras_cepo.errors import CepoError, UnusableReply
 
 
@@ -21,6 +21,7 @@ class Candidate:
         answer: the text for the client.
         solutions: what its plans came to, in the order in which they did.
         reviewed: whether the solutions were reviewed; else the answer is that of the first.
+        finish_reason: why the answer ends: "stop", or the model's own where the client limited it.
 
     """
 
@@ -28,6 +29,7 @@ class Candidate:
     answer: str
     solutions: tuple[str, ...] = ()
     reviewed: bool = True
+    finish_reason: str = "stop"
 
 
 def always(_: Sequence[str]) -> bool:
@@ -36,7 +38,11 @@ def always(_: Sequence[str]) -> bool:
 
 
 def make_candidate(
-    asker: Asker, number: int, approach: str | None = None, review: Callable[[Sequence[str]], bool] = always
+    asker: Asker,
+    number: int,
+    approach: str | None = None,
+    review: Callable[[Sequence[str]], bool] = always,
+    listen: Callable[[CandidateSeam], Listener | None] = lambda _: None,
 ) -> Candidate:
     """Run OptiLLM's `generate_completion` once.
 
@@ -45,12 +51,13 @@ def make_candidate(
         number: the candidate's, from 1.
         approach: what its plans are to follow, if anything.
         review: whether solutions need one; without it the final answer is made from the first solution.
+        listen: who hears the answer while it is written; asked when that begins.
 
     Raises:
         CepoError: the candidate has no answer; a fatal one means that no other has either.
 
     """
-    seam = CandidateSeam(asker, number, review)
+    seam = CandidateSeam(asker, number, review, listen)
     answer, _, _ = upstream.generate_completion(
         system_prompt=asker.question.system,
         task=asker.question.text,
@@ -61,11 +68,11 @@ def make_candidate(
     )
     if not isinstance(answer, str) or not answer.strip():
         raise UnusableReply("every reply was empty or cut")
-    return Candidate(number, answer, seam.solutions, seam.reviewed)
+    return Candidate(number, answer, seam.solutions, seam.reviewed, seam.finish_reason)
 
 
-def propose_approaches(asker: Asker) -> list[str]:
-    """Ask for one approach per candidate, by OptiLLM's `generate_approaches`; fewer, or none, when it gets no more.
+def propose_approaches(asker: Asker, wanted: int) -> list[str]:
+    """Ask for so many approaches by OptiLLM's `generate_approaches`; fewer, or none, are returned when it gets no more.
 
     Raises a fatal CepoError only: without approaches the candidates plan freely.
     """
@@ -73,7 +80,7 @@ def propose_approaches(asker: Asker) -> list[str]:
         approaches, _ = upstream.generate_approaches(
             system_prompt=asker.question.system,
             initial_query=asker.question.text,
-            num_approach=asker.settings.bestofn_n,
+            num_approach=wanted,
             client=Seam(asker, Label(Step.APPROACHES)),
             model=asker.model,
             cepo_config=upstream.configuration(asker.settings),
@@ -85,6 +92,6 @@ def propose_approaches(asker: Asker) -> list[str]:
     except (AttributeError, TypeError, ValueError):  # JSON of another shape than OptiLLM reads (cepo.py:621)
         approaches = []
     usable = [approach for approach in approaches if isinstance(approach, str) and approach.strip()]
-    if len(usable) < asker.settings.bestofn_n:
-        asker.degraded.add(f"approaches: {len(usable)} of {asker.settings.bestofn_n} could be read")
+    if len(usable) < wanted:
+        asker.degraded.add(f"approaches: {len(usable)} of {wanted} could be read")
     return usable

@@ -7,82 +7,65 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from optillm_cerebras_cepo.cepo.asker import Asker
 from optillm_cerebras_cepo.cepo.candidate import Candidate, make_candidate, propose_approaches
-from optillm_cerebras_cepo.cepo.rating import Panel, Ratings
+from optillm_cerebras_cepo.cepo.choosing import best_first
+from optillm_cerebras_cepo.cepo.direct import answer_directly, forward
+from optillm_cerebras_cepo.cepo.mending import in_form
+from optillm_cerebras_cepo.cepo.outcome import Answer, Outcome, Ratings
+from optillm_cerebras_cepo.cepo.rating import Panel
+from optillm_cerebras_cepo.cepo.seam import CandidateSeam
 from optillm_cerebras_cepo.cepo.stopping import confidence, decided, unanimous
-from optillm_cerebras_cepo.chat import Label, Message, Step
+from optillm_cerebras_cepo.chat import Listener
 from optillm_cerebras_cepo.errors import CepoError, NoAnswer
+from optillm_cerebras_cepo.events import Agreed
 from optillm_cerebras_cepo.voting.equivalence import equal_formulas
 from optillm_cerebras_cepo.voting.vote import agree, vote
 
-DIRECT_TOKENS = 2000  # of a direct answer, when the request names no limit
 SURE = 0.95  # Adaptive-Consistency's own threshold
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What one request came to.
-
-    Attributes:
-        answer: the text for the client.
-        finish_reason: "stop", or the model's own after a direct answer.
-        candidates: those that have an answer; none after a direct answer.
-        ratings: beside `candidates`.
-        chosen: the number of the candidate that answers.
-        agreement: share of the largest group of equal answers, 0 to 1; None where there is nothing to compare.
-
-    """
-
-    answer: str
-    finish_reason: str = "stop"
-    candidates: tuple[Candidate, ...] = ()
-    ratings: Ratings = ()
-    chosen: int | None = None
-    agreement: float | None = None
-
-
-def solve(asker: Asker, rater: Asker, max_tokens: int | None = None) -> Outcome:
+def solve(asker: Asker, rater: Asker, listener: Listener | None = None) -> Outcome:
     """Answer the question with the configured effort.
 
     Args:
         asker: the way to the model that plans and answers.
         rater: the way to the model that rates.
-        max_tokens: the client's limit, which a direct answer keeps to.
+        listener: hears the answer while it is written, where it is known early that it is the one.
 
     Raises:
         CepoError: there is no answer to give.
 
     """
+    # What may have to be mended, or is one answer of several, is heard when it is done.
+    outcome = _solve(asker, rater, None if asker.form or asker.parameters.n > 1 else listener)
+    return in_form(asker, outcome, asker.form) if asker.form else outcome
+
+
+def _solve(asker: Asker, rater: Asker, listener: Listener | None) -> Outcome:
+    if asker.question.forward is not None:
+        return forward(asker, asker.question.forward, listener)
     if asker.settings.effort == "none":
-        return answer_directly(asker, max_tokens or DIRECT_TOKENS)
+        return answer_directly(asker, listener)
     equal_formulas.start()  # takes a second, while the first plans are made
-    match asker.settings.effort:
-        case "auto":
-            return answer_as_needed(asker, rater)
-        case _:
-            return best_of_n(asker, rater)
+    if asker.settings.effort == "auto" and asker.parameters.n == 1:
+        return answer_as_needed(asker, rater, listener)
+    return best_of_n(asker, rater, listener)
 
 
-def answer_directly(asker: Asker, max_tokens: int) -> Outcome:
-    """One call, no plan. A reply cut at the client's own limit is handed on as such."""
-    completion = asker.ask(Label(Step.DIRECT), [Message("user", asker.question.text)], {}, max_tokens)
-    if not completion.answer:
-        raise NoAnswer("the model gave an empty reply; ask again, or raise max_tokens")
-    return Outcome(completion.answer, completion.finish_reason or "stop")
-
-
-def best_of_n(asker: Asker, rater: Asker) -> Outcome:
-    """All candidates side by side, each rated as soon as it is there."""
-    wanted = asker.settings.bestofn_n
-    approaches = propose_approaches(asker) if asker.settings.use_plan_diversity else []
+def best_of_n(asker: Asker, rater: Asker, listener: Listener | None = None) -> Outcome:
+    """All candidates side by side, each rated as soon as it is there; at least as many as answers are wanted."""
+    wanted = max(_configured(asker), asker.parameters.n)
+    approaches = propose_approaches(asker, wanted) if asker.settings.use_plan_diversity else []
     panel = Panel(rater, wanted)
+
+    def listen(_: CandidateSeam) -> Listener | None:
+        return listener if wanted == 1 else None
 
     def one(number: int) -> Candidate | CepoError:
         try:
-            candidate = make_candidate(asker, number, _of(approaches, number))
+            candidate = make_candidate(asker, number, _of(approaches, number), listen=listen)
             panel.judge(candidate)
             return candidate
         except CepoError as error:
@@ -92,18 +75,11 @@ def best_of_n(asker: Asker, rater: Asker) -> Outcome:
     with ThreadPoolExecutor(wanted) as threads:
         candidates = _survivors(asker, list(threads.map(one, range(1, wanted + 1))))
     ratings = panel.ratings(candidates)
-    best = choose(asker.question.text, candidates, ratings)
     ballot = vote(asker.question.text, [candidate.answer for candidate in candidates])
-    return Outcome(
-        best.answer,
-        candidates=candidates,
-        ratings=ratings,
-        chosen=best.number,
-        agreement=ballot.agreement if len(candidates) > 1 else None,
-    )
+    return _outcome(asker, candidates, ratings, (), ballot.agreement if len(candidates) > 1 else None)
 
 
-def answer_as_needed(asker: Asker, rater: Asker) -> Outcome:
+def answer_as_needed(asker: Asker, rater: Asker, listener: Listener | None = None) -> Outcome:
     """One candidate after another, as long as a further one may still change the choice.
 
     A candidate whose plans agree ends the search (early-stopping self-consistency, with the candidate as its window),
@@ -112,17 +88,24 @@ def answer_as_needed(asker: Asker, rater: Asker) -> Outcome:
     Candidates that disagree then are rated: votes alone follow a wrong answer that most plans come to.
     """
     question, wanted = asker.question.text, asker.settings.bestofn_n
-    approaches = propose_approaches(asker) if asker.settings.use_plan_diversity else []
+    approaches = propose_approaches(asker, wanted) if asker.settings.use_plan_diversity else []
     results: list[Candidate | CepoError] = []
     votes: list[str] = []
 
     def inconsistent(solutions: Sequence[str]) -> bool:
+        groups = vote(question, solutions).groups
+        agreeing = max((len(group) for group in groups), default=0)
+        asker.observer(Agreed(len(results) + 1, agreeing, len(solutions)))
         enough = len(solutions) >= min(2, asker.settings.planning_n)
-        return not (enough and unanimous([len(group) for group in vote(question, solutions).groups]))
+        return not (enough and unanimous([len(group) for group in groups]))
+
+    def listen(seam: CandidateSeam) -> Listener | None:
+        # An answer that was not reviewed ends the search; when other candidates went before it, it may not be chosen.
+        return listener if not results and (wanted == 1 or not seam.reviewed) else None
 
     for number in range(1, wanted + 1):
         try:
-            candidate = make_candidate(asker, number, _of(approaches, number), review=inconsistent)
+            candidate = make_candidate(asker, number, _of(approaches, number), inconsistent, listen)
         except CepoError as error:
             results.append(error)
             if error.fatal:
@@ -137,14 +120,23 @@ def answer_as_needed(asker: Asker, rater: Asker) -> Outcome:
     candidates = _survivors(asker, results)
     differ = not agree(question, [candidate.answer for candidate in candidates])
     ratings = _rated(rater, candidates) if differ else (None,) * len(candidates)
-    best = choose(question, candidates, ratings, votes)
-    return Outcome(
-        best.answer,
-        candidates=candidates,
-        ratings=ratings,
-        chosen=best.number,
-        agreement=vote(question, votes).agreement,
-    )
+    return _outcome(asker, candidates, ratings, votes, vote(question, votes).agreement)
+
+
+def _outcome(
+    asker: Asker, candidates: tuple[Candidate, ...], ratings: Ratings, votes: Sequence[str], agreement: float | None
+) -> Outcome:
+    wanted = asker.parameters.n
+    best = best_first(asker.question.text, candidates, ratings, wanted, votes)
+    if len(best) < wanted:
+        asker.degraded.add(f"answers: {len(best)} of {wanted}, for so many candidates are left")
+    answers = tuple(Answer(candidate.answer, candidate.finish_reason) for candidate in best)
+    return Outcome(answers, candidates, ratings, best[0].number, agreement)
+
+
+def _configured(asker: Asker) -> int:
+    """Candidates, before answers are counted: as needed, effort `auto` begins with one."""
+    return 1 if asker.settings.effort == "auto" else asker.settings.bestofn_n
 
 
 def _rated(rater: Asker, candidates: Sequence[Candidate]) -> Ratings:
@@ -153,18 +145,6 @@ def _rated(rater: Asker, candidates: Sequence[Candidate]) -> Ratings:
     with ThreadPoolExecutor(len(candidates)) as threads:
         list(threads.map(panel.judge, candidates))
     return panel.ratings(candidates)
-
-
-def choose(question: str, candidates: Sequence[Candidate], ratings: Ratings, votes: Sequence[str] = ()) -> Candidate:
-    """The one rated best; among equals the one whose answer most of them, and of these votes, give; then the first.
-
-    A candidate without a rating stands behind every rated one.
-    """
-    best = max((rating for rating in ratings if rating is not None), default=None)
-    tied = [candidate for candidate, rating in zip(candidates, ratings, strict=True) if rating == best]
-    groups = vote(question, [*(candidate.answer for candidate in tied), *votes]).groups
-    support = {index: len(group) for group in groups for index in group}
-    return tied[max(range(len(tied)), key=lambda index: support[index])]
 
 
 def _of(approaches: Sequence[str], number: int) -> str | None:

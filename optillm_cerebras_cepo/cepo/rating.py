@@ -14,11 +14,11 @@ from optillm_cerebras_cepo.cepo import upstream
 from optillm_cerebras_cepo.cepo.asker import Asker
 from optillm_cerebras_cepo.cepo.candidate import Candidate
 from optillm_cerebras_cepo.cepo.judgement import read_preference, read_rating
+from optillm_cerebras_cepo.cepo.outcome import Ratings
 from optillm_cerebras_cepo.cepo.seam import Heard, JudgeSeam
 from optillm_cerebras_cepo.chat import Label, Step
 from optillm_cerebras_cepo.errors import CepoError
-
-Ratings = tuple[float | None, ...]
+from optillm_cerebras_cepo.events import Rated
 
 
 class Panel:
@@ -50,7 +50,9 @@ class Panel:
             alone = self._expected < 2
         match self._asker.settings.bestofn_rating_type:
             case "absolute" if not alone:
-                self._set(candidate, self._rate(candidate))
+                rating = self._rate(candidate)
+                self._set(candidate, rating)
+                self._asker.observer(Rated(candidate.number, rating))
             case "pairwise" if earlier:
                 with ThreadPoolExecutor(2 * len(earlier)) as threads:
                     orders = [(one, candidate, turn) for one in earlier for turn in (0, 1)]

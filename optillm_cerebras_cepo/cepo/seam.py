@@ -16,7 +16,7 @@ from typing import Any
 
 from optillm_cerebras_cepo.cepo.asker import Asker
 from optillm_cerebras_cepo.cepo.attempts import Attempts
-from optillm_cerebras_cepo.chat import Completion, Label, Message, Step
+from optillm_cerebras_cepo.chat import Completion, Label, Listener, Message, Step
 from optillm_cerebras_cepo.errors import CepoError, UnusableReply
 
 # Fields that the step's own settings or the table of models decide. The rest of a call goes on as it is.
@@ -76,7 +76,13 @@ class CandidateSeam:
     review and final answer follow each other on the candidate's thread, and a direct answer there has no system prompt.
     """
 
-    def __init__(self, asker: Asker, candidate: int, review: Callable[[Sequence[str]], bool]) -> None:
+    def __init__(
+        self,
+        asker: Asker,
+        candidate: int,
+        review: Callable[[Sequence[str]], bool],
+        listen: Callable[[CandidateSeam], Listener | None] = lambda _: None,
+    ) -> None:
         self.chat = SimpleNamespace(completions=SimpleNamespace(create=self._create))
         self._asker = asker
         self._candidate = candidate
@@ -85,6 +91,8 @@ class CandidateSeam:
         self._consolidated = False
         self._solutions: list[str] = []
         self.reviewed = True
+        self.finish_reason = "stop"  # why the answer ends
+        self._listen = listen
         self._attempts = Attempts(asker.settings.planning_n)
 
     def _create(self, **fields: Any) -> SimpleNamespace:
@@ -131,11 +139,17 @@ class CandidateSeam:
     def _ask(self, step: Step, prompts: tuple[Message, ...], fields: dict[str, Any]) -> SimpleNamespace | None:
         """Ask, and return None for what cannot be used; raise what ends the candidate."""
         label = Label(step, self._candidate)
+        writes = step is self._asker.settings.writing_step
         try:
-            completion = self._asker.ask(label, prompts, _options(fields))
-            if not completion.usable:
+            if writes:
+                completion = self._asker.write(label, prompts, _options(fields), self._listen(self))
+                self.finish_reason = completion.finish_reason or "stop"
+            else:
+                completion = self._asker.ask(label, prompts, _options(fields))
+            if not completion.usable and not (writes and self._cut_as_wished(completion)):
                 raise UnusableReply(f"the reply was {_flaw(completion)}")
         except CepoError as error:
+            self.finish_reason = "stop"
             if error.fatal or step is Step.DIRECT:  # the direct answer is a candidate's last resort
                 self._attempts.abandon()
                 raise
@@ -144,7 +158,15 @@ class CandidateSeam:
         except BaseException:
             self._attempts.abandon()  # or the other attempts would wait for this one's end
             raise
-        return _reply(completion.text, completion.finish_reason, completion.usage.completion_tokens)
+        # OptiLLM would throw a cut answer away (cepo.py:568): that it is cut, the client is told.
+        return _reply(
+            completion.text, "stop" if writes else completion.finish_reason, completion.usage.completion_tokens
+        )
+
+    def _cut_as_wished(self, completion: Completion) -> bool:
+        """Whether a cut answer stands: the client set the limit, or has heard it already."""
+        wished = self._asker.parameters.max_tokens is not None or self._listen(self) is not None
+        return wished and bool(completion.answer)
 
     def _step(self, prompts: tuple[Message, ...]) -> Step:
         if threading.get_ident() != self._own_thread:

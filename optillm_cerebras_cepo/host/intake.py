@@ -17,7 +17,10 @@ import optillm.server as server
 
 from optillm_cerebras_cepo.chat import Question
 from optillm_cerebras_cepo.errors import BadConfiguration, BadRequest, CepoError, MissingKey
+from optillm_cerebras_cepo.host import reply
 from optillm_cerebras_cepo.host.conversation import question_from
+from optillm_cerebras_cepo.host.parameters import parameters_from
+from optillm_cerebras_cepo.parameters import Parameters
 
 PATH = "/v1/chat/completions"
 _ARRIVAL = "cepo_cerebras_arrival"
@@ -30,12 +33,14 @@ class Arrival:
     Attributes:
         question: its conversation.
         text: the same as OptiLLM flattens it for a plugin.
-        alone: whether ours is the one approach asked for, and one answer is wanted: then a full reply goes through.
+        parameters: what it asks of its answer.
+        alone: whether ours is the one approach asked for: then the reply is ours to make.
 
     """
 
     question: Question
     text: str
+    parameters: Parameters
     alone: bool
 
 
@@ -47,13 +52,13 @@ def arrival() -> Arrival | None:
 def register(slug: str) -> None:
     """Stand at the door of OptiLLM's app for requests that name this approach. Registering again changes nothing."""
 
-    def meet() -> tuple[flask.Response, int] | None:
+    def meet() -> flask.Response | None:
         if flask.request.path != PATH or flask.request.method != "POST":
             return None
         try:
             _meet(slug)
         except CepoError as error:
-            return flask.jsonify(error.body()), error.status
+            return reply.error_response(error)
         return None
 
     meet.__name__ = f"{slug}_intake"
@@ -73,12 +78,16 @@ def _meet(slug: str) -> None:
     if slug not in (approaches[:1] if operation == "SINGLE" else approaches):
         return
     _check_keys()
-    n = body.get("n", server.server_config["n"])
-    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
-        raise BadRequest("n must be a whole number of at least 1", param="n")
-    question = question_from(body.get("messages"))
+    # Flask keeps the parsed body: what is changed here, OptiLLM finds changed. A null is a field that is not given,
+    # which OptiLLM stumbles over, and several answers are one run of ours, not one after the other (server.py:538).
+    for name in [name for name, value in body.items() if value is None]:
+        del body[name]
+    parameters = parameters_from({"n": server.server_config["n"], **body})
+    question = question_from(body)
     _, text, _ = server.parse_conversation(body["messages"])
-    setattr(flask.g, _ARRIVAL, Arrival(question, text, alone=operation == "SINGLE" and n == 1))
+    if operation == "SINGLE":
+        body["n"] = 1
+    setattr(flask.g, _ARRIVAL, Arrival(question, text, parameters, alone=operation == "SINGLE"))
 
 
 def _plan_of(body: Mapping[str, Any]) -> tuple[str, list[str]]:

@@ -6,16 +6,27 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from optillm_cerebras_cepo.chat import Question
+import flask
+
+from optillm_cerebras_cepo.chat import Listener, Question
+from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import BadConfiguration, BadRequest, CepoError, NotACerebrasClient
-from optillm_cerebras_cepo.host import configuration, intake, progress, reply
+from optillm_cerebras_cepo.events import Observer
+from optillm_cerebras_cepo.form import Form
+from optillm_cerebras_cepo.host import configuration, intake, progress, reply, stream
 from optillm_cerebras_cepo.host.conversation import question_from, question_from_text
+from optillm_cerebras_cepo.host.parameters import parameters_from
+from optillm_cerebras_cepo.host.work import Work
+from optillm_cerebras_cepo.llm.models import lookup
 from optillm_cerebras_cepo.llm.sdk import SdkClient, address_of
+from optillm_cerebras_cepo.parameters import Parameters
 from optillm_cerebras_cepo.runtime import RUNTIME, Solved
-from optillm_cerebras_cepo.settings import load
+from optillm_cerebras_cepo.settings import Settings, load
 
 SLUG = "cepo_cerebras"
 logger = logging.getLogger("optillm_cerebras_cepo")
@@ -64,9 +75,20 @@ def run(
     body = request_config or {}
     try:
         arrived = intake.arrival()
-        question = _question(system_prompt, initial_query, messages, arrived)
+        parameters = _parameters(body, arrived)
         settings = load(configuration.base(), os.environ, body)
-        solved = RUNTIME.solve(question, settings, _api(client), progress.log, _max_tokens(body))
+        _check_answers(parameters, settings)
+        solve = partial(
+            RUNTIME.solve,
+            _question(system_prompt, initial_query, messages, arrived),
+            settings,
+            _api(client),
+            parameters=parameters,
+            form=Form(parameters.response_format) if parameters.response_format else None,
+        )
+        if parameters.stream:
+            return _streamed(solve, settings, parameters)
+        solved = solve(progress.log)
     except CepoError as error:
         reply.send_error(error)
         raise
@@ -76,13 +98,49 @@ def run(
     return _answer(solved, alone), solved.ledger.total.completion_tokens
 
 
+def _parameters(body: Mapping[str, Any], arrived: intake.Arrival | None) -> Parameters:
+    """What the client asks of its answer.
+
+    Where ours is one approach of several, or in a batch, OptiLLM makes the reply: it streams, and it asks n times.
+    """
+    parameters = arrived.parameters if arrived else parameters_from(body)
+    alone = arrived is not None and arrived.alone
+    return parameters if alone else replace(parameters, n=1, stream=False)
+
+
+def _check_answers(parameters: Parameters, settings: Settings) -> None:
+    most = settings.max_bestofn_n
+    if most is not None and parameters.n > most:
+        raise BadRequest(f"n must be at most {most} here: each answer is a candidate's", param="n")
+
+
+def _streamed(
+    solve: Callable[..., Solved], settings: Settings, parameters: Parameters
+) -> tuple[dict[str, Any] | str, int]:
+    """Send the events as they come, in place of what OptiLLM makes of an empty reply."""
+    deadline = Deadline(settings.deadline)
+
+    def run(observer: Observer, listener: Listener) -> Solved:
+        try:
+            return solve(observer, listener=listener, deadline=deadline)
+        except CepoError:
+            raise
+        except Exception as error:
+            raise _defect(error) from None
+
+    model = lookup(settings.model[0]).id
+    events = stream.events(Work(run, deadline), model, parameters)
+    reply.send(flask.Response(events, content_type="text/event-stream", headers=reply.UNBUFFERED))
+    return reply.EMPTY, 0
+
+
 def _question(
     system_prompt: str, initial_query: str, messages: list[Any] | None, arrived: intake.Arrival | None
 ) -> Question:
     if arrived and arrived.text == initial_query:
         return arrived.question
     if messages is not None:
-        return question_from(messages)
+        return question_from({"messages": messages})
     return question_from_text(system_prompt, initial_query)
 
 
@@ -96,20 +154,17 @@ def _api(client: object) -> SdkClient:
     return RUNTIME.client(*address)
 
 
-def _max_tokens(body: Mapping[str, Any]) -> int | None:
-    value = body.get("max_tokens")
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise BadRequest("max_tokens must be a whole number of at least 1", param="max_tokens")
-    return value
-
-
 def _answer(solved: Solved, alone: bool) -> dict[str, Any] | str:
     return reply.full(solved) if alone else reply.text(solved)
 
 
 def _internal(error: Exception) -> CepoError:
-    """A defect of ours. Its own message may quote a prompt: only its kind and place go to the log."""
-    logger.error("%s: defect: %s\n%s", SLUG, type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
-    defect = CepoError(f"{SLUG} failed with an internal error ({type(error).__name__}); the server's log says where")
+    defect = _defect(error)
     reply.send_error(defect)
     return defect
+
+
+def _defect(error: Exception) -> CepoError:
+    """A defect of ours. Its own message may quote a prompt: only its kind and place go to the log."""
+    logger.error("%s: defect: %s\n%s", SLUG, type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+    return CepoError(f"{SLUG} failed with an internal error ({type(error).__name__}); the server's log says where")

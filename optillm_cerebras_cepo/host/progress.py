@@ -1,21 +1,35 @@
-"""One line in the server's log for each finished call. Counts and times, never texts."""
+"""One line for each thing that happens to a request: in the server's log, and in the client's stream."""
 
 from __future__ import annotations
 
 import logging
 
-from optillm_cerebras_cepo.llm.trace import Span
+from optillm_cerebras_cepo.errors import CepoError
+from optillm_cerebras_cepo.events import Agreed, Called, Event, Rated, Waits
 
 PREFIX = "cepo_cerebras: "
 logger = logging.getLogger("optillm_cerebras_cepo.progress")
 
 
-def log(span: Span) -> None:
-    """Log one call: a failed one as a warning, for it may be tried again."""
-    if span.error is not None:
-        logger.warning("%s%s failed after %.1f s: %s", PREFIX, span.label, span.seconds, span.error.message)
-        return
-    tokens = span.usage.completion_tokens if span.usage else None
-    cut = " (cut at its limit)" if span.finish_reason == "length" else ""
-    count = "unknown" if tokens is None else tokens
-    logger.info("%s%s: %s tokens in %.1f s%s", PREFIX, span.label, count, span.seconds, cut)
+def line(event: Event) -> str:
+    """Say it in a few words. Counts and times, never texts."""
+    match event:
+        case Called(error=None):
+            tokens = event.usage.completion_tokens if event.usage else None
+            cut = " (cut at its limit)" if event.finish_reason == "length" else ""
+            count = "unknown" if tokens is None else tokens
+            return f"{event.label}: {count} tokens in {event.seconds:.1f} s{cut}"
+        case Called(error=CepoError() as error):
+            return f"{event.label} failed after {event.seconds:.1f} s: {error.message}"
+        case Waits():
+            return f"{event.label} waits {event.seconds:.1f} s: {event.error.message}"
+        case Agreed():
+            return f"candidate {event.candidate}: {event.agreeing} of {event.plans} plans agree"
+        case Rated():
+            return f"candidate {event.candidate}: {'no rating' if event.rating is None else f'rated {event.rating:g}'}"
+
+
+def log(event: Event) -> None:
+    """Log it: a failed call as a warning, for it may be tried again."""
+    failed = isinstance(event, Called) and event.error is not None
+    logger.log(logging.WARNING if failed else logging.INFO, "%s%s", PREFIX, line(event))

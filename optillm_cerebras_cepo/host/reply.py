@@ -8,6 +8,7 @@ from typing import Any
 
 import flask
 
+from optillm_cerebras_cepo.cepo.outcome import Answer
 from optillm_cerebras_cepo.errors import CepoError
 from optillm_cerebras_cepo.runtime import Solved
 
@@ -25,55 +26,85 @@ class Whole(str):
         return part not in ("User:", "Assistant:") and isinstance(part, str) and super().__contains__(part)
 
 
+UNBUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # of a stream: a proxy is to pass it on at once
+EMPTY: dict[str, Any] = {"choices": [], "usage": {}}  # what OptiLLM is given when the response is made elsewhere
+
+
 def full(solved: Solved) -> dict[str, Any]:
-    """A chat.completion with OpenAI's fields, and ours under `cepo_cerebras`. OptiLLM hands it through untouched."""
-    outcome, total = solved.outcome, solved.ledger.total
+    """A chat.completion with OpenAI's fields, and ours under `cepo_cerebras`."""
     return {
         "id": f"chatcmpl-{uuid.uuid4().hex}",
         "object": "chat.completion",
         "created": int(time.time()),
         "model": solved.model,
         "choices": [
-            {
-                "index": 0,
-                "message": {"role": "assistant", "content": outcome.answer},
-                "finish_reason": outcome.finish_reason,
-                "logprobs": None,
-            }
+            {"index": index, "message": _message(answer), "finish_reason": answer.finish_reason, "logprobs": None}
+            for index, answer in enumerate(solved.outcome.answers)
         ],
-        "usage": {
-            "prompt_tokens": total.prompt_tokens,
-            "completion_tokens": total.completion_tokens,
-            "total_tokens": total.total_tokens,
-        },
-        "cepo_cerebras": {
-            "effort": solved.settings.effort,
-            "model": solved.model,
-            "calls": total.calls,
-            "usage": {
-                step.value: {
-                    "calls": spent.calls,
-                    "prompt_tokens": spent.prompt_tokens,
-                    "completion_tokens": spent.completion_tokens,
-                }
-                for step, spent in solved.ledger.by_step.items()
-            },
-            "uncounted": total.uncounted,
-            "candidates": [
-                {"candidate": candidate.number, "rating": rating, "chosen": candidate.number == outcome.chosen}
-                for candidate, rating in zip(outcome.candidates, outcome.ratings, strict=True)
-            ],
-            "agreement": outcome.agreement,
-            "degraded": list(solved.degraded),
-            "fitted": list(solved.fitted),
-            "seconds": round(solved.seconds, 3),
-        },
+        "usage": usage(solved),
+        "cepo_cerebras": account(solved),
     }
+
+
+def usage(solved: Solved) -> dict[str, int]:
+    """All that was spent on the request, under OpenAI's names."""
+    total = solved.ledger.total
+    return {
+        "prompt_tokens": total.prompt_tokens,
+        "completion_tokens": total.completion_tokens,
+        "total_tokens": total.total_tokens,
+    }
+
+
+def account(solved: Solved) -> dict[str, Any]:
+    """How the answer came about and what it took."""
+    outcome, forwarded = solved.outcome, solved.forwarded
+    return {
+        "effort": solved.settings.effort,
+        "planned": solved.planned,
+        **({"forwarded": forwarded} if forwarded else {}),
+        "model": solved.model,
+        "calls": solved.ledger.total.calls,
+        "usage": {
+            step.value: {
+                "calls": spent.calls,
+                "prompt_tokens": spent.prompt_tokens,
+                "completion_tokens": spent.completion_tokens,
+            }
+            for step, spent in solved.ledger.by_step.items()
+        },
+        "uncounted": solved.ledger.total.uncounted,
+        "candidates": [
+            {"candidate": candidate.number, "rating": rating, "chosen": candidate.number == outcome.chosen}
+            for candidate, rating in zip(outcome.candidates, outcome.ratings, strict=True)
+        ],
+        "agreement": outcome.agreement,
+        "degraded": list(solved.degraded),
+        "fitted": list(solved.fitted),
+        "seconds": round(solved.seconds, 3),
+    }
+
+
+def _message(answer: Answer) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": answer.text or (None if answer.tool_calls else "")}
+    if answer.reasoning:
+        message["reasoning_content"] = answer.reasoning
+    if answer.tool_calls:
+        message["tool_calls"] = list(answer.tool_calls)
+    return message
 
 
 def text(solved: Solved) -> Whole:
     """The answer alone, for OptiLLM's combinations, batches and several answers."""
     return Whole(solved.outcome.answer)
+
+
+def send(response: flask.Response) -> None:
+    """Answer the request with this, whatever OptiLLM makes of what the plugin returns."""
+
+    @flask.after_this_request
+    def replace(_: flask.Response) -> flask.Response:
+        return response
 
 
 def send_error(error: CepoError) -> None:
@@ -82,13 +113,19 @@ def send_error(error: CepoError) -> None:
     OptiLLM makes HTTP 500 of every exception; inside a request its response is replaced by ours. Outside of one, in
     batch mode, OptiLLM's 500 with our message stays.
     """
-    if not flask.has_request_context():
-        return
+    if flask.has_request_context():
+        send(error_response(error))
 
-    @flask.after_this_request
-    def replace(_: flask.Response) -> flask.Response:
-        response = flask.jsonify(error.body())
-        response.status_code = error.status
-        if error.retry_after is not None:
-            response.headers["retry-after"] = str(max(1, round(error.retry_after)))
-        return response
+
+def error_response(error: CepoError) -> flask.Response:
+    """The error as OpenAI's clients read it.
+
+    They would begin anew what failed with 408, 409, 429 or 5xx, up to twice. All its calls have been tried again
+    already: only where the API says when it will be ready is another try of any use.
+    """
+    response = flask.jsonify(error.body())
+    response.status_code = error.status
+    if error.retry_after is not None:
+        response.headers["retry-after"] = str(max(1, round(error.retry_after)))
+    response.headers["x-should-retry"] = "true" if error.transient and error.retry_after is not None else "false"
+    return response

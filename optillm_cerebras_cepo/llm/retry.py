@@ -7,6 +7,7 @@ retries are off: its whole patience with a rate limit is about 1.4 s, and two pl
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from tenacity import RetryCallState, Retrying, retry_if_exception
@@ -14,6 +15,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception
 from optillm_cerebras_cepo.chat import ChatRequest, Completion
 from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import CepoError
+from optillm_cerebras_cepo.events import Observer, Waits, ignore
 from optillm_cerebras_cepo.llm.base import ChatClient
 
 
@@ -51,8 +53,13 @@ def wait_before(attempt: int, error: BaseException | None, policy: RetryPolicy, 
     return doubled * (1 + chance) / 2
 
 
-def patiently(policy: RetryPolicy, deadline: Deadline) -> Retrying:
-    """Return what calls a function again while its error is transient and there is time left to wait."""
+def patiently(
+    policy: RetryPolicy, deadline: Deadline, waiting: Callable[[float, CepoError], None] = lambda *_: None
+) -> Retrying:
+    """Return what calls a function again while its error is transient and there is time left to wait.
+
+    `waiting` is told of each wait: its seconds, and the error before it.
+    """
 
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -62,10 +69,16 @@ def patiently(policy: RetryPolicy, deadline: Deadline) -> Retrying:
         # A wait that outlives the request would only delay its answer.
         return state.attempt_number >= policy.attempts or state.upcoming_sleep >= deadline.remaining
 
+    def tell(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, CepoError):
+            waiting(state.upcoming_sleep, error)
+
     return Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, CepoError) and error.transient),
         stop=stop,
         wait=wait,
+        before_sleep=tell,
         sleep=deadline.wait,
         reraise=True,
     )
@@ -74,15 +87,20 @@ def patiently(policy: RetryPolicy, deadline: Deadline) -> Retrying:
 class Retry:
     """Tries transient failures again; gives up when the attempts or the request's time are used up."""
 
-    def __init__(self, inner: ChatClient, policy: RetryPolicy, deadline: Deadline) -> None:
+    def __init__(self, inner: ChatClient, policy: RetryPolicy, deadline: Deadline, observer: Observer = ignore) -> None:
         self._inner = inner
         self._policy = policy
         self._deadline = deadline
+        self._observer = observer
 
     def complete(self, request: ChatRequest) -> Completion:
         """Answer, or raise the last failure, or what ended the request."""
+
+        def waiting(seconds: float, error: CepoError) -> None:
+            self._observer(Waits(request.label, seconds, error))
+
         try:
-            return patiently(self._policy, self._deadline)(self._try, request)
+            return patiently(self._policy, self._deadline, waiting)(self._try, request)
         except CepoError as error:
             if error.fatal:
                 self._deadline.end(error)  # the request's other calls would meet the same: none of them starts

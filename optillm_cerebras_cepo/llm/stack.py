@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from optillm_cerebras_cepo.deadline import Deadline
+from optillm_cerebras_cepo.events import Observer
 from optillm_cerebras_cepo.llm.base import ChatClient
 from optillm_cerebras_cepo.llm.fit import Fit, Refusals
 from optillm_cerebras_cepo.llm.meter import Ledger, Meter
 from optillm_cerebras_cepo.llm.place import Place, Places
 from optillm_cerebras_cepo.llm.reserve import ReplyLengths, Reserve
 from optillm_cerebras_cepo.llm.retry import Retry, RetryPolicy
-from optillm_cerebras_cepo.llm.trace import Observer, Trace
+from optillm_cerebras_cepo.llm.trace import Trace
 
 
 def stack(
@@ -35,5 +36,5 @@ def stack(
     - Meter sees every try, for each is a call that the API counts.
     - Trace is next to the API: it times a call, not the waits around it.
     """
-    tried = Retry(Place(Meter(Trace(api, observer), ledger), places, age, deadline), policy, deadline)
+    tried = Retry(Place(Meter(Trace(api, observer), ledger), places, age, deadline), policy, deadline, observer)
     return Fit(tried if lengths is None else Reserve(tried, lengths), refusals)

@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 
-from optillm_cerebras_cepo.chat import ChatRequest, Completion, Label, Usage
+from optillm_cerebras_cepo.chat import ChatRequest, Completion
 from optillm_cerebras_cepo.errors import CepoError
+from optillm_cerebras_cepo.events import Called, Observer
 from optillm_cerebras_cepo.llm.base import ChatClient
-
-
-@dataclass(frozen=True)
-class Span:
-    """One finished call."""
-
-    label: Label
-    seconds: float
-    usage: Usage | None = None
-    finish_reason: str | None = None
-    error: CepoError | None = None
-
-
-Observer = Callable[[Span], None]
 
 
 class Trace:
@@ -38,8 +23,8 @@ class Trace:
         try:
             completion = self._inner.complete(request)
         except CepoError as error:
-            self._observer(Span(request.label, time.monotonic() - started, error=error))
+            self._observer(Called(request.label, time.monotonic() - started, error=error))
             raise
         seconds = time.monotonic() - started
-        self._observer(Span(request.label, seconds, completion.usage, completion.finish_reason))
+        self._observer(Called(request.label, seconds, completion.usage, completion.finish_reason))
         return completion

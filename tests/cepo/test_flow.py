@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -14,14 +15,17 @@ from support.desk import Desk
 from support.scripted import completion
 
 from optillm_cerebras_cepo.cepo.candidate import Candidate
-from optillm_cerebras_cepo.cepo.flow import choose, solve
+from optillm_cerebras_cepo.cepo.choosing import choose
+from optillm_cerebras_cepo.cepo.flow import solve
 from optillm_cerebras_cepo.chat import ChatRequest, Message, Step
 from optillm_cerebras_cepo.errors import ApiUnavailable, CepoError, NoAnswer, RateLimited, RefusedCall, WrongKey
+from optillm_cerebras_cepo.parameters import Parameters
 
 
-def run(it: Any, max_tokens: int | None = None) -> Any:
+def run(it: Any, **parameters: Any) -> Any:
     """Solve with one model for all steps."""
-    return solve(it.asker, it.asker, max_tokens)
+    asker = replace(it.asker, parameters=Parameters(**parameters))
+    return solve(asker, asker)
 
 
 def test_the_default_request() -> None:

@@ -24,6 +24,7 @@ CEPO = {
     514: "temperature_step1",
     541: "/think",
     551: "temperature_step1",
+    568: "length",
     605: "max_tokens_step0",
     621: "json.loads",
     754: "completions.create",
@@ -35,6 +36,7 @@ CEPO = {
 }
 SERVER = {
     287: "def load_plugins",
+    538: "range(n)",
     661: "User: {",
     680: "has_conversation_tags",
     811: "optillm_approach",

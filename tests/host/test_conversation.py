@@ -13,6 +13,11 @@ from optillm_cerebras_cepo.errors import BadRequest
 from optillm_cerebras_cepo.host.conversation import question_from, question_from_text
 
 
+def ask(messages: Any, **fields: Any) -> Question:
+    """Read a body with these messages."""
+    return question_from({"messages": messages, **fields})
+
+
 def test_the_last_user_turn_asks() -> None:
     """Earlier turns keep their roles, system prompts stay one."""
     messages = [
@@ -23,13 +28,13 @@ def test_the_last_user_turn_asks() -> None:
         {"role": "user", "content": [{"type": "text", "text": "What is"}, {"type": "text", "text": "6 times 7?"}]},
     ]
     history = (Message("user", "Hello"), Message("assistant", "Hi"))
-    assert question_from(messages) == Question("What is 6 times 7?", "Be brief.\n\nAnd exact.", history)
+    assert ask(messages) == Question("What is 6 times 7?", "Be brief.\n\nAnd exact.", history)
 
 
 def test_a_tag_for_optillm_is_not_for_the_model() -> None:
     """OptiLLM 0.3 leaves it in the messages."""
     messages = [{"role": "user", "content": "<optillm_approach>cepo_cerebras</optillm_approach> Why?"}]
-    assert question_from(messages).text == "Why?"
+    assert ask(messages).text == "Why?"
 
 
 @pytest.mark.parametrize(
@@ -41,12 +46,15 @@ def test_a_tag_for_optillm_is_not_for_the_model() -> None:
         ({}, "messages"),
         (["hello"], "messages[0]"),
         ([{"content": "hello"}], "messages[0].role"),
-        ([{"role": "tool", "content": "42"}], "messages[0].role"),
+        ([{"role": "robot", "content": "42"}], "messages[0].role"),
+        ([{"role": "tool"}, {"role": "robot"}], "messages[1].role"),
+        ([{"role": "tool", "content": 42}], "messages[0].content"),
         ([{"role": "user"}], "messages[0].content"),
         ([{"role": "user", "content": ""}], "messages[0].content"),
         ([{"role": "user", "content": 5}], "messages[0].content"),
         ([{"role": "user", "content": {"text": "x"}}], "messages[0].content"),
-        ([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}], "messages[0].content"),
+        ([{"role": "user", "content": ["x"]}], "messages[0].content"),
+        ([{"role": "user", "content": [{"text": "x"}]}], "messages[0].content"),
         ([{"role": "system", "content": "x"}], "messages"),
         ([{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}], "messages"),
     ],
@@ -54,8 +62,59 @@ def test_a_tag_for_optillm_is_not_for_the_model() -> None:
 def test_what_is_no_conversation_is_refused_by_name(messages: Any, param: str) -> None:
     """400, and `param` says where."""
     with pytest.raises(BadRequest) as caught:
-        question_from(messages)
+        ask(messages)
     assert caught.value.param == param
+
+
+TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
+CALL = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+RESULT = {"role": "tool", "tool_call_id": "c1", "content": "2"}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}
+
+
+@pytest.mark.parametrize(
+    ("messages", "fields", "why"),
+    [
+        ([{"role": "user", "content": "add"}], {"tools": [TOOL], "tool_choice": "auto"}, "tools"),
+        (
+            [{"role": "assistant", "tool_calls": [CALL]}, {"role": "tool", "tool_call_id": "c1", "content": "2"}],
+            {},
+            "calls",
+        ),
+        ([{"role": "user", "content": [{"type": "text", "text": "what is this?"}, IMAGE]}], {}, "no text"),
+    ],
+)
+def test_what_no_plan_can_be_made_for_goes_on_as_it_is(messages: Any, fields: dict[str, Any], why: str) -> None:
+    """With its messages, its tools, and the reason."""
+    forward = ask(messages, **fields).forward
+    assert forward
+    assert why in forward.reason
+    assert [message.wire() for message in forward.messages] == messages
+    assert forward.options == fields
+
+
+def test_what_clients_send_back_of_a_reply_is_not_forwarded() -> None:
+    """The API refuses fields of a message that it does not know; a tag is for OptiLLM."""
+    echoed = {"role": "assistant", "content": None, "reasoning_content": "hm", "tool_calls": [CALL], "refusal": None}
+    tagged = {"role": "user", "content": "<optillm_approach>cepo_cerebras</optillm_approach> add"}
+    forward = ask([tagged, echoed, {"role": "tool", "tool_call_id": "c1", "content": "2"}]).forward
+    assert forward
+    assert [message.wire() for message in forward.messages[:2]] == [
+        {"role": "user", "content": "add"},
+        {"role": "assistant", "tool_calls": [CALL]},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [({"tools": 5}, "tools"), ({"tools": [5]}, "tools"), ({"tool_choice": "required"}, "tool_choice")],
+)
+def test_tools_that_are_none_are_refused(fields: dict[str, Any], param: str) -> None:
+    """By name; empty ones are as good as none."""
+    with pytest.raises(BadRequest) as caught:
+        ask([{"role": "user", "content": "x"}], **fields)
+    assert caught.value.param == param
+    assert ask([{"role": "user", "content": "x"}], tools=[], tool_choice="auto").forward is None
 
 
 ANYTHING = st.recursive(
@@ -72,10 +131,10 @@ ANYTHING = st.recursive(
 def test_no_json_breaks_the_reader(messages: Any) -> None:
     """A question or a BadRequest, nothing else."""
     try:
-        question = question_from(messages)
+        question = ask(messages)
     except BadRequest:
         return
-    assert question.text.strip()
+    assert question.text.strip() or question.forward
 
 
 @pytest.mark.parametrize(

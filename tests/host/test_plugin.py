@@ -183,7 +183,7 @@ def test_a_direct_call_keeps_to_the_clients_limit(ask: Any, api: Simulator) -> N
     [
         ({"n": 0}, "n"),
         ({"n": -1}, "n"),
-        ({"n": None}, "n"),
+        ({"n": 9}, "n"),
         ({"n": "2"}, "n"),
         ({"n": True}, "n"),
         ({"question": None}, "messages"),

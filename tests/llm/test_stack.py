@@ -7,6 +7,7 @@ from support.scripted import Answer, Scripted, completion, in_turn
 from optillm_cerebras_cepo.chat import ChatRequest, Completion, Label, Message, Step, Usage
 from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import ApiUnavailable, RefusedCall
+from optillm_cerebras_cepo.events import Called, Event, Waits
 from optillm_cerebras_cepo.llm.base import ChatClient
 from optillm_cerebras_cepo.llm.fit import Refusals
 from optillm_cerebras_cepo.llm.meter import Ledger, Spent
@@ -14,12 +15,11 @@ from optillm_cerebras_cepo.llm.place import Places
 from optillm_cerebras_cepo.llm.reserve import ReplyLengths
 from optillm_cerebras_cepo.llm.retry import RetryPolicy
 from optillm_cerebras_cepo.llm.stack import stack
-from optillm_cerebras_cepo.llm.trace import Span
 
 
-def build(answer: Answer) -> tuple[ChatClient, Ledger, list[Span]]:
+def build(answer: Answer) -> tuple[ChatClient, Ledger, list[Event]]:
     """A whole stack over a script, its books, and what its observer sees."""
-    ledger, spans = Ledger(), list[Span]()
+    ledger, spans = Ledger(), list[Event]()
     client = stack(
         Scripted(answer),
         refusals=Refusals(),
@@ -41,10 +41,11 @@ def request(step: Step = Step.PLAN) -> ChatRequest:
 
 def test_every_call_that_was_made_is_counted() -> None:
     """A failed try, a refusal and the reply: three calls, the tokens of one."""
-    client, ledger, spans = build(in_turn(ApiUnavailable("busy"), RefusedCall("no", names="top_p"), completion("ok")))
+    client, ledger, events = build(in_turn(ApiUnavailable("busy"), RefusedCall("no", names="top_p"), completion("ok")))
     assert client.complete(request()).fitted == ("top_p dropped",)
     assert ledger.total == Spent(calls=3, prompt_tokens=10, completion_tokens=5)
-    assert [span.error is None for span in spans] == [False, False, True]
+    assert [type(event) for event in events] == [Called, Waits, Called, Called]
+    assert [event.error is None for event in events if isinstance(event, Called)] == [False, False, True]
 
 
 def test_the_books_are_kept_by_step() -> None:

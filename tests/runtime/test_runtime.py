@@ -17,7 +17,7 @@ from support.optillm_process import free_port
 
 from optillm_cerebras_cepo import errors
 from optillm_cerebras_cepo.chat import Question
-from optillm_cerebras_cepo.llm.trace import Span
+from optillm_cerebras_cepo.events import Event
 from optillm_cerebras_cepo.runtime import REQUESTS, RUNTIME, Runtime, Solved
 from optillm_cerebras_cepo.settings import Settings
 from optillm_cerebras_cepo.simulator import CLIENT_GONE
@@ -32,8 +32,8 @@ USERS_MODELS = ["llama3.3-70b", "llama3.1-8b", "qwen-3-235b-a22b-instruct-2507",
 
 def ask(url: str, **settings: Any) -> Solved:
     """Solve one question through the process's client for this address."""
-    spans: list[Span] = []
-    return RUNTIME.solve(Question("What is 6 times 7?"), Settings(**settings), RUNTIME.client(url, KEY), spans.append)
+    events: list[Event] = []
+    return RUNTIME.solve(Question("What is 6 times 7?"), Settings(**settings), RUNTIME.client(url, KEY), events.append)
 
 
 def lists(api: Simulator) -> int:

@@ -1,0 +1,33 @@
+"""Which candidate answers, and which come next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from optillm_cerebras_cepo.cepo.candidate import Candidate
+from optillm_cerebras_cepo.cepo.outcome import Ratings
+from optillm_cerebras_cepo.voting.vote import vote
+
+
+def choose(question: str, candidates: Sequence[Candidate], ratings: Ratings, votes: Sequence[str] = ()) -> Candidate:
+    """The one rated best; among equals the one whose answer most of them, and of these votes, give; then the first.
+
+    A candidate without a rating stands behind every rated one.
+    """
+    best = max((rating for rating in ratings if rating is not None), default=None)
+    tied = [candidate for candidate, rating in zip(candidates, ratings, strict=True) if rating == best]
+    groups = vote(question, [*(candidate.answer for candidate in tied), *votes]).groups
+    support = {index: len(group) for group in groups for index in group}
+    return tied[max(range(len(tied)), key=lambda index: support[index])]
+
+
+def best_first(
+    question: str, candidates: Sequence[Candidate], ratings: Ratings, wanted: int, votes: Sequence[str] = ()
+) -> tuple[Candidate, ...]:
+    """As many as are wanted, each the one to choose when those before it are taken away."""
+    left = dict(zip(candidates, ratings, strict=True))
+    chosen: list[Candidate] = []
+    while left and len(chosen) < wanted:
+        chosen.append(choose(question, tuple(left), tuple(left.values()), votes))
+        del left[chosen[-1]]
+    return tuple(chosen)

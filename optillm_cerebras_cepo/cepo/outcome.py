@@ -1,0 +1,51 @@
+"""What one request came to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optillm_cerebras_cepo.cepo.candidate import Candidate
+
+Ratings = tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer for the client. `finish_reason` is the model's own; `tool_calls` are there only without a plan."""
+
+    text: str
+    finish_reason: str = "stop"
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    reasoning: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The answers, and how they came about.
+
+    Attributes:
+        answers: as many as the client wants, if there are so many; the best first.
+        candidates: those that have an answer; none after a direct answer.
+        ratings: beside `candidates`.
+        chosen: the number of the candidate that answers first.
+        agreement: share of the largest group of equal answers, 0 to 1; None where there is nothing to compare.
+
+    """
+
+    answers: tuple[Answer, ...]
+    candidates: tuple[Candidate, ...] = ()
+    ratings: Ratings = ()
+    chosen: int | None = None
+    agreement: float | None = None
+
+    @property
+    def answer(self) -> str:
+        """The text of the first."""
+        return self.answers[0].text
+
+    @property
+    def finish_reason(self) -> str:
+        """Why the first ends."""
+        return self.answers[0].finish_reason
