@@ -23,6 +23,7 @@ from optillm_cerebras_cepo.llm.loop import Loop
 from optillm_cerebras_cepo.llm.meter import Ledger
 from optillm_cerebras_cepo.llm.models import lookup, resolve
 from optillm_cerebras_cepo.llm.place import Places
+from optillm_cerebras_cepo.llm.record import Recorder
 from optillm_cerebras_cepo.llm.reserve import ReplyLengths
 from optillm_cerebras_cepo.llm.retry import RetryPolicy, patiently
 from optillm_cerebras_cepo.llm.sdk import SdkClient, without_v1
@@ -95,6 +96,7 @@ class Runtime:
         form: Form | None = None,
         listener: Listener | None = None,
         deadline: Deadline | None = None,
+        recorder: Recorder | None = None,
     ) -> Solved:
         """Answer one question.
 
@@ -107,6 +109,7 @@ class Runtime:
             form: what the answer has to look like.
             listener: hears the answer while it is written, where it is known early that it is the one.
             deadline: the request's; whoever ends it ends the request. By default, one of the settings' seconds.
+            recorder: is told of every call with all that it said.
 
         Raises:
             CepoError: there is no answer.
@@ -129,6 +132,7 @@ class Runtime:
             deadline=deadline,
             ledger=ledger,
             observer=observer,
+            recorder=recorder,
         )
         model = self._resolve(api, settings.model, policy, deadline)
         asker = Asker(

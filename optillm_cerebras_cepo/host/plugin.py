@@ -18,7 +18,7 @@ from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import BadConfiguration, BadRequest, CepoError, NotACerebrasClient
 from optillm_cerebras_cepo.events import Observer
 from optillm_cerebras_cepo.form import Form
-from optillm_cerebras_cepo.host import configuration, intake, progress, reply, stream
+from optillm_cerebras_cepo.host import configuration, conversation_log, intake, progress, reply, stream
 from optillm_cerebras_cepo.host.conversation import question_from, question_from_text
 from optillm_cerebras_cepo.host.parameters import parameters_from
 from optillm_cerebras_cepo.host.work import Work
@@ -88,7 +88,7 @@ def run(
         )
         if parameters.stream:
             return _streamed(solve, settings, parameters)
-        solved = solve(progress.log)
+        solved = solve(progress.log, recorder=conversation_log.recorder())
     except CepoError as error:
         reply.send_error(error)
         raise

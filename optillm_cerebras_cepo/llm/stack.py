@@ -8,6 +8,7 @@ from optillm_cerebras_cepo.llm.base import ChatClient
 from optillm_cerebras_cepo.llm.fit import Fit, Refusals
 from optillm_cerebras_cepo.llm.meter import Ledger, Meter
 from optillm_cerebras_cepo.llm.place import Place, Places
+from optillm_cerebras_cepo.llm.record import Record, Recorder
 from optillm_cerebras_cepo.llm.reserve import ReplyLengths, Reserve
 from optillm_cerebras_cepo.llm.retry import Retry, RetryPolicy
 from optillm_cerebras_cepo.llm.trace import Trace
@@ -24,6 +25,7 @@ def stack(
     deadline: Deadline,
     ledger: Ledger,
     observer: Observer,
+    recorder: Recorder | None = None,
 ) -> ChatClient:
     """One request's client over the process's connection to the API, from the outside in.
 
@@ -34,7 +36,10 @@ def stack(
     - Place is below Retry: a call that waits to be tried again gives its place away. It is above Meter: a call that
       waits has not gone out yet. A wait for rate limits belongs here too.
     - Meter sees every try, for each is a call that the API counts.
+    - Record sees the calls as they go out. It is above Trace, so that recording is not timed as part of a call.
     - Trace is next to the API: it times a call, not the waits around it.
     """
-    tried = Retry(Place(Meter(Trace(api, observer), ledger), places, age, deadline), policy, deadline, observer)
+    traced = Trace(api, observer)
+    recorded = traced if recorder is None else Record(traced, recorder)
+    tried = Retry(Place(Meter(recorded, ledger), places, age, deadline), policy, deadline, observer)
     return Fit(tried if lengths is None else Reserve(tried, lengths), refusals)
