@@ -1,0 +1,264 @@
+"""What a client asks of its answer reaches the call that writes it, and no other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from optillm_cerebras_cepo.simulator.answers import Rule, ToolUse
+from optillm_cerebras_cepo.simulator.ledger import Call
+from optillm_cerebras_cepo.simulator.problems import Reply
+from optillm_cerebras_cepo.simulator.server import Simulator
+
+Simulate = Callable[..., Simulator]
+SMALL = {"cepo_cerebras_bestofn_n": 1, "cepo_cerebras_planning_n": 1, "cepo_cerebras_planning_m": 1}
+PAIR = {"cepo_cerebras_bestofn_n": 2, "cepo_cerebras_planning_n": 1, "cepo_cerebras_planning_m": 1}
+SCHEMA = {"type": "object", "properties": {"answer": {"type": "integer"}}, "required": ["answer"]}
+AS_SCHEMA = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}
+TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {}}}}
+LONG = "word " * 400
+
+
+def having(calls: Sequence[Call], name: str) -> list[bool]:
+    """Which of the calls carry a field."""
+    return [name in call.body for call in calls]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("stop", ["END"]),
+        ("frequency_penalty", 0.5),
+        ("presence_penalty", -0.5),
+        ("response_format", {"type": "json_object"}),
+    ],
+)
+def test_it_shapes_the_call_that_writes_the_answer(serve: Any, simulate: Simulate, name: str, value: Any) -> None:
+    """Plan, execution and review are the approach's own."""
+    api = simulate(rules=(Rule(text='{"answer": 42}'),))
+    assert serve(api.url)(**{name: value}, **SMALL).status_code == 200
+    assert having(api.chat_calls, name) == [False, False, False, True]
+    assert api.chat_calls[-1].body[name] == value
+
+
+@pytest.mark.parametrize(("name", "value"), [("temperature", 1.5), ("top_p", 0.25)])
+def test_it_takes_the_place_of_the_steps_own(ask: Any, api: Simulator, name: str, value: float) -> None:
+    """In the last call only."""
+    ask(**{name: value}, **SMALL)
+    assert [call.body[name] == value for call in api.chat_calls] == [False, False, False, True]
+
+
+def test_it_shapes_a_direct_answer_too(ask: Any, api: Simulator) -> None:
+    """The one call there is."""
+    ask(cepo_cerebras_effort="none", temperature=1.5, top_p=0.25, stop="END", seed=7, user="u")
+    (call,) = api.chat_calls
+    sent = {name: call.body[name] for name in ("temperature", "top_p", "stop", "seed", "user")}
+    assert sent == {"temperature": 1.5, "top_p": 0.25, "stop": ["END"], "seed": 7, "user": "u"}
+
+
+def test_the_user_is_named_in_every_call(ask: Any, api: Simulator) -> None:
+    """Whom the calls are made for is as true of a plan as of an answer."""
+    ask(user="u-1", **SMALL)
+    assert [call.body["user"] for call in api.chat_calls] == ["u-1"] * 4
+
+
+def test_a_cut_at_the_clients_own_limit_is_its_answer(serve: Any, simulate: Simulate) -> None:
+    """Handed on as cut, not thrown away for the review; the other calls keep their own limits."""
+    api = simulate(rules=(Rule(text=LONG),))
+    for again in range(2):
+        choice = serve(api.url)(max_completion_tokens=20, **SMALL).get_json()["choices"][0]
+        assert choice["finish_reason"] == "length"
+        assert 0 < len(choice["message"]["content"]) < 200
+        assert [call.body["max_completion_tokens"] for call in api.chat_calls[4 * again :]] == [4096, 4096, 4096, 20]
+
+
+def test_a_seed_makes_every_call_repeatable_and_none_the_same(ask: Any, api: Simulator) -> None:
+    """Equal prompts of one request get unequal seeds: they are to be separate samples."""
+    seeds = []
+    for _ in range(2):
+        ask(seed=11)
+        calls = [(json.dumps(call.body["messages"][:2]), call.body["seed"]) for call in api.chat_calls[-27:]]
+        assert len(set(calls)) == 27
+        seeds.append(sorted(seed for _, seed in calls))
+    assert seeds[0] == seeds[1]
+    ask(**SMALL)
+    assert having(api.chat_calls[-4:], "seed") == [False] * 4
+
+
+# Several answers.
+
+
+@pytest.mark.parametrize(("effort", "calls"), [("none", 3), ("low", 21), ("auto", 27), ("medium", 27)])
+def test_several_answers_are_one_run(serve: Any, simulate: Simulate, effort: str, calls: int) -> None:
+    """Different candidates' answers, the best first; OptiLLM would run everything three times."""
+    texts = tuple(f"The answer is {number}. Rating: [[{number % 7}]]" for number in range(100))
+    api = simulate(rules=(Rule(text=texts),))
+    body = serve(api.url)(n=3, cepo_cerebras_effort=effort).get_json()
+    assert len({choice["message"]["content"] for choice in body["choices"]}) == 3
+    assert [choice["index"] for choice in body["choices"]] == [0, 1, 2]
+    assert body["cepo_cerebras"]["calls"] == len(api.chat_calls) == calls
+    assert body["usage"]["total_tokens"] == api.usage.total_tokens
+    if effort == "medium":
+        ratings = {one["candidate"]: one["rating"] for one in body["cepo_cerebras"]["candidates"]}
+        chosen = [one["candidate"] for one in body["cepo_cerebras"]["candidates"] if one["chosen"]]
+        assert ratings[chosen[0]] == max(ratings.values())
+
+
+def test_fewer_answers_than_wanted_are_said_to_be_fewer(serve: Any, simulate: Simulate) -> None:
+    """What a failed call would have answered is left out, with the reason."""
+    api = simulate(rules=(Rule(times=1, fault="empty_content"), Rule(text="42")))
+    body = serve(api.url)(n=3, cepo_cerebras_effort="none", cepo_cerebras_call_attempts=1)
+    assert body.status_code == 502  # an empty direct answer is final
+    flaky = simulate(rules=(Rule(times=1, reply=Reply(400, {"message": "?"})), Rule(text="42")))
+    body = serve(flaky.url)(n=3, cepo_cerebras_effort="none").get_json()
+    assert len(body["choices"]) == 2
+    assert "left out" in body["cepo_cerebras"]["degraded"][0]
+
+
+def test_the_operators_cap_on_candidates_holds_for_answers(
+    ask: Any, api: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each answer is a candidate's."""
+    monkeypatch.setenv("CEPO_CEREBRAS_MAX_BESTOFN_N", "3")
+    assert ask(n=4, **SMALL).get_json()["error"]["param"] == "n"
+    assert api.chat_calls == ()
+
+
+# The form of the answer.
+
+
+def test_an_answer_in_the_form_asked_for_costs_nothing_more(serve: Any, simulate: Simulate) -> None:
+    """Taken out of its fence, if it stands in one."""
+    api = simulate(rules=(Rule(text='```json\n{"answer": 42}\n```'),))
+    body = serve(api.url)(response_format=AS_SCHEMA, **SMALL).get_json()
+    assert json.loads(body["choices"][0]["message"]["content"]) == {"answer": 42}
+    assert len(api.chat_calls) == 4
+    assert body["cepo_cerebras"]["degraded"] == []
+
+
+def test_another_is_asked_for_once_more(serve: Any, simulate: Simulate) -> None:
+    """With what was wrong; only the answer that goes out is mended, not every candidate's."""
+    api = simulate(rules=(Rule(pattern="cannot be used", text='{"answer": 42}'), Rule(text='{"answer": "many"}')))
+    body = serve(api.url)(response_format=AS_SCHEMA, **PAIR).get_json()
+    assert json.loads(body["choices"][0]["message"]["content"]) == {"answer": 42}
+    assert len(api.chat_calls) == 2 * 4 + 2 + 1
+    assert api.chat_calls[-1].body["response_format"] == AS_SCHEMA
+    assert body["cepo_cerebras"]["usage"]["repair"]["calls"] == 1
+    assert "response_format" not in str(body["cepo_cerebras"]["degraded"])
+
+
+def test_one_that_cannot_be_mended_goes_out_and_says_so(serve: Any, simulate: Simulate) -> None:
+    """An answer is better than none; what is wrong with it stands in the reply."""
+    api = simulate(rules=(Rule(text="many"),))
+    body = serve(api.url)(response_format={"type": "json_object"}, **SMALL).get_json()
+    assert body["choices"][0]["message"]["content"] == "many"
+    assert len(api.chat_calls) == 5
+    assert "response_format" in body["cepo_cerebras"]["degraded"][0]
+
+
+def test_an_answer_that_may_have_to_be_mended_is_not_streamed_before(serve: Any, simulate: Simulate) -> None:
+    """What was read cannot be taken back."""
+    api = simulate(rules=(Rule(pattern="cannot be used", text='{"answer": 42}'), Rule(text="many")))
+    text = serve(api.url)(stream=True, response_format={"type": "json_object"}, cepo_cerebras_effort="none").get_data(
+        as_text=True
+    )
+    assert "many" not in text
+    assert '{\\"answer\\": 42}' in text
+
+
+def test_a_schema_that_is_none_is_refused(ask: Any, api: Simulator) -> None:
+    """Before a token is spent."""
+    wrong = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "nonsense"}}}
+    response = ask(response_format=wrong)
+    assert (response.status_code, response.get_json()["error"]["param"]) == (400, "response_format")
+    assert api.chat_calls == ()
+
+
+# Tools and images.
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_tools_go_to_the_model_itself(serve: Any, simulate: Simulate, stream: bool) -> None:
+    """One call with the client's own messages; its tool calls come back whole, and the reply says why."""
+    api = simulate(rules=(Rule(tool_calls=(ToolUse("add", '{"a": 1, "b": 2}'),)),))
+    response = serve(api.url)(tools=[TOOL], tool_choice="auto", stream=stream)
+    text = response.get_data(as_text=True)
+    (call,) = api.chat_calls
+    assert call.body["messages"] == [{"role": "user", "content": "What is 6 times 7?"}]
+    assert (call.body["tools"], call.body["tool_choice"]) == ([TOOL], "auto")
+    if not stream:
+        body = response.get_json()
+        (choice,) = body["choices"]
+        (made,) = choice["message"]["tool_calls"]
+        assert (choice["finish_reason"], choice["message"]["content"]) == ("tool_calls", None)
+        ours = body["cepo_cerebras"]
+    else:
+        events = [event.removeprefix("data: ") for event in text.split("\n\n")]
+        stream_of = [json.loads(event) for event in events if event.startswith("{")]
+        pieces = [
+            piece
+            for chunk in stream_of
+            for choice in chunk["choices"]
+            for piece in choice["delta"].get("tool_calls", ())
+        ]
+        made = {"id": pieces[0]["id"], "function": {"name": pieces[0]["function"]["name"]}}
+        made["function"]["arguments"] = "".join(piece["function"].get("arguments", "") for piece in pieces)
+        assert stream_of[-1]["choices"][0]["finish_reason"] == "tool_calls"
+        ours = stream_of[-1]["cepo_cerebras"]
+    assert made["function"] == {"name": "add", "arguments": '{"a": 1, "b": 2}'}
+    assert made["id"]
+    assert (ours["planned"], ours["forwarded"], ours["calls"]) == (False, "the request has tools", 1)
+
+
+def test_a_tools_result_goes_back_to_the_model(ask: Any, api: Simulator) -> None:
+    """Its call and its result, as the client sent them."""
+    call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+    messages = [
+        {"role": "user", "content": "add"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "42"},
+    ]
+    body = ask(question=None, messages=messages).get_json()
+    assert body["cepo_cerebras"]["forwarded"] == "the conversation has calls of tools"
+    assert body["choices"][0]["message"]["content"]
+    assert api.chat_calls[0].body["messages"] == messages
+
+
+def test_an_image_goes_to_the_model_which_may_refuse_it(ask: Any, api: Simulator) -> None:
+    """The refusal is the API's, and the client's to mend."""
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    messages = [{"role": "user", "content": [{"type": "text", "text": "what is this?"}, image]}]
+    response = ask(question=None, messages=messages)
+    assert api.chat_calls[0].body["messages"] == messages
+    assert response.status_code in (200, 400)
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"logprobs": True}, "logprobs"),
+        ({"top_logprobs": 2}, "top_logprobs"),
+        ({"temperature": 3}, "temperature"),
+        ({"stop": ["a"] * 5}, "stop"),
+        ({"stream": "yes"}, "stream"),
+        ({"stream_options": {"include_usage": True}}, "stream_options"),
+        ({"tools": "all"}, "tools"),
+        ({"n": 9}, "n"),
+    ],
+)
+def test_what_cannot_be_had_is_refused_by_name(ask: Any, api: Simulator, body: dict[str, Any], param: str) -> None:
+    """400 with the field, before a token is spent, and clients are told not to try again."""
+    response = ask(**body)
+    assert (response.status_code, response.get_json()["error"]["param"]) == (400, param)
+    assert response.headers["x-should-retry"] == "false"
+    assert api.chat_calls == ()
+
+
+def test_nulls_are_fields_that_are_not_given(ask: Any, api: Simulator) -> None:
+    """As clients send them; OptiLLM alone would stumble over several."""
+    names = ("n", "max_tokens", "stream", "temperature", "stop", "tools", "tool_choice", "response_format", "seed")
+    assert ask(model=None, **dict.fromkeys(names), **SMALL).status_code == 200
+    assert len(api.chat_calls) == 4

@@ -1,0 +1,139 @@
+"""Streams through OptiLLM's app: progress, the answer, its usage, and errors in the middle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from optillm_cerebras_cepo.simulator.answers import Rule
+from optillm_cerebras_cepo.simulator.latency import Latency
+from optillm_cerebras_cepo.simulator.problems import Reply
+from optillm_cerebras_cepo.simulator.server import Simulator
+
+Simulate = Callable[..., Simulator]
+SMALL = {"cepo_cerebras_bestofn_n": 1, "cepo_cerebras_planning_n": 1, "cepo_cerebras_planning_m": 1}
+TEXT = "one two three four five six seven eight nine ten. " * 8
+
+
+def chunks(response: Any) -> list[dict[str, Any]]:
+    """What a stream holds, up to [DONE] if it is there."""
+    assert response.content_type.startswith("text/event-stream")
+    events = [event for event in response.get_data(as_text=True).split("\n\n") if event]
+    lines = [event.removeprefix("data: ") for event in events if not event.startswith(":")]
+    return [json.loads(line) for line in lines if line != "[DONE]"]
+
+
+def told(stream: list[dict[str, Any]], name: str, choice: int = 0) -> list[str]:
+    """The deltas of one kind."""
+    deltas = [one["delta"] for chunk in stream for one in chunk["choices"] if one["index"] == choice]
+    return [delta[name] for delta in deltas if delta.get(name)]
+
+
+def test_a_stream_tells_progress_then_the_answer_then_what_it_took(serve: Any, simulate: Simulate) -> None:
+    """Role first, a line for each call, the answer in pieces, the reason, the usage, the end."""
+    api = simulate(rules=(Rule(text=TEXT + "Rating: [[7]]"),))
+    response = serve(api.url)(stream=True, stream_options={"include_usage": True})
+    stream = chunks(response)
+    assert response.get_data(as_text=True).endswith("data: [DONE]\n\n")
+    assert stream[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+    lines = told(stream, "reasoning_content")
+    assert len([line for line in lines if "tokens in" in line]) == 27
+    assert "candidate 2: rated 7\n" in lines
+    assert "".join(told(stream, "content")) == TEXT + "Rating: [[7]]"
+    assert len(told(stream, "content")) > 1
+    assert [one["finish_reason"] for chunk in stream for one in chunk["choices"] if one["finish_reason"]] == ["stop"]
+    assert stream[-1]["choices"] == []
+    assert stream[-1]["usage"]["total_tokens"] == api.usage.total_tokens
+    assert all(chunk["usage"] is None for chunk in stream[:-1])
+    assert stream[-2]["cepo_cerebras"]["calls"] == 27
+    assert {chunk["id"] for chunk in stream} == {stream[0]["id"]}
+    assert {chunk["object"] for chunk in stream} == {"chat.completion.chunk"}
+    assert response.headers["cache-control"] == "no-cache"
+
+
+def test_without_being_asked_there_is_no_usage(serve: Any, simulate: Simulate) -> None:
+    """As OpenAI has it: no chunk has the field."""
+    stream = chunks(serve(simulate().url)(stream=True, **SMALL))
+    assert not [chunk for chunk in stream if "usage" in chunk]
+    assert stream[-1]["choices"][0]["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize(("effort", "calls"), [("none", 1), ("low", 6), ("auto", 7)])
+def test_the_only_answer_there_will_be_streams_as_it_is_made(
+    serve: Any, simulate: Simulate, effort: str, calls: int
+) -> None:
+    """No effort, one candidate, or plans that agree: the last call's own tokens come through, and only once."""
+    api = simulate(rules=(Rule(text=TEXT),))
+    stream = chunks(serve(api.url)(stream=True, cepo_cerebras_effort=effort))
+    assert len(api.chat_calls) == calls
+    assert [call.body.get("stream") for call in api.chat_calls] == [None] * (calls - 1) + [True]
+    assert "".join(told(stream, "content")) == TEXT
+    assert len(told(stream, "content")) > 5
+    if effort == "auto":
+        assert "candidate 1: 3 of 3 plans agree\n" in told(stream, "reasoning_content")
+
+
+def test_what_is_not_chosen_is_not_streamed(serve: Any, simulate: Simulate) -> None:
+    """Of several candidates the answer comes when it is known; plans that disagree need more than one."""
+    texts = tuple(f"The answer is {number}." for number in range(100))
+    for effort in ("medium", "auto"):
+        api = simulate(rules=(Rule(text=texts),))
+        stream = chunks(serve(api.url)(stream=True, cepo_cerebras_effort=effort))
+        assert not [call for call in api.chat_calls if call.body.get("stream")]
+        assert "".join(told(stream, "content")) in texts
+
+
+def test_a_thought_is_no_part_of_a_streamed_answer(serve: Any, simulate: Simulate) -> None:
+    """Older models put it into the content."""
+    api = simulate(rules=(Rule(text="<think>hm, " + TEXT + "</think>\n\nThe answer is 42."),))
+    stream = chunks(serve(api.url)(stream=True, cepo_cerebras_effort="none"))
+    assert "".join(told(stream, "content")) == "The answer is 42."
+
+
+def test_an_error_in_the_middle_is_an_event(serve: Any, simulate: Simulate) -> None:
+    """In OpenAI's form, and nothing after it; the status was sent long ago."""
+    wrong = Reply(401, {"message": "Wrong API Key", "code": "wrong_api_key"})
+    response = serve(simulate(rules=(Rule(reply=wrong),)).url)(stream=True)
+    assert response.status_code == 200
+    assert chunks(response)[-1]["error"]["code"] == "wrong_api_key"
+    assert "[DONE]" not in response.get_data(as_text=True)
+
+
+def test_an_answer_that_breaks_off_says_so(serve: Any, simulate: Simulate) -> None:
+    """What the client has read cannot be taken back."""
+    api = simulate(rules=(Rule(text=TEXT, fault="cut"),))
+    stream = chunks(serve(api.url)(stream=True, cepo_cerebras_effort="none"))
+    assert told(stream[:-1], "content")
+    assert stream[-1]["error"]["code"] == "stream_broken"
+    assert len(api.chat_calls) == 1
+
+
+def test_a_bad_request_has_its_status_also_when_it_wants_a_stream(ask: Any) -> None:
+    """What can be known before the first byte is said in the status."""
+    response = ask(stream=True, temperature=7)
+    assert (response.status_code, response.get_json()["error"]["param"]) == (400, "temperature")
+
+
+def test_several_answers_stream_by_their_index(serve: Any, simulate: Simulate) -> None:
+    """Each with its role, its text and its reason."""
+    texts = tuple(f"The answer is {number}." for number in range(100))
+    stream = chunks(serve(simulate(rules=(Rule(text=texts),)).url)(stream=True, n=2, cepo_cerebras_effort="none"))
+    answers = ["".join(told(stream, "content", choice)) for choice in (0, 1)]
+    assert len(set(answers)) == 2
+    assert set(answers) <= set(texts)
+    ends = [one["index"] for chunk in stream for one in chunk["choices"] if one["finish_reason"]]
+    assert ends == [0, 1]
+
+
+def test_silence_is_filled(serve: Any, simulate: Simulate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A comment line, which clients pass over, so that no proxy takes the connection for dead."""
+    from optillm_cerebras_cepo.host import stream
+
+    assert stream.HEARTBEAT <= 10
+    monkeypatch.setattr(stream, "HEARTBEAT", 0.05)
+    api = simulate(latency=Latency(base=0.5))
+    text = serve(api.url)(stream=True, cepo_cerebras_effort="none").get_data(as_text=True)
+    assert text.count(": working\n\n") >= 3
