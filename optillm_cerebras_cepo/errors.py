@@ -44,6 +44,22 @@ class BadRequest(CepoError):
     fatal = True
 
 
+class BodyTooLarge(BadRequest):
+    """The request's body is larger than any conversation that a model could read."""
+
+    status = 413
+    code = "request_too_large"
+
+
+class WrongClientKey(CepoError):
+    """The client's key is not the one that this server wants, whatever Cerebras would say of the server's own."""
+
+    status = 401
+    type = "authentication_error"
+    code = "wrong_client_key"
+    fatal = True
+
+
 class BadConfiguration(CepoError):
     """The server's own configuration cannot work; the client can do nothing about it."""
 
@@ -114,12 +130,26 @@ class RefusedCall(CepoError):
         self.names = names
 
 
+class UnprocessableCall(RefusedCall):
+    """The same, where the API answers 422."""
+
+    status = 422
+    code = "unprocessable_by_api"
+
+
 class PromptTooLong(CepoError):
     """Prompt and reply together do not fit the model's context."""
 
     status = 400
     type = "invalid_request_error"
     code = "context_length_exceeded"
+
+
+class CallTooLarge(PromptTooLong):
+    """The same, where the API answers 413."""
+
+    status = 413
+    code = "too_large_for_api"
 
 
 class RateLimited(CepoError):
@@ -196,4 +226,11 @@ class Ended(CepoError):
     """The request ended while this call was about to start; nobody waits for its reply."""
 
     code = "ended"
+    fatal = True
+
+
+class OfTheHost(CepoError):
+    """What OptiLLM itself answers; its words are passed on under its own status."""
+
+    code = "optillm"
     fatal = True

@@ -84,6 +84,7 @@ class Settings(BaseModel):
     max_planning_m: Annotated[
         Count | None, Field(description="most attempts at plans of a candidate; set by the operator only")
     ] = None
+    progress: Annotated[bool, Field(description="streams tell how it goes on, as `reasoning_content`")] = True
     fit_tokens: Annotated[
         bool, Field(description="ask for the tokens that replies take, and for the whole limit only when one is cut")
     ] = True

@@ -16,13 +16,22 @@ import flask
 import optillm.server as server
 
 from optillm_cerebras_cepo.chat import Question
-from optillm_cerebras_cepo.errors import BadConfiguration, BadRequest, CepoError, MissingKey
+from optillm_cerebras_cepo.errors import (
+    BadConfiguration,
+    BadRequest,
+    BodyTooLarge,
+    CepoError,
+    MissingKey,
+    OfTheHost,
+    WrongClientKey,
+)
 from optillm_cerebras_cepo.host import reply
 from optillm_cerebras_cepo.host.conversation import question_from
 from optillm_cerebras_cepo.host.parameters import parameters_from
 from optillm_cerebras_cepo.parameters import Parameters
 
 PATH = "/v1/chat/completions"
+LARGEST = 16 * 2**20  # bytes of a body; far more text than any model reads
 _ARRIVAL = "cepo_cerebras_arrival"
 
 
@@ -61,13 +70,40 @@ def register(slug: str) -> None:
             return reply.error_response(error)
         return None
 
-    meet.__name__ = f"{slug}_intake"
+    def part(response: flask.Response) -> flask.Response:
+        ours = server.server_config["approach"] == slug or arrival() is not None
+        if not ours or flask.request.path != PATH or response.status_code < 400:
+            return response
+        return _in_openais_form(response)
+
+    meet.__name__ = part.__name__ = f"{slug}_intake"
     known = server.app.before_request_funcs.setdefault(None, [])
     if all(function.__name__ != meet.__name__ for function in known):
         server.app.before_request(meet)
+        server.app.after_request(part)
+
+
+def _in_openais_form(response: flask.Response) -> flask.Response:
+    """What OptiLLM itself says is a string under `error`, or a page of HTML: it knows neither type nor code."""
+    body = response.get_json(silent=True)
+    said = body.get("error") if isinstance(body, dict) else None
+    if isinstance(said, dict):
+        return response
+    if response.status_code == 401:
+        error: CepoError = WrongClientKey(
+            "the key of this request is not the one that the server wants; send it as `Authorization: Bearer …`"
+        )
+    else:
+        words = said if isinstance(said, str) else f"OptiLLM answers {response.status}"
+        error = BadRequest(words) if response.status_code < 500 else OfTheHost(words)
+    made = reply.error_response(error)
+    made.status_code = response.status_code
+    return made
 
 
 def _meet(slug: str) -> None:
+    if server.server_config["approach"] == slug:
+        _check_size()
     body = flask.request.get_json(silent=True)
     if not isinstance(body, dict):
         if server.server_config["approach"] == slug:
@@ -77,6 +113,7 @@ def _meet(slug: str) -> None:
     # Of several that are not combined OptiLLM runs the first.
     if slug not in (approaches[:1] if operation == "SINGLE" else approaches):
         return
+    _check_size()
     _check_keys()
     # Flask keeps the parsed body: what is changed here, OptiLLM finds changed. A null is a field that is not given,
     # which OptiLLM stumbles over, and several answers are one run of ours, not one after the other (server.py:538).
@@ -88,6 +125,11 @@ def _meet(slug: str) -> None:
     if operation == "SINGLE":
         body["n"] = 1
     setattr(flask.g, _ARRIVAL, Arrival(question, text, parameters, alone=operation == "SINGLE"))
+
+
+def _check_size() -> None:
+    if (flask.request.content_length or 0) > LARGEST:
+        raise BodyTooLarge(f"the body is larger than {LARGEST // 2**20} MiB")
 
 
 def _plan_of(body: Mapping[str, Any]) -> tuple[str, list[str]]:

@@ -119,17 +119,23 @@ def _streamed(
 ) -> tuple[dict[str, Any] | str, int]:
     """Send the events as they come, in place of what OptiLLM makes of an empty reply."""
     deadline = Deadline(settings.deadline)
+    entry = conversation_log.hold()
 
     def run(observer: Observer, listener: Listener) -> Solved:
         try:
-            return solve(observer, listener=listener, deadline=deadline)
-        except CepoError:
-            raise
+            recorder = entry.recorder if entry else None
+            solved = solve(observer, listener=listener, deadline=deadline, recorder=recorder)
         except Exception as error:
-            raise _defect(error) from None
+            failure = error if isinstance(error, CepoError) else _defect(error)
+            if entry:
+                entry.finish(None, failure.message)
+            raise failure from None
+        if entry:
+            entry.finish(reply.full(solved), None)
+        return solved
 
     model = lookup(settings.model[0]).id
-    events = stream.events(Work(run, deadline), model, parameters)
+    events = stream.events(Work(run, deadline), model, parameters, settings.progress)
     reply.send(flask.Response(events, content_type="text/event-stream", headers=reply.UNBUFFERED))
     return reply.EMPTY, 0
 

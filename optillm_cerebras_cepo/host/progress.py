@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from optillm_cerebras_cepo.errors import CepoError
 from optillm_cerebras_cepo.events import Agreed, Called, Event, Rated, Waits
 
 PREFIX = "cepo_cerebras: "
@@ -14,13 +13,13 @@ logger = logging.getLogger("optillm_cerebras_cepo.progress")
 def line(event: Event) -> str:
     """Say it in a few words. Counts and times, never texts."""
     match event:
-        case Called(error=None):
+        case Called():
+            if event.error is not None:
+                return f"{event.label} failed after {event.seconds:.1f} s: {event.error.message}"
             tokens = event.usage.completion_tokens if event.usage else None
             cut = " (cut at its limit)" if event.finish_reason == "length" else ""
             count = "unknown" if tokens is None else tokens
             return f"{event.label}: {count} tokens in {event.seconds:.1f} s{cut}"
-        case Called(error=CepoError() as error):
-            return f"{event.label} failed after {event.seconds:.1f} s: {error.message}"
         case Waits():
             return f"{event.label} waits {event.seconds:.1f} s: {event.error.message}"
         case Agreed():

@@ -20,7 +20,7 @@ PIECE = 200  # characters of an answer that is sent at once
 THOUGHT = "<think>"
 
 
-def events(work: Work, model: str, parameters: Parameters, show_progress: bool = True) -> Iterator[str]:
+def events(work: Work, model: str, parameters: Parameters, show_progress: bool) -> Iterator[str]:
     """The stream. When nobody reads on, the work is given up."""
     chunks = _Chunks(model, parameters)
     try:

@@ -15,6 +15,7 @@ from optillm_cerebras_cepo.errors import (
     ApiTimeout,
     ApiUnavailable,
     ApiUnreachable,
+    CallTooLarge,
     CepoError,
     Forbidden,
     ModelUnavailable,
@@ -23,6 +24,7 @@ from optillm_cerebras_cepo.errors import (
     RateLimited,
     RefusedCall,
     StreamBroken,
+    UnprocessableCall,
     UnusableReply,
     WrongKey,
 )
@@ -175,18 +177,19 @@ def _by_status(error: sdk.APIStatusError, request: ChatRequest | None) -> CepoEr
     if status in (408, 409, 425) or status >= 500:
         after = _seconds(error.response.headers.get("retry-after"))
         return ApiUnavailable(f"the Cerebras API answered {status}; try again later", retry_after=after)
-    if status == 413 or code == "context_length_exceeded" or text.startswith("Please reduce the length"):
-        return _too_long(request)
+    if status == 413:
+        return CallTooLarge(_too_long(request), param="messages")
+    if code == "context_length_exceeded" or text.startswith("Please reduce the length"):
+        return PromptTooLong(_too_long(request), param="messages")
     reason = f"{status} {code}".strip()
-    return RefusedCall(f"the Cerebras API refused the call ({reason})", names=f"{param} {text}")
+    kind = UnprocessableCall if status == 422 else RefusedCall
+    return kind(f"the Cerebras API refused the call ({reason})", names=f"{param} {text}")
 
 
-def _too_long(request: ChatRequest | None) -> PromptTooLong:
+def _too_long(request: ChatRequest | None) -> str:
     context = lookup(request.model).context if request else None
     most = f" (at most {context:,} tokens with its reply)" if context else ""
-    return PromptTooLong(
-        f"the prompt is too long for the model{most}; shorten it or lower the token limits", param="messages"
-    )
+    return f"the prompt is too long for the model{most}; shorten it or lower the token limits"
 
 
 def _flat(body: object) -> dict[str, Any]:

@@ -36,6 +36,7 @@ def test_every_setting_is_read_from_environment_and_request(name: str) -> None:
         "planning_n": 1,
         "planning_m": 9,
         "fit_tokens": "false",
+        "progress": "false",
         "locked": "effort",
         "max_bestofn_n": 9,
         "max_planning_m": 9,
