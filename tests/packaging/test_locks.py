@@ -1,6 +1,7 @@
 """The lock files: what they may hold, and that they hold what pyproject.toml and the packages in them ask for."""
 
 import itertools
+import json
 import re
 import sys
 from importlib import metadata
@@ -17,7 +18,7 @@ else:
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
-LOCKS = sorted([*DOCKER.glob("*.lock"), *ROOT.glob("tests/image/*.lock")])
+LOCKS = sorted([*DOCKER.glob("*.lock"), *ROOT.glob("tests/image/*.lock"), *ROOT.glob("tests/clients/*.lock")])
 OLDEST = DOCKER / "optillm-0.3.21.lock"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PYTHONS = ["3.10.0", "3.11.0", "3.12.0", "3.13.0"]
@@ -73,6 +74,17 @@ def test_every_requirement_is_one_version_with_hashes(lock: Path) -> None:
     assert entries(lock)
     for entry in entries(lock):
         assert re.fullmatch(r"[\w.-]+==[\w.]+( ; [^\\]+?)?(\s+--hash=sha256:[0-9a-f]{64})+", entry), entry
+
+
+def test_npm_lock_says_nothing_about_where_packages_come_from() -> None:
+    """The JavaScript clients have exact versions with hashes, and no address that they are fetched from."""
+    folder = ROOT / "tests/clients/node"
+    packages = json.loads((folder / "package-lock.json").read_text())["packages"]
+    wanted = packages.pop("")["dependencies"]
+    assert wanted == json.loads((folder / "package.json").read_text())["dependencies"]
+    assert [name for name, version in wanted.items() if not re.fullmatch(r"(npm:.+@)?\d+\.\d+\.\d+", version)] == []
+    assert [name for name, package in packages.items() if "resolved" in package] == []
+    assert {package["integrity"].partition("-")[0] for package in packages.values()} == {"sha512"}
 
 
 @pytest.mark.parametrize("python", PYTHONS)

@@ -1,0 +1,35 @@
+"""Real servers before three simulated APIs: one that answers, one without room, one that takes its time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from support.client_libraries import House, house
+
+from optillm_cerebras_cepo.simulator import Latency, Rule, SimulatorOptions, ToolUse, problems
+
+ANSWER = "The simulated answer is 42, for six sevens are that many. " * 10 + "\n\nRating: [[1]]\nBetter Response: [[0]]"
+
+
+@pytest.fixture(scope="package")
+def answering() -> Iterator[House]:
+    """An API that answers, and calls the tool where it is offered."""
+    rule = Rule(text=ANSWER, tool_calls=(ToolUse("weather", '{"city": "Paris"}'),))
+    with house(SimulatorOptions(rules=(rule,))) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def crowded() -> Iterator[House]:
+    """An API that answers 429 to everything; the server makes one call for each request, so both can be counted."""
+    options = SimulatorOptions(rules=(Rule(reply=problems.queue_exceeded()),))
+    with house(options, CEPO_CEREBRAS_EFFORT="none", CEPO_CEREBRAS_CALL_ATTEMPTS="1") as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def slow() -> Iterator[House]:
+    """An API that takes 30 seconds for each call."""
+    with house(SimulatorOptions(latency=Latency(base=30))) as running:
+        yield running

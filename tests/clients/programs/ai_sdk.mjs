@@ -1,0 +1,84 @@
+// The npm packages `ai` and `@ai-sdk/openai-compatible`. Usage: ai_sdk.mjs URL SCENARIO MAJOR
+import { EFFORT, KEY, MAJOR, MODEL, PARAMETERS, QUESTION, URL, note, report, run, wait } from './talk.mjs';
+
+const ai = await import(`ai-${MAJOR}`);
+const { createOpenAICompatible } = await import(`ai-${MAJOR}-openai-compatible`);
+const provider = createOpenAICompatible({ name: 'cepo', baseURL: `${URL}/v1`, apiKey: KEY, includeUsage: true });
+// The response's body, for a field of ours in it: version 6 keeps it, 7 where it is told.
+const CALL = { model: provider(MODEL), messages: QUESTION };
+const WHOLE = { ...CALL, include: { responseBody: true } };
+const tools = {
+  weather: ai.tool({ description: 'The weather of a city.', inputSchema: ai.jsonSchema(PARAMETERS) }),
+};
+const called = (calls) => calls.map((call) => ({ id: call.toolCallId, name: call.toolName, arguments: call.input }));
+
+const tell = (result) => {
+  const { id, body } = result.response;
+  report({
+    id,
+    content: result.text,
+    finish_reason: result.finishReason,
+    usage: result.usage,
+    cepo_cerebras: body.cepo_cerebras,
+    tool_calls: called(result.toolCalls),
+  });
+};
+
+const hear = async (result) => {
+  const kinds = [];
+  const pieces = { content: 0, reasoning: 0 };
+  for await (const part of result.fullStream) {
+    if (part.type === 'error') throw part.error;
+    if (part.type === 'reasoning-delta') pieces.reasoning += 1;
+    if (part.type === 'text-delta') pieces.content += 1;
+    note(kinds, part.type);
+  }
+  report({
+    kinds,
+    pieces,
+    content: await result.text,
+    reasoning: await result.reasoningText,
+    finish_reason: await result.finishReason,
+    usage: await result.usage,
+    ids: [(await result.response).id],
+    tool_calls: called(await result.toolCalls),
+  });
+};
+
+const failure = async (promise) => {
+  try {
+    await promise;
+  } catch (error) {
+    const last = error.lastError ?? error;
+    if (!ai.APICallError.isInstance(last)) throw error;
+    const { param, code } = last.data.error;
+    const tries = error.errors?.length ?? 1;
+    const classes = [last.name];
+    report({ classes, thrown: error.name, tries, status: last.statusCode, param, code, message: last.message });
+  }
+};
+
+const cancel = async () => {
+  const abort = new AbortController();
+  const stream = ai.streamText({ ...CALL, abortSignal: abort.signal }).fullStream[Symbol.asyncIterator]();
+  let part;
+  do part = (await stream.next()).value;
+  while (part.type === 'start'); // made before anything came; the next part tells of the response's beginning
+  report({ first: part });
+  await wait();
+  abort.abort();
+  report({ cancelled: true });
+  await wait();
+};
+
+await run({
+  ask: async () => tell(await ai.generateText({ ...WHOLE, providerOptions: { cepo: EFFORT } })),
+  stream: () => hear(ai.streamText(CALL)),
+  tool: async () => tell(await ai.generateText({ ...WHOLE, tools })),
+  tool_stream: () => hear(ai.streamText({ ...CALL, tools })),
+  bad_request: () => failure(ai.generateText({ ...CALL, providerOptions: { cepo: { logprobs: true } } })),
+  rate_limit: () => failure(ai.generateText(CALL)),
+  // With the library's retries off: it has retries of its own, which know of no header.
+  rate_limit_once: () => failure(ai.generateText({ ...CALL, maxRetries: 0 })),
+  cancel,
+});

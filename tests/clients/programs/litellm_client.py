@@ -1,0 +1,101 @@
+"""LiteLLM, with its provider for OpenAI-compatible servers. Usage: litellm_client.py URL SCENARIO."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import Any
+
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it looks for a newer list of prices on the network
+
+import litellm
+from talk import EFFORT, KEY, MODEL, QUESTION, TOOLS, Heard, failure, reply_of, report, wait
+
+litellm.suppress_debug_info = True
+CALL = {"model": f"openai/{MODEL}", "base_url": f"{sys.argv[1]}/v1", "api_key": KEY, "messages": QUESTION}
+STREAM = {"stream": True, "stream_options": {"include_usage": True}}
+
+
+def tell_stream(stream: Any) -> None:
+    """Report a stream."""
+    whole = Heard()
+    for chunk in stream:
+        whole.add(chunk.model_dump())
+    report(**whole.found())
+
+
+def ask() -> None:
+    """A question, with a field of ours."""
+    report(**reply_of(litellm.completion(**CALL, extra_body=EFFORT).model_dump()))
+
+
+def stream() -> None:
+    """A stream with its usage."""
+    tell_stream(litellm.completion(**CALL, **STREAM))
+
+
+def tool() -> None:
+    """A tool call."""
+    report(**reply_of(litellm.completion(**CALL, tools=TOOLS).model_dump()))
+
+
+def tool_stream() -> None:
+    """A tool call in pieces."""
+    tell_stream(litellm.completion(**CALL, tools=TOOLS, **STREAM))
+
+
+def bad_request() -> None:
+    """A parameter that is refused."""
+    try:
+        litellm.completion(**CALL, logprobs=True)
+    except litellm.exceptions.BadRequestError as error:
+        report(**failure(error))
+
+
+def rate_limit() -> None:
+    """An API without room, and the library's own retries on."""
+    try:
+        litellm.completion(**CALL)
+    except litellm.exceptions.RateLimitError as error:
+        report(**failure(error))
+
+
+def cancel() -> None:
+    """Close a stream after its first chunk. LiteLLM's own stream has no close; what it wraps has."""
+    answer: Any = litellm.completion(**CALL, **STREAM)
+    report(first=next(answer).model_dump())
+    wait()
+    answer.completion_stream.close()
+    report(cancelled=True)
+    wait()
+
+
+def cancel_task() -> None:
+    """Cancel the task that reads a stream, after its first chunk."""
+
+    async def main() -> None:
+        first = asyncio.Event()
+
+        async def read() -> None:
+            answer: Any = await litellm.acompletion(**CALL, **STREAM)
+            try:
+                async for chunk in answer:
+                    if not first.is_set():
+                        report(first=chunk.model_dump())
+                        first.set()
+            finally:
+                await answer.aclose()
+
+        task = asyncio.create_task(read())
+        await first.wait()
+        await asyncio.to_thread(wait)
+        task.cancel()
+        await asyncio.wait([task])
+        report(cancelled=task.cancelled())
+        await asyncio.to_thread(wait)
+
+    asyncio.run(main())
+
+
+globals()[sys.argv[2]]()

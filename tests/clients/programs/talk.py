@@ -1,0 +1,126 @@
+"""What the programs share: the question, the tool, how they report, and what they gather of a stream."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+MODEL = "any"
+KEY = "none"  # the server has its own; this one only satisfies the libraries
+QUESTION = [{"role": "user", "content": "What is 6 times 7?"}]
+EFFORT = {"cepo_cerebras_effort": "low"}
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "weather",
+            "description": "The weather of a city.",
+            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+        },
+    }
+]
+
+
+def report(**found: Any) -> None:
+    """Print one line of JSON."""
+    print(json.dumps(found, default=str), flush=True)
+
+
+def wait() -> None:
+    """Go on when the test says so, which writes a line."""
+    sys.stdin.readline()
+
+
+def failure(error: Any) -> dict[str, Any]:
+    """An exception of the library: its classes and what it tells of the server's error."""
+    body = getattr(error, "body", None)
+    return {
+        "classes": [base.__name__ for base in type(error).__mro__],
+        "status": getattr(error, "status_code", None),
+        "param": getattr(error, "param", None) or (body.get("param") if isinstance(body, Mapping) else None),
+        "code": getattr(error, "code", None),
+        "message": str(error),
+    }
+
+
+class Heard:
+    """A stream of chat.completion.chunk objects, gathered from their fields as JSON values."""
+
+    def __init__(self) -> None:
+        self.kinds: list[str] = []  # what came, in order, repetitions left out
+        self.pieces = {"content": 0, "reasoning": 0}
+        self.content = ""
+        self.reasoning = ""
+        self.finish_reason: str | None = None
+        self.usage: Mapping[str, Any] | None = None
+        self.ids: set[str] = set()
+        self.calls: dict[int, dict[str, str]] = {}
+
+    def add(self, chunk: Mapping[str, Any]) -> None:
+        """Take in one chunk."""
+        if chunk.get("id"):
+            self.ids.add(chunk["id"])
+        for choice in chunk.get("choices") or ():
+            delta = choice.get("delta") or {}
+            if delta.get("role"):
+                self._note("role")
+            if delta.get("reasoning_content"):
+                self._note("reasoning")
+                self.pieces["reasoning"] += 1
+                self.reasoning += delta["reasoning_content"]
+            if delta.get("content"):
+                self._note("content")
+                self.pieces["content"] += 1
+                self.content += delta["content"]
+            for piece in delta.get("tool_calls") or ():
+                self._note("tool_calls")
+                self._call(piece)
+            if choice.get("finish_reason"):
+                self._note("finish")
+                self.finish_reason = choice["finish_reason"]
+        if chunk.get("usage"):
+            self._note("usage" if not chunk.get("choices") else "usage beside choices")
+            self.usage = chunk["usage"]
+
+    def found(self) -> dict[str, Any]:
+        """All of it, for a report."""
+        return {
+            "kinds": self.kinds,
+            "pieces": self.pieces,
+            "content": self.content,
+            "reasoning": self.reasoning,
+            "finish_reason": self.finish_reason,
+            "usage": self.usage,
+            "ids": sorted(self.ids),
+            "tool_calls": [self.calls[index] for index in sorted(self.calls)],
+        }
+
+    def _call(self, piece: Mapping[str, Any]) -> None:
+        function = piece.get("function") or {}
+        call = self.calls.setdefault(piece["index"], {"id": "", "name": "", "arguments": ""})
+        call["id"] += piece.get("id") or ""
+        call["name"] += function.get("name") or ""
+        call["arguments"] += function.get("arguments") or ""
+
+    def _note(self, kind: str) -> None:
+        if self.kinds[-1:] != [kind]:
+            self.kinds.append(kind)
+
+
+def reply_of(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What a report tells of a chat.completion."""
+    (choice,) = body["choices"]
+    message = choice["message"]
+    return {
+        "id": body["id"],
+        "content": message.get("content"),
+        "finish_reason": choice["finish_reason"],
+        "usage": body["usage"],
+        "cepo_cerebras": body.get("cepo_cerebras"),
+        "tool_calls": [
+            {"id": call["id"], "name": call["function"]["name"], "arguments": call["function"]["arguments"]}
+            for call in message.get("tool_calls") or ()
+        ],
+    }
