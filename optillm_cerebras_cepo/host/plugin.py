@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
-
-import flask
 
 from optillm_cerebras_cepo.chat import Listener, Question
 from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import BadConfiguration, BadRequest, CepoError, NotACerebrasClient
 from optillm_cerebras_cepo.events import Observer
 from optillm_cerebras_cepo.form import Form
-from optillm_cerebras_cepo.host import configuration, conversation_log, intake, progress, reply, stream
+from optillm_cerebras_cepo.host import configuration, conversation_log, hangup, intake, reply, stream
 from optillm_cerebras_cepo.host.conversation import question_from, question_from_text
 from optillm_cerebras_cepo.host.parameters import parameters_from
-from optillm_cerebras_cepo.host.work import Work
+from optillm_cerebras_cepo.host.work import Work, defect
 from optillm_cerebras_cepo.llm.models import lookup
 from optillm_cerebras_cepo.llm.sdk import SdkClient, address_of
 from optillm_cerebras_cepo.parameters import Parameters
@@ -29,7 +25,6 @@ from optillm_cerebras_cepo.runtime import RUNTIME, Solved
 from optillm_cerebras_cepo.settings import Settings, load
 
 SLUG = "cepo_cerebras"
-logger = logging.getLogger("optillm_cerebras_cepo")
 
 
 def register() -> None:
@@ -86,14 +81,20 @@ def run(
             parameters=parameters,
             form=Form(parameters.response_format) if parameters.response_format else None,
         )
+        work, hung_up = _begin(solve, settings, parameters), hangup.watch()
         if parameters.stream:
-            return _streamed(solve, settings, parameters)
-        solved = solve(progress.log, recorder=conversation_log.recorder())
+            model = lookup(settings.model[0]).id
+            events = stream.events(work, model, parameters, settings.progress, hung_up)
+            reply.send_events(events, on_close=work.give_up)
+            return reply.EMPTY, 0
+        solved = work.result(hung_up)
     except CepoError as error:
         reply.send_error(error)
         raise
     except Exception as error:
-        raise _internal(error) from None
+        failure = defect(error)
+        reply.send_error(failure)
+        raise failure from None
     alone = arrived.alone if arrived else messages is not None and body.get("n", 1) == 1
     return _answer(solved, alone), solved.ledger.total.completion_tokens
 
@@ -114,30 +115,28 @@ def _check_answers(parameters: Parameters, settings: Settings) -> None:
         raise BadRequest(f"n must be at most {most} here: each answer is a candidate's", param="n")
 
 
-def _streamed(
-    solve: Callable[..., Solved], settings: Settings, parameters: Parameters
-) -> tuple[dict[str, Any] | str, int]:
-    """Send the events as they come, in place of what OptiLLM makes of an empty reply."""
+def _begin(solve: Callable[..., Solved], settings: Settings, parameters: Parameters) -> Work:
+    """Start on the answer, with all its calls in OptiLLM's conversation log, if it keeps one."""
     deadline = Deadline(settings.deadline)
-    entry = conversation_log.hold()
+    # A stream goes on when OptiLLM has what it takes for the reply, and would close the entry.
+    entry = conversation_log.hold() if parameters.stream else None
+    recorder = entry.recorder if entry else conversation_log.recorder()
 
     def run(observer: Observer, listener: Listener) -> Solved:
+        hears = listener if parameters.stream else None
+        error = "internal error"
+        solved = None
         try:
-            recorder = entry.recorder if entry else None
-            solved = solve(observer, listener=listener, deadline=deadline, recorder=recorder)
-        except Exception as error:
-            failure = error if isinstance(error, CepoError) else _defect(error)
+            solved = solve(observer, listener=hears, deadline=deadline, recorder=recorder)
+        except CepoError as failure:
+            error = failure.message
+            raise
+        finally:
             if entry:
-                entry.finish(None, failure.message)
-            raise failure from None
-        if entry:
-            entry.finish(reply.full(solved), None)
+                entry.finish(reply.full(solved) if solved else None, None if solved else error)
         return solved
 
-    model = lookup(settings.model[0]).id
-    events = stream.events(Work(run, deadline), model, parameters, settings.progress)
-    reply.send(flask.Response(events, content_type="text/event-stream", headers=reply.UNBUFFERED))
-    return reply.EMPTY, 0
+    return Work(run, deadline)
 
 
 def _question(
@@ -162,15 +161,3 @@ def _api(client: object) -> SdkClient:
 
 def _answer(solved: Solved, alone: bool) -> dict[str, Any] | str:
     return reply.full(solved) if alone else reply.text(solved)
-
-
-def _internal(error: Exception) -> CepoError:
-    defect = _defect(error)
-    reply.send_error(defect)
-    return defect
-
-
-def _defect(error: Exception) -> CepoError:
-    """A defect of ours. Its own message may quote a prompt: only its kind and place go to the log."""
-    logger.error("%s: defect: %s\n%s", SLUG, type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
-    return CepoError(f"{SLUG} failed with an internal error ({type(error).__name__}); the server's log says where")

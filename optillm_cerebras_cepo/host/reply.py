@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import flask
@@ -105,6 +106,13 @@ def send(response: flask.Response) -> None:
     @flask.after_this_request
     def replace(_: flask.Response) -> flask.Response:
         return response
+
+
+def send_events(events: Iterator[str], on_close: Callable[[], None]) -> None:
+    """Answer the request with these events, each as soon as it is there; call `on_close` when nobody reads on."""
+    response = flask.Response(events, content_type="text/event-stream", headers=UNBUFFERED)
+    response.call_on_close(on_close)
+    send(response)
 
 
 def send_error(error: CepoError) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from optillm_cerebras_cepo.cepo.outcome import Answer
 from optillm_cerebras_cepo.errors import CepoError
 from optillm_cerebras_cepo.host import progress, reply
-from optillm_cerebras_cepo.host.work import Pause, Piece, Work
+from optillm_cerebras_cepo.host.work import POLL, Pause, Piece, Work
 from optillm_cerebras_cepo.parameters import Parameters
 from optillm_cerebras_cepo.runtime import Solved
 
@@ -20,26 +20,29 @@ PIECE = 200  # characters of an answer that is sent at once
 THOUGHT = "<think>"
 
 
-def events(work: Work, model: str, parameters: Parameters, show_progress: bool) -> Iterator[str]:
-    """The stream. When nobody reads on, the work is given up."""
-    chunks = _Chunks(model, parameters)
-    try:
-        for index in range(parameters.n):
-            yield chunks.delta(index, role="assistant", content="")
-        for news in work.news(HEARTBEAT):
-            match news:
-                case Pause():
+def events(
+    work: Work, model: str, parameters: Parameters, show_progress: bool, hung_up: Callable[[], bool]
+) -> Iterator[str]:
+    """The stream, as far as somebody reads it."""
+    chunks, pauses = _Chunks(model, parameters), 0
+    for index in range(parameters.n):
+        yield chunks.delta(index, role="assistant", content="")
+    for news in work.news(POLL):
+        pauses = pauses + 1 if isinstance(news, Pause) else 0
+        match news:
+            case Pause():
+                if hung_up():
+                    return
+                if pauses * POLL % HEARTBEAT == 0:
                     yield ": working\n\n"
-                case Piece():
-                    yield from chunks.piece(news.delta)
-                case Solved():
-                    yield from chunks.rest(news)
-                case CepoError():
-                    yield _event(news.body())
-                case _ if show_progress:
-                    yield chunks.delta(0, reasoning_content=progress.line(news) + "\n")
-    finally:
-        work.give_up()
+            case Piece():
+                yield from chunks.piece(news.delta)
+            case Solved():
+                yield from chunks.rest(news)
+            case CepoError():
+                yield _event(news.body())
+            case _ if show_progress:
+                yield chunks.delta(0, reasoning_content=progress.line(news) + "\n")
 
 
 class _Chunks:

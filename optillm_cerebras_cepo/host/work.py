@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from optillm_cerebras_cepo.deadline import Deadline
-from optillm_cerebras_cepo.errors import CepoError
+from optillm_cerebras_cepo.errors import CepoError, Ended
 from optillm_cerebras_cepo.events import Event
 from optillm_cerebras_cepo.host import progress
 from optillm_cerebras_cepo.runtime import Solved
@@ -27,6 +29,9 @@ class Pause:
     """Nothing happened for a while."""
 
 
+logger = logging.getLogger("optillm_cerebras_cepo")
+
+POLL = 0.5  # seconds without news after which somebody looks whether the client is still there
 News = Event | Piece | Pause | Solved | CepoError
 
 
@@ -34,7 +39,7 @@ class Work:
     """One request on a thread of its own.
 
     Args:
-        solve: answers it. It is given the observer and the listener; raises CepoErrors only.
+        solve: answers it. It is given the observer and the listener; what it raises is the last of the news.
         deadline: the request's; giving the work up ends it.
 
     """
@@ -60,9 +65,21 @@ class Work:
             if isinstance(news, Solved | CepoError):
                 return
 
+    def result(self, hung_up: Callable[[], bool]) -> Solved:
+        """Wait for the end. Raises the CepoError that there is instead; the work is given up when nobody waits."""
+        for news in self.news(POLL):
+            match news:
+                case Solved():
+                    return news
+                case CepoError():
+                    raise news
+                case Pause() if hung_up():
+                    self.give_up()
+        raise AssertionError("news end with a result")
+
     def give_up(self) -> None:
         """Start no further call, and give up those in flight. Nothing, when the work is done."""
-        self._deadline.end()
+        self._deadline.end(Ended("the client hung up"))
 
     def _observe(self, event: Event) -> None:
         progress.log(event)
@@ -71,5 +88,12 @@ class Work:
     def _run(self) -> None:
         try:
             self._news.put(self._solve(self._observe, lambda delta: self._news.put(Piece(delta))))
-        except CepoError as error:
-            self._news.put(error)
+        except Exception as error:
+            self._news.put(error if isinstance(error, CepoError) else defect(error))
+
+
+def defect(error: Exception) -> CepoError:
+    """Log a defect of ours. Its own message may quote a prompt: only its kind and place are told."""
+    name = type(error).__name__
+    logger.error("cepo_cerebras: defect: %s\n%s", name, "".join(traceback.format_tb(error.__traceback__)))
+    return CepoError(f"cepo_cerebras failed with an internal error ({name}); the server's log says where")

@@ -134,6 +134,7 @@ def test_silence_is_filled(serve: Any, simulate: Simulate, monkeypatch: pytest.M
 
     assert stream.HEARTBEAT <= 10
     monkeypatch.setattr(stream, "HEARTBEAT", 0.05)
+    monkeypatch.setattr(stream, "POLL", 0.05)
     api = simulate(latency=Latency(base=0.5))
     text = serve(api.url)(stream=True, cepo_cerebras_effort="none").get_data(as_text=True)
     assert text.count(": working\n\n") >= 3

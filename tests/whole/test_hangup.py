@@ -1,0 +1,60 @@
+"""A client that goes away: no new call starts, and those in flight are given up. A real server, real connections."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from conftest import KEY
+from support.optillm_process import Server, optillm
+
+from optillm_cerebras_cepo.simulator import CLIENT_GONE
+from optillm_cerebras_cepo.simulator.answers import Rule
+from optillm_cerebras_cepo.simulator.server import Simulator
+
+BODY: dict[str, Any] = {"model": "any", "messages": [{"role": "user", "content": "What is 6 times 7?"}]}
+
+
+@pytest.fixture
+def api(simulate: Callable[..., Simulator]) -> Simulator:
+    """An API whose calls take a minute."""
+    return simulate(rules=(Rule(latency=60.0),))
+
+
+@pytest.fixture
+def server(api: Simulator) -> Iterator[Server]:
+    """The real optillm before it."""
+    with optillm("--base-url", api.url, "--approach", "cepo_cerebras", environ={"CEREBRAS_API_KEY": KEY}) as running:
+        yield running
+
+
+def gone(api: Simulator) -> list[int | None]:
+    """Wait until no call is open any more; returns how they ended."""
+    closed = time.monotonic()
+    while api.in_flight:
+        assert time.monotonic() - closed < 10
+        time.sleep(0.01)
+    ended = [call.status for call in api.chat_calls]
+    time.sleep(0.5)
+    assert len(api.chat_calls) == len(ended)
+    return ended
+
+
+def test_the_work_stops_with_the_stream(server: Server, api: Simulator) -> None:
+    """The first chunk is there while all nine plans are under way; none of them outlives the connection."""
+    with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=BODY | {"stream": True}, timeout=30) as stream:
+        first = next(stream.iter_lines())
+        assert '"role": "assistant"' in first
+        while api.in_flight < 9:
+            time.sleep(0.01)
+    assert gone(api) == [CLIENT_GONE] * 9
+
+
+def test_the_work_stops_with_the_request(server: Server, api: Simulator) -> None:
+    """Also for a client that waits for the whole and loses patience."""
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{server.url}/v1/chat/completions", json=BODY, timeout=3)
+    assert gone(api) == [CLIENT_GONE] * 9
