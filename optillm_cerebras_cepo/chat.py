@@ -80,6 +80,17 @@ class ChatRequest:
     deadline: Deadline | None = None  # with whose end the call is given up, also in flight
     listener: Listener | None = None  # with one, the reply is streamed
 
+    def body(self) -> dict[str, Any]:
+        """The call under the API's names, with nothing in it that was not asked for."""
+        return {
+            "model": self.model,
+            "messages": [message.wire() for message in self.messages],
+            "max_completion_tokens": self.max_tokens,
+            **self.options,
+            **({} if self.temperature is None else {"temperature": self.temperature}),
+            **({} if self.listener is None else {"stream": True}),
+        }
+
 
 @dataclass(frozen=True)
 class Usage:

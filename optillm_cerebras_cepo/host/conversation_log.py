@@ -74,21 +74,9 @@ def _into(log: Any, request_id: str) -> Recorder:
     def record(request: ChatRequest, result: Completion | CepoError) -> None:
         # A call that was given up may come back when the entry is written: OptiLLM would warn of it.
         if request_id in log.active_entries:
-            log.log_provider_call(request_id, _sent(request), _received(request, result))
+            log.log_provider_call(request_id, request.body(), _received(request, result))
 
     return record
-
-
-def _sent(request: ChatRequest) -> dict[str, Any]:
-    """The call's body, as `llm/sdk.py` sends it."""
-    return {
-        "model": request.model,
-        "messages": [message.wire() for message in request.messages],
-        "max_completion_tokens": request.max_tokens,
-        **request.options,
-        **({} if request.temperature is None else {"temperature": request.temperature}),
-        **({"stream": True} if request.listener else {}),
-    }
 
 
 def _received(request: ChatRequest, result: Completion | CepoError) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from typing import Any
 import flask
 import optillm.server as server
 
-from optillm_cerebras_cepo.chat import Question
 from optillm_cerebras_cepo.errors import (
     BadConfiguration,
     BadRequest,
@@ -26,9 +25,8 @@ from optillm_cerebras_cepo.errors import (
     WrongClientKey,
 )
 from optillm_cerebras_cepo.host import reply
+from optillm_cerebras_cepo.host.asked import Asked, asked_from
 from optillm_cerebras_cepo.host.conversation import question_from
-from optillm_cerebras_cepo.host.parameters import parameters_from
-from optillm_cerebras_cepo.parameters import Parameters
 
 PATH = "/v1/chat/completions"
 LARGEST = 16 * 2**20  # bytes of a body; far more text than any model reads
@@ -40,16 +38,14 @@ class Arrival:
     """A request at the door.
 
     Attributes:
-        question: its conversation.
-        text: the same as OptiLLM flattens it for a plugin.
-        parameters: what it asks of its answer.
-        alone: whether ours is the one approach asked for: then the reply is ours to make.
+        asked: what it asks of us.
+        text: its conversation as OptiLLM flattens it for a plugin.
+        alone: whether ours is the one approach asked for, and not in a batch: then the reply is ours to make.
 
     """
 
-    question: Question
+    asked: Asked
     text: str
-    parameters: Parameters
     alone: bool
 
 
@@ -119,12 +115,12 @@ def _meet(slug: str) -> None:
     # which OptiLLM stumbles over, and several answers are one run of ours, not one after the other (server.py:538).
     for name in [name for name, value in body.items() if value is None]:
         del body[name]
-    parameters = parameters_from({"n": server.server_config["n"], **body})
-    question = question_from(body)
+    asked = asked_from({"n": server.server_config["n"], **body}, question_from(body))
     _, text, _ = server.parse_conversation(body["messages"])
-    if operation == "SINGLE":
+    alone = operation == "SINGLE" and server.request_batcher is None
+    if alone:
         body["n"] = 1
-    setattr(flask.g, _ARRIVAL, Arrival(question, text, parameters, alone=operation == "SINGLE"))
+    setattr(flask.g, _ARRIVAL, Arrival(asked, text, alone))
 
 
 def _check_size() -> None:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
-from optillm_cerebras_cepo.chat import Listener, Question
+from optillm_cerebras_cepo.chat import Listener
 from optillm_cerebras_cepo.deadline import Deadline
-from optillm_cerebras_cepo.errors import BadConfiguration, BadRequest, CepoError, NotACerebrasClient
+from optillm_cerebras_cepo.errors import BadConfiguration, CepoError, NotACerebrasClient
 from optillm_cerebras_cepo.events import Observer
-from optillm_cerebras_cepo.form import Form
 from optillm_cerebras_cepo.host import configuration, conversation_log, hangup, intake, reply, stream
+from optillm_cerebras_cepo.host.asked import Asked, asked_from
 from optillm_cerebras_cepo.host.conversation import question_from, question_from_text
-from optillm_cerebras_cepo.host.parameters import parameters_from
 from optillm_cerebras_cepo.host.work import Work, defect
 from optillm_cerebras_cepo.llm.models import lookup
 from optillm_cerebras_cepo.llm.sdk import SdkClient, address_of
-from optillm_cerebras_cepo.parameters import Parameters
 from optillm_cerebras_cepo.runtime import RUNTIME, Solved
-from optillm_cerebras_cepo.settings import Settings, load
 
 SLUG = "cepo_cerebras"
 
@@ -70,21 +65,11 @@ def run(
     body = request_config or {}
     try:
         arrived = intake.arrival()
-        parameters = _parameters(body, arrived)
-        settings = load(configuration.base(), os.environ, body)
-        _check_answers(parameters, settings)
-        solve = partial(
-            RUNTIME.solve,
-            _question(system_prompt, initial_query, messages, arrived),
-            settings,
-            _api(client),
-            parameters=parameters,
-            form=Form(parameters.response_format) if parameters.response_format else None,
-        )
-        work, hung_up = _begin(solve, settings, parameters), hangup.watch()
-        if parameters.stream:
-            model = lookup(settings.model[0]).id
-            events = stream.events(work, model, parameters, settings.progress, hung_up)
+        asked = _asked(system_prompt, initial_query, body, messages, arrived)
+        work, hung_up = _begin(asked, _api(client)), hangup.watch()
+        if asked.parameters.stream:
+            model = lookup(asked.settings.model[0]).id
+            events = stream.events(work, model, asked.parameters, asked.settings.progress, hung_up)
             reply.send_events(events, on_close=work.give_up)
             return reply.EMPTY, 0
         solved = work.result(hung_up)
@@ -99,35 +84,50 @@ def run(
     return _answer(solved, alone), solved.ledger.total.completion_tokens
 
 
-def _parameters(body: Mapping[str, Any], arrived: intake.Arrival | None) -> Parameters:
-    """What the client asks of its answer.
+def _asked(
+    system_prompt: str,
+    initial_query: str,
+    body: Mapping[str, Any],
+    messages: list[Any] | None,
+    arrived: intake.Arrival | None,
+) -> Asked:
+    """What was settled at the door, as far as OptiLLM asks for the same.
 
-    Where ours is one approach of several, or in a batch, OptiLLM makes the reply: it streams, and it asks n times.
+    Where ours is one approach of several, or in a batch, OptiLLM makes the reply: it streams, and asks n times.
     """
-    parameters = arrived.parameters if arrived else parameters_from(body)
-    alone = arrived is not None and arrived.alone
-    return parameters if alone else replace(parameters, n=1, stream=False)
+    if arrived and arrived.text == initial_query:
+        question = arrived.asked.question
+    elif messages is not None:
+        question = question_from({"messages": messages})
+    else:
+        question = question_from_text(system_prompt, initial_query)
+    asked = replace(arrived.asked, question=question) if arrived else asked_from(body, question)
+    if arrived and arrived.alone:
+        return asked
+    return replace(asked, parameters=replace(asked.parameters, n=1, stream=False))
 
 
-def _check_answers(parameters: Parameters, settings: Settings) -> None:
-    most = settings.max_bestofn_n
-    if most is not None and parameters.n > most:
-        raise BadRequest(f"n must be at most {most} here: each answer is a candidate's", param="n")
-
-
-def _begin(solve: Callable[..., Solved], settings: Settings, parameters: Parameters) -> Work:
+def _begin(asked: Asked, api: SdkClient) -> Work:
     """Start on the answer, with all its calls in OptiLLM's conversation log, if it keeps one."""
-    deadline = Deadline(settings.deadline)
+    deadline = Deadline(asked.settings.deadline)
     # A stream goes on when OptiLLM has what it takes for the reply, and would close the entry.
-    entry = conversation_log.hold() if parameters.stream else None
+    entry = conversation_log.hold() if asked.parameters.stream else None
     recorder = entry.recorder if entry else conversation_log.recorder()
 
-    def run(observer: Observer, listener: Listener) -> Solved:
-        hears = listener if parameters.stream else None
-        error = "internal error"
-        solved = None
+    def solve(observer: Observer, listener: Listener) -> Solved:
+        solved, error = None, "internal error"
         try:
-            solved = solve(observer, listener=hears, deadline=deadline, recorder=recorder)
+            solved = RUNTIME.solve(
+                asked.question,
+                asked.settings,
+                api,
+                observer,
+                parameters=asked.parameters,
+                form=asked.form,
+                listener=listener if asked.parameters.stream else None,
+                deadline=deadline,
+                recorder=recorder,
+            )
         except CepoError as failure:
             error = failure.message
             raise
@@ -136,17 +136,7 @@ def _begin(solve: Callable[..., Solved], settings: Settings, parameters: Paramet
                 entry.finish(reply.full(solved) if solved else None, None if solved else error)
         return solved
 
-    return Work(run, deadline)
-
-
-def _question(
-    system_prompt: str, initial_query: str, messages: list[Any] | None, arrived: intake.Arrival | None
-) -> Question:
-    if arrived and arrived.text == initial_query:
-        return arrived.question
-    if messages is not None:
-        return question_from({"messages": messages})
-    return question_from_text(system_prompt, initial_query)
+    return Work(solve, deadline)
 
 
 def _api(client: object) -> SdkClient:

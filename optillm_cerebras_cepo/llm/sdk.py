@@ -80,7 +80,7 @@ class SdkClient:
     async def _whole(self, request: ChatRequest) -> Completion:
         # The SDK's own `create` walks through the types of its parameters before it makes this call, and through those
         # of the reply after it: near a millisecond. It checks neither, so that we have to read with care anyway.
-        response = await self._client.post(PATH, cast_to=httpx.Response, body=_body(request), options=_options(request))
+        response = await self._client.post(PATH, cast_to=httpx.Response, body=request.body(), options=_options(request))
         try:
             body = response.json()
         except ValueError:
@@ -95,7 +95,7 @@ class SdkClient:
         stream = await self._client.post(
             PATH,
             cast_to=object,
-            body=_body(request) | {"stream": True},
+            body=request.body(),
             options=_options(request),
             stream=True,
             stream_cls=sdk.AsyncStream[object],
@@ -210,14 +210,3 @@ def _seconds(header: str | None) -> float | None:
 
 def _options(request: ChatRequest) -> sdk.RequestOptions:
     return {"timeout": request.timeout} if request.timeout is not None else {}
-
-
-def _body(request: ChatRequest) -> dict[str, Any]:
-    """The call under the API's names, with nothing in it that was not asked for."""
-    body: dict[str, Any] = {
-        "model": request.model,
-        "messages": [message.wire() for message in request.messages],
-        "max_completion_tokens": request.max_tokens,
-        **request.options,
-    }
-    return body if request.temperature is None else body | {"temperature": request.temperature}

@@ -120,3 +120,11 @@ def test_streams_are_not_batched(batches: Server, api: Simulator) -> None:
     assert response.status_code == 500
     assert "Streaming requests cannot be batched" in response.text
     assert api.chat_calls == ()
+
+
+def test_several_answers_of_one_request_are_as_many_runs(batches: Server, api: Simulator) -> None:
+    """OptiLLM makes the replies here, and so the answers: it runs a request of a batch n times."""
+    api.clear()
+    replies = ask_all(batches, about("bread", n=2), about("salt", n=2), about("wine", n=2))
+    assert [len(contents(reply)) for reply in replies] == [2, 2, 2]
+    assert len(api.chat_calls) == 3 * 2 * OURS
