@@ -79,6 +79,25 @@ def test_a_candidate_that_fails_is_left_out() -> None:
     assert "candidate 1 left out: busy" in it.asker.degraded.lines
 
 
+def test_the_only_candidate_left_is_not_rated() -> None:
+    """It is chosen anyway, and has nothing to agree with."""
+    failed = threading.Event()
+
+    def answer(request: ChatRequest) -> Any:
+        if request.label.candidate == 1:
+            if request.label.step is Step.DIRECT:
+                threading.Timer(0.2, failed.set).start()
+            return ApiUnavailable("busy")
+        if request.label.step is Step.FINAL:
+            failed.wait(60)
+        return by_candidate(request)
+
+    it = Desk(answer, bestofn_n=2)
+    outcome = run(it)
+    assert (outcome.answer, outcome.ratings, outcome.agreement) == ("answer 2", (None,), None)
+    assert it.client.of(Step.RATING) == []
+
+
 def test_without_ratings_the_first_candidate_answers() -> None:
     """A judge who never answers costs no answer."""
     it = Desk(lambda r: ApiUnavailable("busy") if r.label.step is Step.RATING else by_candidate(r))
@@ -162,6 +181,15 @@ def test_each_candidate_plans_along_its_own_approach() -> None:
     assert (asked.max_tokens, asked.temperature) == (55, 0.9)
     plans = {request.label.candidate: request.messages[-1].content for request in it.client.of(Step.PLAN)}
     assert ["by adding" in plans[1], "by counting" in plans[2], "by heart" in plans[3]] == [True, True, True]
+    assert it.asker.degraded.lines == ()
+
+
+def test_a_hopeless_error_in_the_approaches_ends_the_request() -> None:
+    """No candidate is begun that would meet the same."""
+    it = Desk(lambda r: WrongKey("wrong") if r.label.step is Step.APPROACHES else "x", use_plan_diversity=True)
+    with pytest.raises(WrongKey):
+        run(it)
+    assert len(it.client.requests) == 1
 
 
 @pytest.mark.parametrize("reply", ['{"approach_1": "by adding"}', '{"a": "by adding", "b": 5, "c": ""}'])
@@ -261,3 +289,57 @@ def test_auto_breaks_ties_by_all_votes() -> None:
         return "Rating: [[1]]"
 
     assert run(Desk(answer, effort="auto")).answer == "The answer is 7."
+
+
+def test_a_final_answer_of_plans_that_agree_is_no_further_vote() -> None:
+    """It is made from the first solution, whatever it says."""
+    _, outcome = auto(*["The answer is 5."] * 3, final="The answer is 6.")
+    assert (outcome.answer, outcome.agreement) == ("The answer is 6.", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("said", "candidates"),
+    [
+        ("5565 5575", 2),  # 6 votes to 1 and 1: sure by the Beta criterion, though 12 votes are left
+        ("5565 5565 5676 5565", 4),  # 10 to 5: not sure, but the 4 votes that are left cannot change it
+        ("5565 5565 5676 5685 5555", 5),  # 9 to 5 before the last: 4 votes could bring a tie
+    ],
+)
+def test_auto_ends_when_the_votes_are_clear(said: str, candidates: int) -> None:
+    """Three solutions and a reviewed answer of each of at most five candidates; none of them agrees with itself."""
+    left = [list(votes) for votes in said.split()]
+    lock = threading.Lock()
+
+    def answer(request: ChatRequest) -> str:
+        if request.label.step is Step.EXECUTE:
+            with lock:
+                return f"The answer is {left[request.label.candidate - 1].pop(0)}."
+        if request.label.step is Step.FINAL:
+            return f"The answer is {left[request.label.candidate - 1][-1]}."
+        return "Rating: [[1]]"
+
+    outcome = run(Desk(answer, effort="auto", bestofn_n=5))
+    assert (len(outcome.candidates), outcome.answer) == (candidates, "The answer is 5.")
+
+
+def test_auto_takes_a_single_solution_for_no_agreement() -> None:
+    """The plans that failed might have come to another one: there is a review."""
+    cut = iter([True, True])
+    lock = threading.Lock()
+
+    def answer(request: ChatRequest) -> Any:
+        with lock:
+            flawed = request.label.step is Step.PLAN and next(cut, False)
+        return completion("cut", "length") if flawed else "The answer is 5."
+
+    it = Desk(answer, effort="auto", bestofn_n=1, planning_m=3)
+    assert run(it).answer == "The answer is 5."
+    assert count(it) == {Step.PLAN: 3, Step.EXECUTE: 1, Step.REVIEW: 1, Step.FINAL: 1}
+
+
+def test_auto_begins_no_candidate_after_a_hopeless_error() -> None:
+    """The next would meet the same."""
+    it = Desk(lambda _: WrongKey("wrong"), effort="auto")
+    with pytest.raises(WrongKey):
+        run(it)
+    assert {request.label.candidate for request in it.client.requests} == {1}

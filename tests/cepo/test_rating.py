@@ -57,7 +57,16 @@ def test_the_judge_sees_question_and_conversation() -> None:
     assert "What is 6 times 7?" in messages[-1].content
 
 
-@pytest.mark.parametrize("reply", ["no number", completion(""), completion("Rating: [[", "length"), "Rating: [[-1]]"])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "no number",
+        completion(""),
+        completion("Rating: [[", "length"),
+        "Rating: [[-1]]",
+        "<think>Rating: [[1]]?</think>I cannot tell.",
+    ],
+)
 def test_an_unreadable_rating_is_none_and_noted(reply: Any) -> None:
     """Not -1, and no crash (cepo.py:774)."""
     it = Desk(lambda request: reply if "second" in text(request) else "Rating: [[0]]")

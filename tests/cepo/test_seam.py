@@ -149,6 +149,23 @@ def test_a_plan_that_fails_is_a_rejected_attempt(flaw: Any) -> None:
 
 
 @pytest.mark.parametrize("flaw", UNUSABLE)
+def test_an_execution_that_fails_is_a_rejected_attempt_too(flaw: Any) -> None:
+    """A further attempt, with a plan of its own, takes its place."""
+    failed: list[ChatRequest] = []
+
+    def answer(request: ChatRequest) -> Any:
+        if request.label.step is Step.EXECUTE and not failed:
+            failed.append(request)
+            return flaw
+        return f"the {request.label.step.value}"
+
+    it = Desk(answer, planning_n=2, planning_m=3)
+    assert make_candidate(it.asker, 1).solutions == ("the execute", "the execute")
+    assert steps(it) == {Step.PLAN: 3, Step.EXECUTE: 3, Step.REVIEW: 1, Step.FINAL: 1}
+    assert it.asker.degraded.lines[0].startswith("candidate 1 execute left out: ")
+
+
+@pytest.mark.parametrize("flaw", UNUSABLE)
 def test_without_any_plan_there_is_the_direct_answer(flaw: Any) -> None:
     """Review and final answer follow it."""
     it = Desk(only(Step.EXECUTE, flaw))
@@ -258,3 +275,11 @@ def test_plans_that_agree_need_no_review() -> None:
     assert (candidate.solutions, candidate.reviewed, candidate.answer) == (("42", "42", "42"), False, "the final")
     assert steps(it) == {Step.PLAN: 3, Step.EXECUTE: 3, Step.FINAL: 1}
     assert it.asker.degraded.lines == ()
+
+
+def test_without_a_review_the_first_solution_that_came_is_taken() -> None:
+    """The others say the same in other words."""
+    it = Desk(lambda request: f"{len(it.client.requests)} said" if request.label.step is Step.EXECUTE else "ok")
+    candidate = make_candidate(it.asker, 1, review=lambda _: False)
+    assert len(set(candidate.solutions)) == 3
+    assert candidate.solutions[0] in it.client.of(Step.FINAL)[0].messages[-1].content

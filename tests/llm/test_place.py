@@ -59,6 +59,12 @@ def held(places: Places) -> tuple[threading.Thread, threading.Event]:
     return thread, free
 
 
+def until_waiting(places: Places, count: int) -> None:
+    """Return when so many wait."""
+    while len(places._waiting) != count:
+        time.sleep(0.001)
+
+
 def test_older_requests_and_later_steps_go_first() -> None:
     """Among those that wait for the same place, in whatever order they came."""
     places, api = Places(1), Slow(0.0)
@@ -68,11 +74,40 @@ def test_older_requests_and_later_steps_go_first() -> None:
         for age, step in waiting:
             place = Place(api, places, age, Deadline(60))
             threads.submit(place.complete, request(f"{age} {step.value}", step))
-        while len(places._waiting) < len(waiting):
-            time.sleep(0.001)
+        until_waiting(places, len(waiting))
         free.set()
     thread.join()
     assert api.served == ["1 final", "1 execute", "1 plan", "2 final", "2 plan"]
+
+
+def test_equals_go_in_the_order_of_their_coming() -> None:
+    """Calls of the same request and step."""
+    places, api = Places(1), Slow(0.0)
+    thread, free = held(places)
+    place = Place(api, places, 1, Deadline(60))
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(1, 5):
+            threads.submit(place.complete, request(str(number)))
+            until_waiting(places, number)
+        free.set()
+    thread.join()
+    assert api.served == ["1", "2", "3", "4"]
+
+
+def test_who_leaves_the_queue_changes_no_order() -> None:
+    """The oldest request ends while it waits; the others go by age as before."""
+    places, api = Places(1), Slow(0.0)
+    thread, free = held(places)
+    deadlines = {age: Deadline(60) for age in (1, 3, 2, 4)}
+    with ThreadPoolExecutor(len(deadlines)) as threads:
+        for number, (age, deadline) in enumerate(deadlines.items(), 1):
+            threads.submit(Place(api, places, age, deadline).complete, request(str(age)))
+            until_waiting(places, number)
+        deadlines[1].end()
+        until_waiting(places, 3)
+        free.set()
+    thread.join()
+    assert api.served == ["2", "3", "4"]
 
 
 @settings(max_examples=20, deadline=None)
@@ -123,7 +158,14 @@ def test_a_call_that_waited_has_only_the_time_that_is_left() -> None:
             seen.append(request.timeout)
             return Completion("m", "x", "stop", Usage())
 
+    now = [100.0]
+    places = Places(1)
+    thread, free = held(places)
     asked = ChatRequest("m", (Message("user", "q"),), 10, Label(Step.PLAN), timeout=120.0)
-    Place(Api(), Places(1), 0, Deadline(2)).complete(asked)
-    assert seen[0] is not None
-    assert seen[0] <= 2
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(Place(Api(), places, 0, Deadline(50, lambda: now[0])).complete, asked)
+        until_waiting(places, 1)
+        now[0] += 30
+        free.set()
+    thread.join()
+    assert seen == [20]

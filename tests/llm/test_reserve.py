@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.scripted import Scripted
 
 from optillm_cerebras_cepo.chat import ChatRequest, Completion, Label, Message, Step, Usage
-from optillm_cerebras_cepo.llm.reserve import KNOWN, ReplyLengths, Reserve
+from optillm_cerebras_cepo.llm.reserve import KNOWN, WINDOW, ReplyLengths, Reserve
 
 
 def request(step: Step = Step.PLAN, model: str = "m") -> ChatRequest:
@@ -54,6 +54,14 @@ def test_a_reply_that_was_cut_is_asked_for_with_the_whole_limit() -> None:
     assert Reserve(api, lengths).complete(request()).text == "w" * 400
     assert [asked.max_tokens for asked in api.requests] == [125, 4096]
     assert lengths.enough("m", Step.PLAN) == 500
+
+
+def test_old_lengths_are_forgotten() -> None:
+    """When replies become shorter, so do the limits that are asked for."""
+    lengths = ReplyLengths()
+    for length in [4000] * WINDOW + [100] * WINDOW:
+        lengths.add("m", Step.PLAN, length)
+    assert lengths.enough("m", Step.PLAN) == 125
 
 
 @given(st.lists(st.integers(1, 6000), max_size=60))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import socket
 import struct
 import subprocess
@@ -127,6 +129,15 @@ def test_each_status_has_an_error_of_ours(simulate: Simulate, status: int, kind:
     assert "\n" not in caught.value.message
 
 
+@pytest.mark.parametrize(("code", "said"), [("wrong_api_format", True), ("the-prompt-itself", False), ("x\ny", False)])
+def test_of_the_apis_words_only_a_plain_code_is_told(simulate: Simulate, code: str, said: bool) -> None:
+    """A gateway may write anything there."""
+    client = answering(simulate, 400, {"message": "no", "type": "t", "param": "p", "code": code})
+    with pytest.raises(errors.RefusedCall) as caught:
+        client.complete(request())
+    assert (code in caught.value.message) is said
+
+
 def test_the_sdk_does_not_retry(simulate: Simulate) -> None:
     """Two places that retry multiply."""
     api = simulate(rules=(Rule(reply=Reply(500, {"message": "x"})),))
@@ -236,6 +247,15 @@ def test_an_address_that_does_not_answer_times_out() -> None:
             connect(f"http://127.0.0.1:{server.getsockname()[1]}").complete(request(timeout=0.3))
 
 
+def test_a_list_of_models_that_does_not_come_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes before the first call: a host that accepts and says nothing shows soon."""
+    monkeypatch.setattr("optillm_cerebras_cepo.llm.sdk.LIST_TIMEOUT", 0.3)
+    started = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(errors.ApiTimeout):
+        connect(f"http://127.0.0.1:{server.getsockname()[1]}").list_models()
+    assert time.monotonic() - started < 10
+
+
 def test_a_proxy_of_the_environment_is_used(simulate: Simulate, monkeypatch: pytest.MonkeyPatch) -> None:
     """As by the SDK itself: many servers reach the API through one."""
     proxy = simulate()
@@ -324,6 +344,28 @@ def test_a_call_in_flight_is_given_up_when_its_request_ends(simulate: Simulate) 
         assert time.monotonic() - started < 10
         time.sleep(0.01)
     assert [call.status for call in api.chat_calls] == [CLIENT_GONE]
+
+
+def test_the_error_of_a_call_that_was_given_up_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody asks for it."""
+
+    async def breaks() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise ValueError("broken while it was closed") from None
+
+    async def nothing() -> None:
+        await asyncio.sleep(0)
+
+    deadline = Deadline(60)
+    threading.Timer(0.2, deadline.end).start()
+    with pytest.raises(errors.Ended):
+        LOOP.run(breaks(), deadline)
+    for _ in range(3):
+        LOOP.run(nothing())  # by then the loop is done with the other
+    gc.collect()
+    assert caplog.records == []
 
 
 def test_a_call_of_an_ended_request_does_not_start(simulate: Simulate) -> None:

@@ -17,6 +17,7 @@ from support.optillm_process import free_port
 
 from optillm_cerebras_cepo import errors
 from optillm_cerebras_cepo.chat import Question
+from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.events import Event
 from optillm_cerebras_cepo.runtime import REQUESTS, RUNTIME, Runtime, Solved
 from optillm_cerebras_cepo.settings import Settings
@@ -80,6 +81,24 @@ def test_the_list_of_models_is_cached(simulate: Simulate) -> None:
     assert lists(api) == 1
 
 
+def test_an_old_list_of_models_serves_where_no_new_one_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The API may well answer though its list does not come."""
+    monkeypatch.setattr("optillm_cerebras_cepo.runtime.CATALOGUE_SECONDS", 0.0)
+    listed: list[web.Request] = []
+
+    async def models(request: web.Request) -> web.Response:
+        listed.append(request)
+        return web.json_response({"data": [{"id": "llama-3.3-70b"}]}, status=200 if len(listed) == 1 else 503)
+
+    async def chat(request: web.Request) -> web.Response:
+        return web.json_response({"choices": [{"message": {"content": "42"}, "finish_reason": "stop"}]})
+
+    with background({("GET", "/v1/models"): models, ("POST", "/v1/chat/completions"): chat}) as url:
+        for _ in range(2):
+            assert ask(url, effort="none", call_attempts=1).model == "llama-3.3-70b"
+    assert len(listed) == 2
+
+
 def test_a_model_that_stops_working_is_looked_up_again(simulate: Simulate) -> None:
     """The list can name a model that is gone: a 404 says so, and the next request looks again."""
     gone = Reply(404, {"message": "no", "type": "not_found_error", "param": "model", "code": "model_not_found"})
@@ -96,6 +115,15 @@ def test_ratings_can_have_a_model_of_their_own(simulate: Simulate) -> None:
     ask(api.url, bestofn_n=2, planning_n=1, planning_m=1, rating_model="gptoss-120b")
     models = [call.body["model"] for call in api.chat_calls]
     assert (models.count("llama-3.3-70b"), models.count("gpt-oss-120b")) == (8, 2)
+
+
+def test_what_a_judge_of_its_own_leaves_out_is_noted_too(simulate: Simulate) -> None:
+    """Beside what the model that plans left out."""
+    api = simulate(rules=(Rule(model="gpt-oss-120b", text="I cannot tell."),))
+    solved = ask(api.url, bestofn_n=2, planning_n=1, planning_m=1, rating_model="gpt-oss-120b")
+    assert sorted(solved.degraded) == [
+        f"rating of candidate {number} left out: the judge's reply says none" for number in (1, 2)
+    ]
 
 
 def test_what_a_model_refuses_is_learnt_once_for_the_process(simulate: Simulate) -> None:
@@ -182,6 +210,16 @@ def test_transient_failures_of_any_call_cost_no_answer(simulate: Simulate) -> No
     assert solved.ledger.total.calls == len(api.chat_calls) == 7
 
 
+def test_a_call_is_tried_as_often_and_as_long_as_the_settings_say(simulate: Simulate) -> None:
+    """Two tries of the plan, two of the direct answer after it; none waits for the API's 30 seconds."""
+    api = simulate(rules=(Rule(latency=30.0),))
+    started = time.monotonic()
+    with pytest.raises(errors.ApiTimeout):
+        ask(api.url, call_attempts=2, call_timeout=0.1, **SMALL)
+    assert len(api.chat_calls) == 4
+    assert time.monotonic() - started < 20
+
+
 def test_time_runs_out_with_an_error_that_says_so(simulate: Simulate) -> None:
     """504, and no call is started after it."""
     api = simulate(rules=(Rule(latency=0.4),))
@@ -240,6 +278,34 @@ def test_threads_do_not_grow_with_the_load(simulate: Simulate) -> None:
         assert all(future.result().outcome.answer for future in running)
     threads_of_one = 2 * (1 + 2)  # its candidates, and two attempts of each
     assert most <= 64 + REQUESTS * threads_of_one + 20
+
+
+def test_requests_that_wait_to_be_planned_go_by_age(simulate: Simulate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With room for one at a time."""
+    monkeypatch.setattr("optillm_cerebras_cepo.runtime.REQUESTS", 1)
+    api, runtime, names = simulate(), Runtime(), ["first", "second", "third"]
+    client = runtime.client(api.url, KEY)
+    with ThreadPoolExecutor(len(names)) as callers, runtime._requests.taken((0,), Deadline(60)):
+        for number, name in enumerate(names, 1):
+            callers.submit(runtime.solve, Question(f"The {name}?"), Settings(**SMALL), client, [].append)
+            while len(runtime._requests._waiting) < number:
+                time.sleep(0.001)
+    asked = [name for call in api.chat_calls for name in names if f"The {name}?" in str(call.body["messages"])]
+    assert list(dict.fromkeys(asked)) == names
+    runtime.reset()
+
+
+def test_calls_of_all_requests_share_the_places(simulate: Simulate) -> None:
+    """Three requests at once, planned ones and a direct one: never more calls than the setting says."""
+    api = simulate(rules=(Rule(latency=0.03),))
+    two_plans: dict[str, Any] = {"bestofn_n": 2, "planning_n": 1, "planning_m": 1}
+    with ThreadPoolExecutor(3) as callers:
+        running = [
+            callers.submit(ask, api.url, concurrency=2, effort=effort, **two_plans)
+            for effort in ("medium", "medium", "none")
+        ]
+        assert all(future.result().outcome.answer for future in running)
+    assert api.peak_in_flight == 2
 
 
 def test_direct_answers_do_not_wait_for_plans(simulate: Simulate) -> None:

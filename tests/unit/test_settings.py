@@ -165,6 +165,14 @@ def test_an_effort_changes_what_neither_environment_nor_request_name() -> None:
     assert load(file, {}, {}).bestofn_n == 4
     low = load(file, {}, {"cepo_cerebras_effort": "low"})
     assert (low.bestofn_n, low.planning_n, low.planning_m) == (1, 2, 3)
-    assert load(file, {"CEPO_CEREBRAS_EFFORT": "high"}, {}).bestofn_n == 5
+    high = load(file, {"CEPO_CEREBRAS_EFFORT": "high"}, {})
+    assert (high.bestofn_n, high.planning_n, high.planning_m) == (5, 3, 6)
     assert load(file, {"CEPO_CEREBRAS_BESTOFN_N": "2"}, {"reasoning_effort": "high"}).bestofn_n == 2
     assert load(file, {}, {"reasoning_effort": "high", "cepo_cerebras_bestofn_n": 7}).bestofn_n == 7
+
+
+def test_what_concerns_all_requests_is_not_one_requests_to_say() -> None:
+    """A client that could name the number of places would take them from the others."""
+    with pytest.raises(BadRequest, match="set by the operator only") as caught:
+        load({}, {}, {"cepo_cerebras_concurrency": 1000})
+    assert caught.value.param == "cepo_cerebras_concurrency"

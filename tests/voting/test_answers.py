@@ -16,6 +16,7 @@ from optillm_cerebras_cepo.voting.choices import offered
         ("Pick A) red, B) green or C) blue", "ABC"),
         ("Which?\n**A.** red\n**B.** green", "AB"),
         ("Which?\n- A: red\n- B: green", "AB"),
+        ("Given\nA) red\nB) green\nC) blue\nwhich are warm?\nA) one of them\nB) two of them", "AB"),
         ("Who was A. Lincoln?", ""),
         ("Vitamin (A) or not?", ""),
         ("Which?\nB) red\nC) green", ""),
@@ -41,6 +42,8 @@ def test_offered_choices(question: str, letters: str) -> None:
         ("We get $x = 5$ and so $y = 7$.", "y = 7"),
         ("The answer is **x**2 - 1**.", "x**2 - 1"),
         ("Answer: St. Petersburg", "St. Petersburg"),
+        ("It is \\boxed{\\left\\{ x = 1, y = 2 \\right.} as we wanted.", "\\left\\{ x = 1, y = 2 \\right."),
+        ("The answer is 7.\n" + "Here is why. " * 1000, "7"),
         ("", ""),
     ],
 )

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.answer_sets import KINDS, answer_sets
 
-from optillm_cerebras_cepo.voting.vote import agree, agreement, group, majority, vote
+from optillm_cerebras_cepo.voting.vote import MISSES, agree, agreement, group, majority, vote
 
 CHOICES = "Which?\nA) 12\nB) 15\nC) 1/2\nD) a dog"
 OF_EACH_KIND = 110
@@ -170,12 +170,20 @@ def test_a_bare_number_joins_the_larger_group_and_links_none() -> None:
 @pytest.mark.parametrize(
     "reply",
     ["C", "(C)", "**C**", "C.", "Option C", "\\boxed{C}", "\\boxed{\\text{C}}", "$\\textbf{(C)}$", "The answer is C.",
-     "It must be option (C), as shown.", "C) 1/2", "0.5", "\\frac{1}{2}", '{"answer": "C"}', "c", "Answer: C\n\nBye!"],
+     "It must be option (C), as shown.", "C) 1/2", "0.5", "\\frac{1}{2}", '{"answer": "C"}', "c", "Answer: C\n\nBye!",
+     "At first sight A is right.\nOn second thoughts C is right, by the second law."],
 )  # fmt: skip
 def test_a_letter_is_read_where_choices_are_offered(reply: str) -> None:
     """Also from the choice's own text."""
     assert agree(CHOICES, [reply, "C"])
     assert not agree(CHOICES, [reply, "A"])
+
+
+def test_what_two_choices_say_names_neither() -> None:
+    """And a letter that is not offered is no choice."""
+    question = "Which?\nA) 12\nB) 12.0\nC) 7"
+    assert group(question, ["12", "A", "B"]) == ((0,), (1,), (2,))
+    assert group(question, ["C and E", "Both C and E"]) == ((0,), (1,))
 
 
 def test_a_letter_is_no_choice_where_none_is_offered() -> None:
@@ -239,6 +247,18 @@ def test_shares_and_majorities() -> None:
     assert not agree("", [])
     with pytest.raises(ValueError, match="no answers"):
         majority("", [])
+
+
+def test_an_algebra_without_time_is_soon_asked_no_more() -> None:
+    """A vote over formulas that take for ever waits for few of them."""
+    asked: list[tuple[str, str]] = []
+
+    def too_slow(one: str, other: str) -> bool | None:
+        asked.append((one, other))
+        return None
+
+    assert len(vote("", [f"x^{number} + {number}" for number in range(2, 9)], too_slow).groups) == 7
+    assert len(asked) == MISSES
 
 
 def test_every_order_of_a_mixed_set() -> None:
