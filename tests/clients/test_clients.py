@@ -175,6 +175,19 @@ def test_the_ai_sdk_starts_over_whatever_the_server_says(client: Client, crowded
     assert crowded.requests(since=before) == [429] * 3
 
 
+@every_client
+def test_error_in_a_stream(client: Client, crowded: House) -> None:
+    """The status has gone out as 200 by then: an exception all the same, with our message, and no second request."""
+    crowded.api.clear()
+    before = len(crowded.requests())
+    error = client.run("stream_error", crowded)
+    assert "the Cerebras API limits this key" in error["message"]
+    if client is not LITELLM:  # it keeps the message only
+        assert error["code"] == "rate_limited"
+    assert crowded.requests(since=before) == [200]
+    assert [call.status for call in crowded.api.chat_calls] == [429]
+
+
 @pytest.mark.parametrize(("client", "scenario"), CANCELS, ids=named)
 def test_cancel(client: Client, scenario: str, slow: House) -> None:
     """A client that leaves a stream takes the calls with it, while its process lives on; and no call is begun."""

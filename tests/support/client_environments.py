@@ -26,7 +26,7 @@ def python_environment(lock: Path) -> Path:
         _run([*pip, "--no-deps", "--only-binary", ":all:", "--require-hashes", "-r", lock])
 
     version = "{}.{}".format(*sys.version_info)
-    return _kept(f"{lock.stem}-python{version}", [lock], make) / "bin/python"
+    return kept(f"{lock.stem}-python{version}", [lock], make) / "bin/python"
 
 
 def node_environment(project: Path) -> Path:
@@ -45,11 +45,11 @@ def node_environment(project: Path) -> Path:
             shutil.copy(file, folder)
         _run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
 
-    return _kept("node", files, make)
+    return kept("node", files, make)
 
 
-def _kept(name: str, of: Sequence[Path], make: Callable[[Path], None]) -> Path:
-    """The folder that was made of these files, or that is made now, in place of an older one."""
+def kept(name: str, of: Sequence[Path], make: Callable[[Path], None]) -> Path:
+    """Return the folder that was made of these files, or make it now, in place of an older one."""
     digest = hashlib.sha256(b"\0".join(file.read_bytes() for file in of)).hexdigest()[:16]
     folder = CACHE / f"{name}-{digest}"
     with _alone():

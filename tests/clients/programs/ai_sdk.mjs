@@ -80,5 +80,12 @@ await run({
   rate_limit: () => failure(ai.generateText(CALL)),
   // With the library's retries off: it has retries of its own, which know of no header.
   rate_limit_once: () => failure(ai.generateText({ ...CALL, maxRetries: 0 })),
+  stream_error: async () => {
+    try {
+      await hear(ai.streamText({ ...CALL, onError: () => {} })); // it would log the error
+    } catch (error) {
+      report({ code: error.code, message: error.message }); // an error of its own since version 7, the server's before
+    }
+  },
   cancel,
 });

@@ -74,6 +74,14 @@ def rate_limit() -> None:
         report(**failure(error))
 
 
+def stream_error() -> None:
+    """A stream that ends with an error instead of an answer."""
+    try:
+        tell_stream(model().stream(QUESTION))
+    except openai.APIError as error:
+        report(**failure(error))
+
+
 def cancel() -> None:
     """Close a stream after its first chunk."""
     answer = model().stream(QUESTION)

@@ -10,6 +10,7 @@ from typing import Any
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it looks for a newer list of prices on the network
 
 import litellm
+import openai
 from talk import EFFORT, KEY, MODEL, QUESTION, TOOLS, Heard, failure, reply_of, report, wait
 
 litellm.suppress_debug_info = True
@@ -58,6 +59,14 @@ def rate_limit() -> None:
     try:
         litellm.completion(**CALL)
     except litellm.exceptions.RateLimitError as error:
+        report(**failure(error))
+
+
+def stream_error() -> None:
+    """A stream that ends with an error instead of an answer."""
+    try:
+        tell_stream(litellm.completion(**CALL, **STREAM))
+    except openai.APIError as error:  # LiteLLM's own exceptions are these classes'
         report(**failure(error))
 
 

@@ -62,6 +62,13 @@ class Program:
         except openai.APIError as error:
             report(**failure(error))
 
+    async def stream_error(self) -> None:
+        """A stream that ends with an error instead of an answer."""
+        try:
+            await self._heard(await self._create(model=MODEL, messages=QUESTION, **STREAM))
+        except openai.APIError as error:
+            report(**failure(error))
+
     async def cancel(self) -> None:
         """Close a stream after its first chunk."""
         answer = await self._create(model=MODEL, messages=QUESTION, **STREAM)

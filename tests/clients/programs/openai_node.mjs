@@ -74,6 +74,7 @@ await run({
   tool_stream: async () => hear(await create({ tools: TOOLS, ...STREAM })),
   bad_request: () => failure(create({ logprobs: true })),
   rate_limit: () => failure(create()),
+  stream_error: () => failure(create(STREAM).then(hear)),
   // What `break` does in a `for await`.
   cancel: () => cancel(({ chunks }) => chunks.return()),
   cancel_signal: () => cancel(({ abort }) => abort.abort()),

@@ -72,6 +72,14 @@ def rate_limit() -> None:
         report(**failure(error))
 
 
+def stream_error() -> None:
+    """A stream that ends with an error instead of an answer."""
+    try:
+        heard(create(model=MODEL, messages=QUESTION, **STREAM))
+    except openai.APIError as error:
+        report(**failure(error))
+
+
 def cancel() -> None:
     """Close a stream after its first chunk."""
     answer = create(model=MODEL, messages=QUESTION, **STREAM)
