@@ -13,6 +13,7 @@ from types import MappingProxyType
 from bench import (
     accuracy,
     cost,
+    first_byte,
     fitting,
     limits,
     load,
@@ -39,6 +40,7 @@ SECTIONS: Mapping[str, Run] = MappingProxyType(
             order,
             load,
             overhead,
+            first_byte,
             accuracy,
             stopping,
             real_model,

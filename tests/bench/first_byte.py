@@ -1,0 +1,102 @@
+"""How soon a stream begins."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import optillm.server as server
+
+from bench.api import simulated
+from bench.loops import KEY, easy
+from bench.page import Claim, Section, table
+from optillm_cerebras_cepo.host.plugin import SLUG
+
+SECONDS = 0.2  # of a call
+MOST = 50  # milliseconds until the first chunk
+
+TEXT = """\
+Streams of effort `medium` through OptiLLM's own application, in this process, on an API whose calls take
+{seconds:g} s: medians of {count}, and the slowest. *Called* is the moment when OptiLLM calls the plugin; before it,
+OptiLLM makes a client for each request.
+
+{rows}"""
+
+
+def run(pictures: Path, quick: bool) -> Section:
+    """Measure the time to the first chunk and to the first line of progress."""
+    del pictures
+    count = 2 if quick else 12
+    with simulated(seconds=SECONDS) as api, _serving(api.url) as called:
+        streams = [_stream(called, number) for number in range(count + 1)][1:]  # the first makes the connections
+    first, told, answered = ([stream[at] * 1000 for stream in streams] for at in range(3))
+    rows = [
+        [name, f"{median(times):.1f}", f"{max(times):.1f}"]
+        for name, times in (
+            ("first chunk: the role", first),
+            ("first line of progress", told),
+            ("first piece of the answer", answered),
+        )
+    ]
+    claims = [
+        Claim(
+            "first chunk of a stream, from the plugin's call",
+            f"≤ {MOST} ms",
+            f"{median(first):.1f} ms, slowest {max(first):.1f} ms",
+            max(first) <= MOST,
+        )
+    ]
+    text = TEXT.format(
+        seconds=SECONDS, count=count, rows=table(["after the call", "median (ms)", "slowest (ms)"], rows)
+    )
+    return Section("How soon a stream begins", text, () if quick else claims)
+
+
+@contextmanager
+def _serving(url: str) -> Iterator[list[float]]:
+    """OptiLLM's application before this API; yields the moments of the plugin's calls."""
+    os.environ["CEREBRAS_API_KEY"] = KEY
+    server.load_plugins()
+    server.server_config.update(base_url=url, approach=SLUG)
+    called: list[float] = []
+    plugin = server.plugin_approaches[SLUG]
+
+    def timed(
+        system_prompt: str,
+        initial_query: str,
+        client: Any,
+        model: str,
+        request_config: dict[str, Any] | None = None,
+        messages: list[Any] | None = None,
+    ) -> Any:
+        called.append(time.perf_counter())
+        return plugin(system_prompt, initial_query, client, model, request_config, messages)
+
+    server.plugin_approaches[SLUG] = timed
+    try:
+        yield called
+    finally:
+        server.plugin_approaches[SLUG] = plugin
+        del os.environ["CEREBRAS_API_KEY"]
+
+
+def _stream(called: list[float], number: int) -> tuple[float, float, float]:
+    """Seconds from the plugin's call to the first chunk, the first line of progress and the first piece of answer."""
+    body = {"model": "any", "stream": True, "messages": [{"role": "user", "content": easy(f"stream-{number}")}]}
+    response = server.app.test_client().post("/v1/chat/completions", json=body)
+    seen: dict[str, float] = {}
+    for part in response.response:
+        now = time.perf_counter()
+        text = part if isinstance(part, str) else part.decode()
+        for name in ('"role": "assistant"', '"reasoning_content"', '"content": "'):
+            if name in text and (name != '"content": "' or '"role"' not in text):
+                seen.setdefault(name, now)
+    first, told, answered = (
+        seen[name] - called[-1] for name in ('"role": "assistant"', '"reasoning_content"', '"content": "')
+    )
+    return first, told, answered
