@@ -138,3 +138,19 @@ def test_silence_is_filled(serve: Any, simulate: Simulate, monkeypatch: pytest.M
     api = simulate(latency=Latency(base=0.5))
     text = serve(api.url)(stream=True, cepo_cerebras_effort="none").get_data(as_text=True)
     assert text.count(": working\n\n") >= 3
+
+
+def test_a_wait_for_the_limit_is_told_with_its_length(serve: Any, simulate: Simulate) -> None:
+    """A client that sees nothing for a minute gives up."""
+    busy = Reply(429, {"message": "?", "code": "request_quota_exceeded"}, {"retry-after": "1"})
+    api = simulate(rules=(Rule(reply=busy, times=1), Rule(text=TEXT)))
+    lines = told(chunks(serve(api.url)(stream=True, cepo_cerebras_effort="none")), "reasoning_content")
+    waits = "direct waits 1.0 s: the Cerebras API limits this key (request_quota_exceeded); try again later\n"
+    assert waits in lines
+
+
+def test_progress_can_be_switched_off(serve: Any, simulate: Simulate) -> None:
+    """For clients that show it as the model's own thoughts."""
+    stream = chunks(serve(simulate().url)(stream=True, cepo_cerebras_progress=False, **SMALL))
+    assert told(stream, "reasoning_content") == []
+    assert told(stream, "content")
