@@ -175,11 +175,12 @@ def load(base: Mapping[str, Any], environ: Mapping[str, str], body: Mapping[str,
     wanted = {name.removeprefix(BODY): value for name, value in body.items() if name.startswith(BODY)}
     if unknown := _unknown(wanted, Settings.model_fields, lambda name: BODY + name):
         raise BadRequest(f"unknown field {unknown[1]}", param=unknown[0])
-    for name in wanted:
+    for name, value in wanted.items():
         if name in OPERATORS:
             raise BadRequest(f"{BODY + name} is set by the operator only", param=BODY + name)
         if name in standing.locked:
             raise BadRequest(f"{BODY + name} is locked by the operator", param=BODY + name)
+        _check_kind(name, value)
     if body.get("reasoning_effort") is not None and "effort" not in standing.locked:
         # A client's word for how much to think. It steers the plan and never travels to the model. Where the effort is
         # locked it is ignored, for many clients send it by default.
@@ -193,6 +194,16 @@ def load(base: Mapping[str, Any], environ: Mapping[str, str], body: Mapping[str,
     except ValidationError as error:
         name, reason = _first(error, wanted)
         raise BadRequest(f"{BODY + name}: {reason}", param=BODY + name) from None
+
+
+def _check_kind(name: str, value: object) -> None:
+    """Tell JSON's kinds apart, which the environment's texts have not."""
+    default = Settings.model_fields[name].default
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise BadRequest(f"{BODY + name} must be true or false", param=BODY + name)
+    elif isinstance(default, int | float) and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise BadRequest(f"{BODY + name} must be a number", param=BODY + name)
 
 
 def _effort_of(reasoning: object) -> str:

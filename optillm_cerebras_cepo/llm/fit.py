@@ -14,9 +14,17 @@ from optillm_cerebras_cepo.errors import RefusedCall
 from optillm_cerebras_cepo.llm.base import ChatClient
 from optillm_cerebras_cepo.llm.models import lookup
 
+# Their values are in the API's own range, whoever sends them: what is refused is the field. Of any other the value may
+# be at fault, and that is one client's: the next one's goes out.
+LASTING = frozenset(
+    {"temperature", "top_p", "seed", "frequency_penalty", "presence_penalty", "parallel_tool_calls", "reasoning_effort"}
+)
+# Without them a client would be given what it has not asked for.
+NEEDED = frozenset({"tools", "tool_choice"})
+
 
 class Refusals:
-    """What models were seen to refuse: field names by model, for as long as the process lives."""
+    """What models were seen to refuse: names of LASTING fields by model, for as long as the process lives."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -48,8 +56,9 @@ class Fit:
         except RefusedCall as refusal:
             named = named_fields(refusal, fitted)
             if not named:
+                refusal.param = next(iter(sorted(_words(refusal) & NEEDED & fitted.options.keys())), refusal.param)
                 raise
-            self._refusals.add(request.model, named)
+            self._refusals.add(request.model, named & LASTING)
             fitted = without(fitted, named)
             completion = self._inner.complete(fitted)
         return replace(completion, fitted=_changes(request, fitted))
@@ -66,8 +75,11 @@ def without(request: ChatRequest, fields: frozenset[str]) -> ChatRequest:
 
 def named_fields(refusal: RefusedCall, request: ChatRequest) -> frozenset[str]:
     """Which of the request's optional fields a refusal speaks of, by whole words."""
-    words = frozenset(re.findall(r"\w+", refusal.names))
-    return words & _fields(request)
+    return _words(refusal) & _fields(request) - NEEDED
+
+
+def _words(refusal: RefusedCall) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", refusal.names))
 
 
 def _fields(request: ChatRequest) -> frozenset[str]:

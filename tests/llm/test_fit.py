@@ -69,6 +69,26 @@ def test_a_field_that_a_refusal_names_is_dropped_once_and_remembered(names: str)
     assert first.fitted == again.fitted == ("top_p dropped",)
 
 
+def test_a_value_that_is_refused_is_not_held_against_the_next_client() -> None:
+    """A schema or a token id may be at fault, and not the field: it is left out once, and goes out the next time."""
+    refusals = Refusals()
+    api = Scripted(in_turn(RefusedCall("refused", names="response_format"), completion("ok"), completion("ok")))
+    assert Fit(api, refusals).complete(request(response_format={"a": 1})).fitted == ("response_format dropped",)
+    assert Fit(api, refusals).complete(request(response_format={"b": 2})).fitted == ()
+    assert api.requests[-1].options == {"response_format": {"b": 2}}
+
+
+def test_tools_are_never_left_out() -> None:
+    """A client that wants a tool called has no use for an answer without it; the error names the field."""
+    refusals = Refusals()
+    api = Scripted(in_turn(RefusedCall("refused", names="tools 0 function"), completion("ok")))
+    with pytest.raises(RefusedCall) as caught:
+        Fit(api, refusals).complete(request(tools=[{}]))
+    assert caught.value.param == "tools"
+    Fit(api, refusals).complete(request(tools=[{"type": "function"}]))
+    assert [set(sent.options) for sent in api.requests] == [{"tools"}, {"tools"}]
+
+
 def test_temperature_can_be_refused_too() -> None:
     """It is no option but a field of its own."""
     api = Scripted(in_turn(RefusedCall("refused", names="temperature"), completion("ok")))

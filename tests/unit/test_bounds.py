@@ -74,7 +74,7 @@ def test_a_locked_name_that_is_no_setting_is_the_operators_fault(locked: str, me
     [
         ("bestofn_n", 5, "bestofn_n (5) is beyond the operator's max_bestofn_n (4)"),
         ("planning_m", 9, "planning_m (9) is beyond the operator's max_planning_m (8)"),
-        ("planning_n", "9", "planning_n (9) is beyond the operator's max_planning_m (8)"),
+        ("planning_n", 9, "planning_n (9) is beyond the operator's max_planning_m (8)"),
     ],
 )
 def test_a_request_beyond_a_cap_is_refused(field: str, value: object, message: str) -> None:
