@@ -31,6 +31,7 @@ def question_from(body: Mapping[str, Any]) -> Question:
     for index, message in enumerate(messages):
         if not isinstance(message, dict):
             raise BadRequest(f"messages[{index}] must be an object with role and content", param=f"messages[{index}]")
+        _check_fields(message, f"messages[{index}]")
     options = _tools(body)
     if reason := _unplannable(messages, options):
         return Question("", forward=Forward(reason, tuple(map(_raw, messages, range(len(messages)))), options))
@@ -42,11 +43,26 @@ def question_from(body: Mapping[str, Any]) -> Question:
     return Question(spoken[-1].content, system, tuple(turn for turn in spoken[:-1] if turn.content))
 
 
+def _check_fields(message: Mapping[str, Any], where: str) -> None:
+    """What a message may have beside role and content, whether it will be planned for or goes to the model."""
+    for name in ("name", "tool_call_id"):
+        if message.get(name) is not None and not isinstance(message[name], str):
+            raise BadRequest(f"{where}.{name} must be a text", param=f"{where}.{name}")
+    if (calls := message.get("tool_calls")) is not None and not _objects(calls):
+        raise BadRequest(f"{where}.tool_calls must be a list of objects", param=f"{where}.tool_calls")
+
+
+def _objects(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+
+
 def _tools(body: Mapping[str, Any]) -> dict[str, Any]:
     """The request's tools and what is said about them; nothing when there are none."""
     tools = body.get("tools")
-    if tools is not None and not (isinstance(tools, list) and all(isinstance(tool, dict) for tool in tools)):
+    if tools is not None and not _objects(tools):
         raise BadRequest("tools must be a list of objects", param="tools")
+    if not isinstance(body.get("parallel_tool_calls"), bool | None):
+        raise BadRequest("parallel_tool_calls must be true or false", param="parallel_tool_calls")
     if not tools:
         if body.get("tool_choice") not in (None, "none", "auto"):
             raise BadRequest("tool_choice is for requests that have tools", param="tool_choice")
@@ -74,17 +90,27 @@ def _parts(message: Mapping[str, Any]) -> Sequence[Any]:
 def _raw(message: Mapping[str, Any], index: int) -> RawMessage:
     """A message as it will be sent: what the API knows of it, and without a tag that is meant for OptiLLM."""
     role, content = message.get("role"), message.get("content")
-    if role != "tool" and role not in ROLES:
+    if not isinstance(role, str) or (role != "tool" and role not in ROLES):
         raise BadRequest(
             f"messages[{index}].role must be one of {', '.join(ROLES)}, tool", param=f"messages[{index}].role"
         )
-    if content is not None and not isinstance(content, str | list):
+    if content is not None and not isinstance(content, str) and not (isinstance(content, list) and _readable(content)):
         where = f"messages[{index}].content"
-        raise BadRequest(f"{where} must be a string or a list of parts", param=where)
+        raise BadRequest(f"{where} must be a string or a list of parts with a type", param=where)
     fields = {name: message[name] for name in FIELDS if message.get(name) is not None}
     if isinstance(content, str):
         fields["content"] = _untagged(content)
     return RawMessage(fields)
+
+
+def _readable(parts: Sequence[Any]) -> bool:
+    """Whether OptiLLM and the API can tell the parts apart, and the texts among them are texts."""
+    return all(
+        isinstance(part, dict)
+        and isinstance(part.get("type"), str)
+        and (part["type"] != "text" or isinstance(part.get("text"), str))
+        for part in parts
+    )
 
 
 def question_from_text(system_prompt: str, text: str) -> Question:

@@ -7,8 +7,10 @@ itself. So a function of ours runs before its own, for requests that will come t
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,9 +70,7 @@ def register(slug: str) -> None:
 
     def part(response: flask.Response) -> flask.Response:
         ours = server.server_config["approach"] == slug or arrival() is not None
-        if not ours or flask.request.path != PATH or response.status_code < 400:
-            return response
-        return _in_openais_form(response)
+        return _in_openais_form(response) if ours and response.status_code >= 400 else response
 
     meet.__name__ = part.__name__ = f"{slug}_intake"
     known = server.app.before_request_funcs.setdefault(None, [])
@@ -94,33 +94,77 @@ def _in_openais_form(response: flask.Response) -> flask.Response:
         error = BadRequest(words) if response.status_code < 500 else OfTheHost(words)
     made = reply.error_response(error)
     made.status_code = response.status_code
+    made.headers.extend((name, value) for name, value in response.headers if name.lower() == "allow")
     return made
 
 
 def _meet(slug: str) -> None:
-    if server.server_config["approach"] == slug:
+    own = server.server_config["approach"] == slug
+    if own:
         _check_size()
-    body = flask.request.get_json(silent=True)
+    body = _parsed()
     if not isinstance(body, dict):
-        if server.server_config["approach"] == slug:
-            raise BadRequest("the body must be a JSON object with messages")
+        if own:
+            raise BadRequest("the body must be a JSON object with messages, and its content-type application/json")
         return
+    if own:
+        _check_approach(body)
     operation, approaches = _plan_of(body)
     # Of several that are not combined OptiLLM runs the first.
     if slug not in (approaches[:1] if operation == "SINGLE" else approaches):
         return
     _check_size()
     _check_keys()
+    if operation != "SINGLE":
+        _check_known(approaches, "model")
+    _check_text(body)
     # Flask keeps the parsed body: what is changed here, OptiLLM finds changed. A null is a field that is not given,
     # which OptiLLM stumbles over, and several answers are one run of ours, not one after the other (server.py:538).
     for name in [name for name, value in body.items() if value is None]:
         del body[name]
+    if not isinstance(body.get("model", ""), str):
+        raise BadRequest("model must be a text", param="model")
     asked = asked_from({"n": server.server_config["n"], **body}, question_from(body))
     _, text, _ = server.parse_conversation(body["messages"])
     alone = operation == "SINGLE" and server.request_batcher is None
     if alone:
         body["n"] = 1
     setattr(flask.g, _ARRIVAL, Arrival(asked, text, alone))
+
+
+def _parsed() -> object:
+    try:
+        return flask.request.get_json(silent=True)
+    except RecursionError:  # which Flask takes for no fault of the body's
+        return None
+
+
+def _check_approach(body: dict[str, Any]) -> None:
+    """Refuse what OptiLLM would take for the name of a model: it sends such a request on as it is, and fails."""
+    named = body.get("optillm_approach", "auto")
+    if named is None:
+        del body["optillm_approach"]
+    elif not isinstance(named, str):
+        raise BadRequest("optillm_approach must be a text", param="optillm_approach")
+    else:
+        names = re.split("[&|]", named.partition("-")[0])
+        _check_known([name for name in names if name not in ("auto", "none")], "optillm_approach")
+
+
+def _check_known(approaches: Sequence[str], param: str) -> None:
+    for name in approaches:
+        if name == "none" or (name not in server.known_approaches and name not in server.plugin_approaches):
+            raise BadRequest("OptiLLM has no such approach, or cannot combine it with others", param=param)
+
+
+def _check_text(body: Mapping[str, Any]) -> None:
+    """Half a surrogate pair can be written in JSON, and sent nowhere."""
+    try:
+        json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise BadRequest("the body has half a surrogate pair in it, which is no text") from None
+    except RecursionError:
+        raise BadRequest("the body is nested too deeply") from None
 
 
 def _check_size() -> None:

@@ -78,6 +78,66 @@ def test_another_method_is_refused_in_the_same_form(serve: Any, simulate: Simula
     assert (response.status_code, response.get_json()["error"]["type"]) == (405, "invalid_request_error")
 
 
+def test_it_names_the_methods_that_there_are(serve: Any, simulate: Simulate) -> None:
+    """As RFC 9110 wants it."""
+    serve(simulate().url)
+    assert "POST" in server.app.test_client().get("/v1/chat/completions").headers["allow"]
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("post", "/v1/completions", 404), ("post", "/health", 405)])
+def test_so_is_every_other_address(serve: Any, simulate: Simulate, method: str, path: str, status: int) -> None:
+    """Where this approach is the server's own."""
+    serve(simulate().url)
+    response = getattr(server.app.test_client(), method)(path)
+    assert (response.status_code, response.get_json()["error"]["code"]) == (status, "invalid_request")
+
+
+DEEP = b'{"messages": ' + b"[" * 100_000
+
+
+@pytest.mark.parametrize("body", [DEEP, DEEP + b"]" * 100_000 + b"}"])
+def test_a_body_that_is_nested_without_end_is_no_body(serve: Any, simulate: Simulate, body: bytes) -> None:
+    """Python gives up with an error that Flask answers 500."""
+    serve(simulate().url)
+    response = server.app.test_client().post("/v1/chat/completions", data=body, content_type="application/json")
+    assert (response.status_code, response.get_json()["error"]["code"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"user": "\ud800"}, None),
+        ({"model": 5}, "model"),
+        ({"model": "&cepo_cerebras"}, "model"),
+        ({"model": "cepo_cerebras&none-m"}, "model"),
+        ({"optillm_approach": {}}, "optillm_approach"),
+        ({"optillm_approach": "cepo_cerbras"}, "optillm_approach"),
+        ({"parallel_tool_calls": "x"}, "parallel_tool_calls"),
+        ({"messages": [{"role": "user", "content": "x", "name": 5}]}, "messages[0].name"),
+        ({"messages": [{"role": "user", "content": "x", "tool_calls": ""}]}, "messages[0].tool_calls"),
+        ({"messages": [{"role": [], "content": "x", "tool_calls": [{}]}]}, "messages[0].role"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": 5}, {"type": "image_url"}]}]},
+            "messages[0].content",
+        ),
+        ({"messages": [{"role": "user", "content": [5, {"type": "image_url"}]}]}, "messages[0].content"),
+    ],
+)
+def test_what_optillm_or_the_api_would_stumble_over_is_refused_at_the_door(
+    serve: Any, simulate: Simulate, body: dict[str, Any], param: str | None
+) -> None:
+    """400, the field, and nothing spent."""
+    api = simulate()
+    response = serve(api.url)(**({"question": None} if "messages" in body else {}), **body)
+    assert (response.status_code, response.get_json()["error"]["param"]) == (400, param)
+    assert api.chat_calls == ()
+
+
+def test_an_approach_that_is_null_is_the_servers_own(ask: Any) -> None:
+    """OptiLLM looks for one of that name."""
+    assert ask(optillm_approach=None, **SMALL).get_json()["cepo_cerebras"]["calls"] == 4
+
+
 def test_other_approaches_keep_optillms_own_form(serve: Any, simulate: Simulate) -> None:
     """What does not come to us is none of our business."""
     serve(simulate().url, "none")
