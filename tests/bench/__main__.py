@@ -25,6 +25,7 @@ from bench import (
     timeline,
     waiting,
 )
+from bench.loops import hang_up
 from bench.page import DOCS, Run, Section, write
 
 SECTIONS: Mapping[str, Run] = MappingProxyType(
@@ -74,7 +75,10 @@ def main() -> None:
 
 def _run(name: str, pictures: Path, quick: bool) -> Section:
     started = time.monotonic()
-    section = SECTIONS[name](pictures, quick)
+    try:
+        section = SECTIONS[name](pictures, quick)
+    finally:
+        hang_up()
     print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
     for claim in section.claims:
         print(f"  {'yes' if claim.holds else 'NO '} {claim.what}: {claim.limit}, seen {claim.seen}", flush=True)

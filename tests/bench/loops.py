@@ -20,6 +20,7 @@ from optillm_cerebras_cepo.simulator import SimQuestion
 
 KEY = "csk-0123456789abcdef"
 MODEL = "llama-3.3-70b"
+_used: set[Runtime] = set()
 NAMES = ("OptiLLM", "ours")  # in tables and pictures
 
 
@@ -83,11 +84,12 @@ def our_loop(
     """`cepo_cerebras` with these settings over its defaults and its effort's preset."""
     chosen = Settings(**{**PRESETS.get(settings.get("effort", ""), {}), **settings})
     client = runtime.client(url, key)
+    _used.add(runtime)
 
     def loop(question: str) -> Answered:
         started = time.monotonic()
         try:
-            solved = runtime.solve(Question(question), chosen, client, lambda _: None)
+            solved = runtime.solve(Question(question), chosen, client)
         except CepoError as error:
             return Answered(time.monotonic() - started, error=type(error).__name__)
         return Answered(
@@ -99,6 +101,12 @@ def our_loop(
         )
 
     return loop
+
+
+def hang_up() -> None:
+    """Close the connections of all loops of ours so far; those that are used again make new ones."""
+    while _used:
+        _used.pop().reset()
 
 
 def easy(name: object) -> str:

@@ -100,16 +100,13 @@ def run(pictures: Path, quick: bool) -> Section:
 def _race(places: int, seconds: float, repeat: int) -> Race:
     race = Race([], [])
     with simulated(f"--max-in-flight={places}", seconds=seconds) as api:
-        runtimes = Runtime(), FirstComeRuntime()
-        loops = [our_loop(api.url, runtime=runtime, concurrency=places) for runtime in runtimes]
+        loops = [our_loop(api.url, runtime=kind(), concurrency=places) for kind in (Runtime, FirstComeRuntime)]
         for loop in loops:
             loop(easy("warm"))
         for turn in range(repeat):
             for index, (loop, runs) in enumerate(zip(loops, (race.by_age, race.by_coming), strict=True)):
                 questions = [easy(f"{index}.{turn}.{number}") for number in range(REQUESTS)]
                 runs.append(sorted(answered.seconds for answered in simultaneously(loop, questions, REQUESTS)))
-        for runtime in runtimes:
-            runtime.reset()
     return race
 
 
