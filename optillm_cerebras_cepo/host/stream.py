@@ -10,12 +10,13 @@ from typing import Any
 
 from optillm_cerebras_cepo.cepo.outcome import Answer
 from optillm_cerebras_cepo.errors import CepoError
+from optillm_cerebras_cepo.events import Agreed, Called, Rated, Waits
 from optillm_cerebras_cepo.host import progress, reply
-from optillm_cerebras_cepo.host.work import POLL, Pause, Piece, Work
+from optillm_cerebras_cepo.host.work import POLL, News, Pause, Piece, Work
 from optillm_cerebras_cepo.parameters import Parameters
 from optillm_cerebras_cepo.runtime import Solved
 
-HEARTBEAT = 5.0  # seconds without news after which a comment is sent: proxies close what is silent
+HEARTBEAT = 5.0  # seconds of silence after which a comment is sent: proxies close what says nothing
 PIECE = 200  # characters of an answer that is sent at once
 THOUGHT = "<think>"
 
@@ -24,25 +25,19 @@ def events(
     work: Work, model: str, parameters: Parameters, show_progress: bool, hung_up: Callable[[], bool]
 ) -> Iterator[str]:
     """The stream, as far as somebody reads it."""
-    chunks, pauses = _Chunks(model, parameters), 0
+    chunks = _Chunks(model, parameters)
     for index in range(parameters.n):
         yield chunks.delta(index, role="assistant", content="")
+    sent = time.monotonic()
     for news in work.news(POLL):
-        pauses = pauses + 1 if isinstance(news, Pause) else 0
-        match news:
-            case Pause():
-                if hung_up():
-                    return
-                if pauses * POLL % HEARTBEAT == 0:
-                    yield ": working\n\n"
-            case Piece():
-                yield from chunks.piece(news.delta)
-            case Solved():
-                yield from chunks.rest(news)
-            case CepoError():
-                yield _event(news.body())
-            case _ if show_progress:
-                yield chunks.delta(0, reasoning_content=progress.line(news) + "\n")
+        if isinstance(news, Pause) and hung_up():
+            return
+        for event in chunks.of(news, show_progress):
+            sent = time.monotonic()
+            yield event
+        if time.monotonic() - sent >= HEARTBEAT:
+            sent = time.monotonic()
+            yield ": working\n\n"
 
 
 class _Chunks:
@@ -63,7 +58,19 @@ class _Chunks:
         """A chunk that adds to the message of one choice."""
         return self._chunk([{"index": index, "delta": delta, "finish_reason": None}])
 
-    def piece(self, delta: Mapping[str, Any]) -> Iterator[str]:
+    def of(self, news: News, show_progress: bool) -> Iterator[str]:
+        """What a piece of news is to the client."""
+        match news:
+            case Piece():
+                yield from self._piece(news.delta)
+            case Solved():
+                yield from self._rest(news)
+            case CepoError():
+                yield _event(news.body())
+            case Called() | Waits() | Agreed() | Rated() if show_progress:
+                yield self.delta(0, reasoning_content=progress.line(news) + "\n")
+
+    def _piece(self, delta: Mapping[str, Any]) -> Iterator[str]:
         """The model's own tokens, as they are made."""
         if "reasoning" in delta:
             yield self.delta(0, reasoning_content=delta["reasoning"])
@@ -74,7 +81,7 @@ class _Chunks:
             self._sent = True
             yield self.delta(0, content=text)
 
-    def rest(self, solved: Solved) -> Iterator[str]:
+    def _rest(self, solved: Solved) -> Iterator[str]:
         """What has not been sent of the answers, why they end, and what they took."""
         self._head["model"] = solved.model
         for index, answer in enumerate(solved.outcome.answers):

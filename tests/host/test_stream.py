@@ -135,9 +135,12 @@ def test_silence_is_filled(serve: Any, simulate: Simulate, monkeypatch: pytest.M
     assert stream.HEARTBEAT <= 10
     monkeypatch.setattr(stream, "HEARTBEAT", 0.05)
     monkeypatch.setattr(stream, "POLL", 0.05)
-    api = simulate(latency=Latency(base=0.5))
-    text = serve(api.url)(stream=True, cepo_cerebras_effort="none").get_data(as_text=True)
+    ask = serve(simulate(latency=Latency(base=0.5)).url)
+    text = ask(stream=True, cepo_cerebras_effort="none").get_data(as_text=True)
     assert text.count(": working\n\n") >= 3
+    busy = serve(simulate(latency=Latency(base=0.04)).url)  # news all the time, of which the client is told nothing
+    text = busy(stream=True, cepo_cerebras_progress=False, **SMALL).get_data(as_text=True)
+    assert text.count(": working\n\n") >= 1
 
 
 def test_a_wait_for_the_limit_is_told_with_its_length(serve: Any, simulate: Simulate) -> None:
