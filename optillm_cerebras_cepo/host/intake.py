@@ -125,6 +125,9 @@ def _meet(slug: str) -> None:
     if not isinstance(body.get("model", ""), str):
         raise BadRequest("model must be a text", param="model")
     asked = asked_from({"n": server.server_config["n"], **body}, question_from(body))
+    for message in body["messages"]:
+        if message.get("content") is None:
+            message["content"] = ""  # OptiLLM 0.3 wants one, also of a message that calls tools
     _, text, _ = server.parse_conversation(body["messages"])
     alone = operation == "SINGLE" and server.request_batcher is None
     if alone:
