@@ -98,6 +98,7 @@ class Usage:
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    reasoning_tokens: int = 0  # among the completion tokens, of models that reason
 
 
 @dataclass(frozen=True)

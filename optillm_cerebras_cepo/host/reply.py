@@ -47,13 +47,14 @@ def full(solved: Solved) -> dict[str, Any]:
     }
 
 
-def usage(solved: Solved) -> dict[str, int]:
+def usage(solved: Solved) -> dict[str, Any]:
     """All that was spent on the request, under OpenAI's names."""
     total = solved.ledger.total
     return {
         "prompt_tokens": total.prompt_tokens,
         "completion_tokens": total.completion_tokens,
         "total_tokens": total.total_tokens,
+        "completion_tokens_details": {"reasoning_tokens": total.reasoning_tokens},
     }
 
 

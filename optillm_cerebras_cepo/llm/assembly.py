@@ -101,5 +101,9 @@ def text(value: object) -> str:
 
 def usage_of(usage: Mapping[str, Any]) -> Usage:
     """What the API counted; unknown is not zero."""
-    counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    return Usage(*(count if isinstance(count, int) else None for count in counts))
+
+    def count(value: object) -> int | None:
+        return value if isinstance(value, int) else None
+
+    reasoning = fields(usage.get("completion_tokens_details")).get("reasoning_tokens")
+    return Usage(count(usage.get("prompt_tokens")), count(usage.get("completion_tokens")), count(reasoning) or 0)

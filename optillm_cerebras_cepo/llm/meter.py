@@ -12,12 +12,16 @@ from optillm_cerebras_cepo.llm.base import ChatClient
 
 @dataclass(frozen=True)
 class Spent:
-    """Calls and tokens. `uncounted` is the number of replies that came without usage."""
+    """Calls and tokens.
+
+    `uncounted` is the number of replies that came without usage; `reasoning_tokens` are among the completion tokens.
+    """
 
     calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     uncounted: int = 0
+    reasoning_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -30,6 +34,7 @@ class Spent:
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
             self.uncounted + other.uncounted,
+            self.reasoning_tokens + other.reasoning_tokens,
         )
 
 
@@ -71,5 +76,6 @@ class Meter:
         completion = self._inner.complete(request)
         usage = completion.usage
         unknown = usage.completion_tokens is None
-        self._ledger.add(step, Spent(0, usage.prompt_tokens or 0, usage.completion_tokens or 0, int(unknown)))
+        prompt, written = usage.prompt_tokens or 0, usage.completion_tokens or 0
+        self._ledger.add(step, Spent(0, prompt, written, int(unknown), usage.reasoning_tokens))
         return completion

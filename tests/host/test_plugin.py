@@ -45,6 +45,7 @@ def test_a_full_reply(ask: Any, api: Simulator) -> None:
         "prompt_tokens": api.usage.prompt_tokens,
         "completion_tokens": api.usage.completion_tokens,
         "total_tokens": api.usage.prompt_tokens + api.usage.completion_tokens,
+        "completion_tokens_details": {"reasoning_tokens": 0},
     }
     ours = body["cepo_cerebras"]
     assert (ours["effort"], ours["model"], ours["calls"]) == ("medium", "llama-3.3-70b", 27)
@@ -334,3 +335,12 @@ def test_progress_is_logged_call_by_call(ask: Any, caplog: pytest.LogCaptureFixt
         "candidate 1 final",
     ]
     assert "17 tokens in 0.0 s" in lines[0]
+
+
+def test_tokens_of_reasoning_are_told_as_openai_has_it(serve: Any, simulate: Callable[..., Simulator]) -> None:
+    """Those that the API counts, of all calls; they are among the completion tokens."""
+    api = simulate(rules=(Rule(text="42", reasoning="six times seven " * 5),))
+    body = serve(api.url)(cepo_cerebras_model="gpt-oss-120b", **SMALL).get_json()
+    details = body["usage"]["completion_tokens_details"]
+    assert 0 < details["reasoning_tokens"] < body["usage"]["completion_tokens"] == api.usage.completion_tokens
+    assert details["reasoning_tokens"] % 4 == 0
