@@ -1,20 +1,153 @@
-"""What OptiLLM would answer in a form of its own, and what tells clients not to begin again."""
+"""Errors: a status, one line in OpenAI's shape, nothing spent, and whether another try is of any use."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import optillm.server as server
 import pytest
+from conftest import KEY
+from pytest_mock import MockerFixture
+from support.optillm_process import free_port
 
-from optillm_cerebras_cepo.host import intake
+from optillm_cerebras_cepo.host import intake, plugin
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.problems import Reply
 from optillm_cerebras_cepo.simulator.server import Simulator
 
 Simulate = Callable[..., Simulator]
 SMALL = {"cepo_cerebras_bestofn_n": 1, "cepo_cerebras_planning_n": 1, "cepo_cerebras_planning_m": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"n": 0}, "n"),
+        ({"n": -1}, "n"),
+        ({"n": 9}, "n"),
+        ({"n": "2"}, "n"),
+        ({"n": True}, "n"),
+        ({"question": None}, "messages"),
+        ({"question": None, "messages": []}, "messages"),
+        ({"question": None, "messages": "x"}, "messages"),
+        ({"question": None, "messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
+        ({"question": None, "messages": [{"role": "user"}]}, "messages[0].content"),
+        ({"question": None, "messages": [5]}, "messages[0]"),
+        ({"cepo_cerebras_modle": "x"}, "cepo_cerebras_modle"),
+        ({"cepo_cerebras_planning_m": 1}, "cepo_cerebras_planning_m"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": "many"}, "max_tokens"),
+        ({"cepo_cerebras_model": "gpt-5"}, "model"),
+    ],
+)
+def test_a_bad_request_is_told_so_before_a_token_is_spent(
+    ask: Any, api: Simulator, body: dict[str, Any], param: str
+) -> None:
+    """OptiLLM would answer some of these with a page of HTML, some with 200 and no choices."""
+    response = ask(**body)
+    assert response.status_code == (404 if param == "model" else 400)
+    error = response.get_json()["error"]
+    assert error["param"] == param
+    assert error["message"]
+    assert "\n" not in error["message"]
+    assert api.chat_calls == ()
+
+
+@pytest.mark.parametrize("data", ["", "{", "[]", "5", '"text"'])
+def test_a_body_that_is_no_object_is_told_so(ask: Any, data: str) -> None:
+    """In JSON, as all else."""
+    response = server.app.test_client().post("/v1/chat/completions", data=data, content_type="application/json")
+    assert response.status_code == 400
+    assert "JSON object" in response.get_json()["error"]["message"]
+
+
+def test_no_key_is_told_so(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where OptiLLM goes looking for another provider's library."""
+    monkeypatch.delenv("CEREBRAS_API_KEY")
+    response = ask()
+    assert response.status_code == 401
+    assert "CEREBRAS_API_KEY" in response.get_json()["error"]["message"]
+
+
+def test_a_variable_that_switches_to_a_local_model_is_told_so(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OptiLLM would load torch."""
+    monkeypatch.setenv("OPTILLM_API_KEY", "x")
+    response = ask()
+    assert response.status_code == 500
+    assert "OPTILLM_API_KEY" in response.get_json()["error"]["message"]
+
+
+def test_a_bearer_for_another_provider_is_refused(ask: Any, api: Simulator) -> None:
+    """OptiLLM hands over an OpenAI client for it: no host is called with somebody's key."""
+    response = ask(headers={"Authorization": "Bearer sk-somebodys-key"})
+    assert response.status_code == 400
+    error = response.get_json()["error"]
+    assert error["code"] == "not_a_cerebras_client"
+    assert "sk-somebodys-key" not in str(error)
+    assert api.chat_calls == ()
+
+
+def test_any_other_bearer_is_ignored(ask: Any, api: Simulator) -> None:
+    """The server's own key goes upstream."""
+    assert ask(headers={"Authorization": "Bearer anything"}, **SMALL).status_code == 200
+
+
+def test_a_wrong_key_is_told_so(serve: Any, simulate: Callable[..., Simulator]) -> None:
+    """401 from upstream, without the key."""
+    response = serve(simulate(keys=("csk-another",)).url)()
+    assert response.status_code == 401
+    assert response.get_json()["error"]["code"] == "wrong_api_key"
+    assert KEY not in response.get_data(as_text=True)
+
+
+def test_an_api_that_is_not_there_is_told_so(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """502, and what to check."""
+    monkeypatch.setenv("CEPO_CEREBRAS_CALL_ATTEMPTS", "1")
+    response = serve(f"http://127.0.0.1:{free_port()}")()
+    assert response.status_code == 502
+    assert "--base-url" in response.get_json()["error"]["message"]
+
+
+def test_a_prompt_beyond_the_context_is_told_so(ask: Any, api: Simulator) -> None:
+    """400 with OpenAI's code; refused calls spend nothing."""
+    response = ask("word " * 200_000, **SMALL)
+    assert response.status_code == 400
+    assert response.get_json()["error"]["code"] == "context_length_exceeded"
+    assert api.usage.completion_tokens == 0
+
+
+def test_a_limit_is_told_with_its_wait(
+    serve: Any, simulate: Callable[..., Simulator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """429 and retry-after, so that clients wait as they know how to."""
+    monkeypatch.setenv("CEPO_CEREBRAS_CALL_ATTEMPTS", "1")
+    limited = Reply(429, {"message": "x", "code": "queue_exceeded"}, {"retry-after": "7"})
+    response = serve(simulate(rules=(Rule(reply=limited),)).url)(**SMALL)
+    assert (response.status_code, response.headers["retry-after"]) == (429, "7")
+
+
+def test_the_environment_is_checked_by_name(ask: Any, api: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistyped variable does not silently do nothing."""
+    monkeypatch.setenv("CEPO_CEREBRAS_MODLE", "x")
+    response = ask()
+    assert response.status_code == 500
+    assert "did you mean CEPO_CEREBRAS_MODEL?" in response.get_json()["error"]["message"]
+    assert api.chat_calls == ()
+
+
+def test_a_defect_of_ours_shows_neither_prompt_nor_trace(
+    ask: Any, mocker: MockerFixture, caplog: pytest.LogCaptureFixture
+) -> None:
+    """500 with its kind; the log says where, and not with what."""
+    mocker.patch.object(plugin.RUNTIME, "solve", side_effect=RuntimeError("the secret prompt"))
+    with caplog.at_level(logging.INFO):
+        response = ask("the secret prompt")
+    assert response.status_code == 500
+    assert "RuntimeError" in response.get_json()["error"]["message"]
+    assert "the secret prompt" not in response.get_data(as_text=True) + caplog.text
+    assert "plugin.py" in caplog.text
 
 
 def test_a_wrong_key_of_the_client_is_told_apart_from_one_of_the_server(

@@ -8,17 +8,13 @@ from typing import Any
 
 import pytest
 
-from optillm_cerebras_cepo.simulator.answers import Rule, ToolUse
+from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.ledger import Call
 from optillm_cerebras_cepo.simulator.problems import Reply
 from optillm_cerebras_cepo.simulator.server import Simulator
 
 Simulate = Callable[..., Simulator]
 SMALL = {"cepo_cerebras_bestofn_n": 1, "cepo_cerebras_planning_n": 1, "cepo_cerebras_planning_m": 1}
-PAIR = {"cepo_cerebras_bestofn_n": 2, "cepo_cerebras_planning_n": 1, "cepo_cerebras_planning_m": 1}
-SCHEMA = {"type": "object", "properties": {"answer": {"type": "integer"}}, "required": ["answer"]}
-AS_SCHEMA = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}
-TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {}}}}
 LONG = "word " * 400
 
 
@@ -125,117 +121,6 @@ def test_the_operators_cap_on_candidates_holds_for_answers(
     monkeypatch.setenv("CEPO_CEREBRAS_MAX_BESTOFN_N", "3")
     assert ask(n=4, **SMALL).get_json()["error"]["param"] == "n"
     assert api.chat_calls == ()
-
-
-# The form of the answer.
-
-
-def test_an_answer_in_the_form_asked_for_costs_nothing_more(serve: Any, simulate: Simulate) -> None:
-    """Taken out of its fence, if it stands in one."""
-    api = simulate(rules=(Rule(text='```json\n{"answer": 42}\n```'),))
-    body = serve(api.url)(response_format=AS_SCHEMA, **SMALL).get_json()
-    assert json.loads(body["choices"][0]["message"]["content"]) == {"answer": 42}
-    assert len(api.chat_calls) == 4
-    assert body["cepo_cerebras"]["degraded"] == []
-
-
-def test_another_is_asked_for_once_more(serve: Any, simulate: Simulate) -> None:
-    """With what was wrong; only the answer that goes out is mended, not every candidate's."""
-    api = simulate(rules=(Rule(pattern="cannot be used", text='{"answer": 42}'), Rule(text='{"answer": "many"}')))
-    body = serve(api.url)(response_format=AS_SCHEMA, **PAIR).get_json()
-    assert json.loads(body["choices"][0]["message"]["content"]) == {"answer": 42}
-    assert len(api.chat_calls) == 2 * 4 + 2 + 1
-    assert api.chat_calls[-1].body["response_format"] == AS_SCHEMA
-    assert body["cepo_cerebras"]["usage"]["repair"]["calls"] == 1
-    assert "response_format" not in str(body["cepo_cerebras"]["degraded"])
-
-
-def test_one_that_cannot_be_mended_goes_out_and_says_so(serve: Any, simulate: Simulate) -> None:
-    """An answer is better than none; what is wrong with it stands in the reply."""
-    api = simulate(rules=(Rule(text="many"),))
-    body = serve(api.url)(response_format={"type": "json_object"}, **SMALL).get_json()
-    assert body["choices"][0]["message"]["content"] == "many"
-    assert len(api.chat_calls) == 5
-    assert "response_format" in body["cepo_cerebras"]["degraded"][0]
-
-
-def test_an_answer_that_may_have_to_be_mended_is_not_streamed_before(serve: Any, simulate: Simulate) -> None:
-    """What was read cannot be taken back."""
-    api = simulate(rules=(Rule(pattern="cannot be used", text='{"answer": 42}'), Rule(text="many")))
-    text = serve(api.url)(stream=True, response_format={"type": "json_object"}, cepo_cerebras_effort="none").get_data(
-        as_text=True
-    )
-    assert "many" not in text
-    assert '{\\"answer\\": 42}' in text
-
-
-def test_a_schema_that_is_none_is_refused(ask: Any, api: Simulator) -> None:
-    """Before a token is spent."""
-    wrong = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "nonsense"}}}
-    response = ask(response_format=wrong)
-    assert (response.status_code, response.get_json()["error"]["param"]) == (400, "response_format")
-    assert api.chat_calls == ()
-
-
-# Tools and images.
-
-
-@pytest.mark.parametrize("stream", [False, True])
-def test_tools_go_to_the_model_itself(serve: Any, simulate: Simulate, stream: bool) -> None:
-    """One call with the client's own messages; its tool calls come back whole, and the reply says why."""
-    api = simulate(rules=(Rule(tool_calls=(ToolUse("add", '{"a": 1, "b": 2}'),)),))
-    response = serve(api.url)(tools=[TOOL], tool_choice="auto", stream=stream)
-    text = response.get_data(as_text=True)
-    (call,) = api.chat_calls
-    assert call.body["messages"] == [{"role": "user", "content": "What is 6 times 7?"}]
-    assert (call.body["tools"], call.body["tool_choice"]) == ([TOOL], "auto")
-    if not stream:
-        body = response.get_json()
-        (choice,) = body["choices"]
-        (made,) = choice["message"]["tool_calls"]
-        assert (choice["finish_reason"], choice["message"]["content"]) == ("tool_calls", None)
-        ours = body["cepo_cerebras"]
-    else:
-        events = [event.removeprefix("data: ") for event in text.split("\n\n")]
-        stream_of = [json.loads(event) for event in events if event.startswith("{")]
-        pieces = [
-            piece
-            for chunk in stream_of
-            for choice in chunk["choices"]
-            for piece in choice["delta"].get("tool_calls", ())
-        ]
-        made = {"id": pieces[0]["id"], "function": {"name": pieces[0]["function"]["name"]}}
-        made["function"]["arguments"] = "".join(piece["function"].get("arguments", "") for piece in pieces)
-        assert stream_of[-1]["choices"][0]["finish_reason"] == "tool_calls"
-        ours = stream_of[-1]["cepo_cerebras"]
-    assert made["function"] == {"name": "add", "arguments": '{"a": 1, "b": 2}'}
-    assert made["id"]
-    assert (ours["planned"], ours["forwarded"], ours["calls"]) == (False, "the request has tools", 1)
-
-
-@pytest.mark.parametrize("content", [{}, {"content": None}, {"content": ""}])
-def test_a_tools_result_goes_back_to_the_model(ask: Any, api: Simulator, content: dict[str, Any]) -> None:
-    """Its call and its result, as the client sent them, without what is null. OptiLLM 0.3 dies of the first two."""
-    call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
-    messages = [
-        {"role": "user", "content": "add"},
-        {"role": "assistant", **content, "tool_calls": [call]},
-        {"role": "tool", "tool_call_id": "c1", "content": "42"},
-    ]
-    body = ask(question=None, messages=messages).get_json()
-    assert body["cepo_cerebras"]["forwarded"] == "the conversation has calls of tools"
-    assert body["choices"][0]["message"]["content"]
-    sent = [{name: value for name, value in message.items() if value is not None} for message in messages]
-    assert api.chat_calls[0].body["messages"] == sent
-
-
-def test_an_image_goes_to_the_model_which_may_refuse_it(ask: Any, api: Simulator) -> None:
-    """The refusal is the API's, and the client's to mend."""
-    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
-    messages = [{"role": "user", "content": [{"type": "text", "text": "what is this?"}, image]}]
-    response = ask(question=None, messages=messages)
-    assert api.chat_calls[0].body["messages"] == messages
-    assert response.status_code in (200, 400)
 
 
 @pytest.mark.parametrize(

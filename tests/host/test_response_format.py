@@ -1,0 +1,63 @@
+"""Answers in the form that a client asks for: checked, and asked for once more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from optillm_cerebras_cepo.simulator.answers import Rule
+from optillm_cerebras_cepo.simulator.server import Simulator
+
+Simulate = Callable[..., Simulator]
+SMALL = {"cepo_cerebras_bestofn_n": 1, "cepo_cerebras_planning_n": 1, "cepo_cerebras_planning_m": 1}
+PAIR = {"cepo_cerebras_bestofn_n": 2, "cepo_cerebras_planning_n": 1, "cepo_cerebras_planning_m": 1}
+SCHEMA = {"type": "object", "properties": {"answer": {"type": "integer"}}, "required": ["answer"]}
+AS_SCHEMA = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}
+
+
+def test_an_answer_in_the_form_asked_for_costs_nothing_more(serve: Any, simulate: Simulate) -> None:
+    """Taken out of its fence, if it stands in one."""
+    api = simulate(rules=(Rule(text='```json\n{"answer": 42}\n```'),))
+    body = serve(api.url)(response_format=AS_SCHEMA, **SMALL).get_json()
+    assert json.loads(body["choices"][0]["message"]["content"]) == {"answer": 42}
+    assert len(api.chat_calls) == 4
+    assert body["cepo_cerebras"]["degraded"] == []
+
+
+def test_another_is_asked_for_once_more(serve: Any, simulate: Simulate) -> None:
+    """With what was wrong; only the answer that goes out is mended, not every candidate's."""
+    api = simulate(rules=(Rule(pattern="cannot be used", text='{"answer": 42}'), Rule(text='{"answer": "many"}')))
+    body = serve(api.url)(response_format=AS_SCHEMA, **PAIR).get_json()
+    assert json.loads(body["choices"][0]["message"]["content"]) == {"answer": 42}
+    assert len(api.chat_calls) == 2 * 4 + 2 + 1
+    assert api.chat_calls[-1].body["response_format"] == AS_SCHEMA
+    assert body["cepo_cerebras"]["usage"]["repair"]["calls"] == 1
+    assert "response_format" not in str(body["cepo_cerebras"]["degraded"])
+
+
+def test_one_that_cannot_be_mended_goes_out_and_says_so(serve: Any, simulate: Simulate) -> None:
+    """An answer is better than none; what is wrong with it stands in the reply."""
+    api = simulate(rules=(Rule(text="many"),))
+    body = serve(api.url)(response_format={"type": "json_object"}, **SMALL).get_json()
+    assert body["choices"][0]["message"]["content"] == "many"
+    assert len(api.chat_calls) == 5
+    assert "response_format" in body["cepo_cerebras"]["degraded"][0]
+
+
+def test_an_answer_that_may_have_to_be_mended_is_not_streamed_before(serve: Any, simulate: Simulate) -> None:
+    """What was read cannot be taken back."""
+    api = simulate(rules=(Rule(pattern="cannot be used", text='{"answer": 42}'), Rule(text="many")))
+    text = serve(api.url)(stream=True, response_format={"type": "json_object"}, cepo_cerebras_effort="none").get_data(
+        as_text=True
+    )
+    assert "many" not in text
+    assert '{\\"answer\\": 42}' in text
+
+
+def test_a_schema_that_is_none_is_refused(ask: Any, api: Simulator) -> None:
+    """Before a token is spent."""
+    wrong = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "nonsense"}}}
+    response = ask(response_format=wrong)
+    assert (response.status_code, response.get_json()["error"]["param"]) == (400, "response_format")
+    assert api.chat_calls == ()

@@ -1,0 +1,73 @@
+"""Requests that no plan is made for: tools, their results, and images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from optillm_cerebras_cepo.simulator.answers import Rule, ToolUse
+from optillm_cerebras_cepo.simulator.server import Simulator
+
+Simulate = Callable[..., Simulator]
+TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {}}}}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_tools_go_to_the_model_itself(serve: Any, simulate: Simulate, stream: bool) -> None:
+    """One call with the client's own messages; its tool calls come back whole, and the reply says why."""
+    api = simulate(rules=(Rule(tool_calls=(ToolUse("add", '{"a": 1, "b": 2}'),)),))
+    response = serve(api.url)(tools=[TOOL], tool_choice="auto", stream=stream)
+    text = response.get_data(as_text=True)
+    (call,) = api.chat_calls
+    assert call.body["messages"] == [{"role": "user", "content": "What is 6 times 7?"}]
+    assert (call.body["tools"], call.body["tool_choice"]) == ([TOOL], "auto")
+    if not stream:
+        body = response.get_json()
+        (choice,) = body["choices"]
+        (made,) = choice["message"]["tool_calls"]
+        assert (choice["finish_reason"], choice["message"]["content"]) == ("tool_calls", None)
+        ours = body["cepo_cerebras"]
+    else:
+        events = [event.removeprefix("data: ") for event in text.split("\n\n")]
+        stream_of = [json.loads(event) for event in events if event.startswith("{")]
+        pieces = [
+            piece
+            for chunk in stream_of
+            for choice in chunk["choices"]
+            for piece in choice["delta"].get("tool_calls", ())
+        ]
+        made = {"id": pieces[0]["id"], "function": {"name": pieces[0]["function"]["name"]}}
+        made["function"]["arguments"] = "".join(piece["function"].get("arguments", "") for piece in pieces)
+        assert stream_of[-1]["choices"][0]["finish_reason"] == "tool_calls"
+        ours = stream_of[-1]["cepo_cerebras"]
+    assert made["function"] == {"name": "add", "arguments": '{"a": 1, "b": 2}'}
+    assert made["id"]
+    assert (ours["planned"], ours["forwarded"], ours["calls"]) == (False, "the request has tools", 1)
+
+
+@pytest.mark.parametrize("content", [{}, {"content": None}, {"content": ""}])
+def test_a_tools_result_goes_back_to_the_model(ask: Any, api: Simulator, content: dict[str, Any]) -> None:
+    """Its call and its result, as the client sent them, without what is null. OptiLLM 0.3 dies of the first two."""
+    call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+    messages = [
+        {"role": "user", "content": "add"},
+        {"role": "assistant", **content, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "42"},
+    ]
+    body = ask(question=None, messages=messages).get_json()
+    assert body["cepo_cerebras"]["forwarded"] == "the conversation has calls of tools"
+    assert body["choices"][0]["message"]["content"]
+    sent = [{name: value for name, value in message.items() if value is not None} for message in messages]
+    assert api.chat_calls[0].body["messages"] == sent
+
+
+def test_an_image_goes_to_the_model_which_may_refuse_it(ask: Any, api: Simulator) -> None:
+    """The refusal is the API's, and the client's to mend."""
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    messages = [{"role": "user", "content": [{"type": "text", "text": "what is this?"}, image]}]
+    response = ask(question=None, messages=messages)
+    assert api.chat_calls[0].body["messages"] == messages
+    assert response.status_code in (200, 400)
