@@ -116,7 +116,7 @@ def _meet(slug: str) -> None:
     _check_size()
     _check_keys()
     if operation != "SINGLE":
-        _check_known(approaches, "model")
+        _check_known(approaches, "optillm_approach" if "optillm_approach" in body else "model")
     _check_text(body)
     # Flask keeps the parsed body: what is changed here, OptiLLM finds changed. A null is a field that is not given,
     # which OptiLLM stumbles over, and several answers are one run of ours, not one after the other (server.py:538).
