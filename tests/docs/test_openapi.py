@@ -160,6 +160,7 @@ def test_a_reply_has_what_is_described_and_nothing_else(
     body = {"messages": [{"role": "user", "content": "Why?"}], "cepo_cerebras_effort": effort}
     reply = server.app.test_client().post("/v1/chat/completions", json=body).get_json()
     assert set(reply) == set(schema("ChatCompletion"))
+    assert set(reply["usage"]) == set(schema("Usage"))
     ours, described = reply["cepo_cerebras"], schema("Account")
     assert set(ours) == set(described) - {"forwarded"}
     assert set(described) - set(page()["components"]["schemas"]["Account"]["required"]) == {"forwarded"}
