@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,13 +16,13 @@ from conftest import KEY
 from hypothesis import HealthCheck, seed, settings
 from schemathesis import Case, Response
 from schemathesis.checks import CHECKS, load_all_checks
+from support.openapi_file import FILE
 from support.optillm_process import Server, optillm
 
 from optillm_cerebras_cepo.simulator import Simulator, SimulatorOptions
 
 pytestmark = pytest.mark.slow
 
-FILE = Path(__file__).parents[2] / "docs" / "openapi.yaml"
 EXAMPLES = 150
 SMALL = {
     "MAX_BESTOFN_N": "2",

@@ -2,70 +2,23 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
-from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import optillm.server as server
 import pytest
-import yaml
 from conftest import KEY
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from support.openapi_file import openai_fields, page, resolved, schema
 
 from optillm_cerebras_cepo import __version__, errors
 from optillm_cerebras_cepo.chat import Step
 from optillm_cerebras_cepo.errors import CepoError, Ended
-from optillm_cerebras_cepo.host import conversation, parameters
+from optillm_cerebras_cepo.host import parameters
 from optillm_cerebras_cepo.settings import BODY, OPERATORS, REASONING, Settings
 from optillm_cerebras_cepo.simulator.server import Simulator
 
-FILE = Path(__file__).parents[2] / "docs" / "openapi.yaml"
 OF_THE_HOST = {"model", "optillm_approach"}  # OptiLLM reads them, to know whose request it is
 BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "enum", "items")
-
-
-@cache
-def page() -> dict[str, Any]:
-    """The file."""
-    loaded: dict[str, Any] = yaml.safe_load(FILE.read_text())
-    return loaded
-
-
-def resolved(part: Mapping[str, Any]) -> dict[str, Any]:
-    """A part with what it refers to in its place; what stands beside the reference goes first."""
-    found: dict[str, Any] = dict(part)
-    if reference := found.pop("$ref", None):
-        target: Any = page()
-        for name in reference.removeprefix("#/").split("/"):
-            target = target[name]
-        found = {**resolved(target), **found}
-    return found
-
-
-def schema(name: str) -> dict[str, Any]:
-    """A schema's properties."""
-    properties: dict[str, Any] = page()["components"]["schemas"][name]["properties"]
-    return properties
-
-
-def fields_read(module: ModuleType) -> set[str]:
-    """The names that a module looks up in a request's body, as its source has them."""
-    found = set(getattr(module, "_UNAVAILABLE", ())) | set(getattr(module, "TOOL_FIELDS", ()))
-    for node in ast.walk(ast.parse(inspect.getsource(module))):
-        if not isinstance(node, ast.Call) or not node.args:
-            continue
-        called, owner = node.func, None
-        if isinstance(called, ast.Attribute) and called.attr == "get" and isinstance(called.value, ast.Name):
-            owner, name = called.value.id, node.args[0]
-        elif isinstance(node.args[0], ast.Name) and len(node.args) > 1:
-            owner, name = node.args[0].id, node.args[1]
-        if owner in ("given", "body") and isinstance(name, ast.Constant):
-            found.add(name.value)
-    return found
 
 
 def test_it_is_openapi() -> None:
@@ -95,7 +48,7 @@ def test_the_settings_are_those_that_a_request_may_set() -> None:
 
 def test_the_fields_are_those_that_are_read() -> None:
     """By the code that reads OpenAI's fields, and by the settings; no other is described."""
-    read = fields_read(parameters) | fields_read(conversation) | {"reasoning_effort"}
+    read = openai_fields()
     assert {"messages", "temperature", "stop", "tools", "logprobs", "audio", "stream_options"} <= read
     described = {name for name in schema("ChatRequest") if not name.startswith(BODY)}
     assert described == read | OF_THE_HOST

@@ -29,6 +29,7 @@ def having(calls: Sequence[Call], name: str) -> list[bool]:
         ("stop", ["END"]),
         ("frequency_penalty", 0.5),
         ("presence_penalty", -0.5),
+        ("logit_bias", {"50256": -5}),
         ("response_format", {"type": "json_object"}),
     ],
 )
