@@ -85,10 +85,11 @@ def _in_openais_form(response: flask.Response) -> flask.Response:
     said = body.get("error") if isinstance(body, dict) else None
     if isinstance(said, dict):
         return response
-    if response.status_code == 401:
+    if response.status_code == 401 or _unreadable_key():
         error: CepoError = WrongClientKey(
             "the key of this request is not the one that the server wants; send it as `Authorization: Bearer …`"
         )
+        response.status_code = error.status
     else:
         words = said if isinstance(said, str) else f"OptiLLM answers {response.status}"
         error = BadRequest(words) if response.status_code < 500 else OfTheHost(words)
@@ -96,6 +97,12 @@ def _in_openais_form(response: flask.Response) -> flask.Response:
     made.status_code = response.status_code
     made.headers.extend((name, value) for name, value in response.headers if name.lower() == "allow")
     return made
+
+
+def _unreadable_key() -> bool:
+    """Whether OptiLLM's check of the client's key has failed over it: it compares ASCII only."""
+    checked = server.server_config["optillm_api_key"] and flask.request.path != "/health"
+    return bool(checked) and not flask.request.headers.get("authorization", "").isascii()
 
 
 def _meet(slug: str) -> None:

@@ -164,6 +164,14 @@ def test_a_wrong_key_of_the_client_is_told_apart_from_one_of_the_server(
     assert "the wrong one" not in clients.get_data(as_text=True)
 
 
+def test_a_key_with_an_umlaut_is_a_wrong_key(ask: Any, api: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OptiLLM fails over it, with 500."""
+    monkeypatch.setitem(server.server_config, "optillm_api_key", "the right one")
+    response = ask(headers={"Authorization": "Bearer schlüssel"})
+    assert (response.status_code, response.get_json()["error"]["code"]) == (401, "wrong_client_key")
+    assert api.chat_calls == ()
+
+
 def test_a_body_beyond_all_measure_is_not_read(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """413, by its declared length."""
     monkeypatch.setattr(intake, "LARGEST", 1000)
