@@ -19,7 +19,7 @@ from optillm_cerebras_cepo.llm.stack import stack
 
 def build(answer: Answer) -> tuple[ChatClient, Ledger, list[Event]]:
     """A whole stack over a script, its books, and what its observer sees."""
-    ledger, spans = Ledger(), list[Event]()
+    ledger, events = Ledger(), list[Event]()
     client = stack(
         Scripted(answer),
         refusals=Refusals(),
@@ -29,9 +29,9 @@ def build(answer: Answer) -> tuple[ChatClient, Ledger, list[Event]]:
         age=0,
         deadline=Deadline(60),
         ledger=ledger,
-        observer=spans.append,
+        observer=events.append,
     )
-    return client, ledger, spans
+    return client, ledger, events
 
 
 def request(step: Step = Step.PLAN) -> ChatRequest:
@@ -63,11 +63,12 @@ def test_unknown_usage_is_not_zero() -> None:
     assert ledger.total == Spent(calls=1, uncounted=1)
 
 
-def test_a_span_tells_what_a_call_took_and_not_what_it_said() -> None:
+def test_an_event_tells_what_a_call_took_and_not_what_it_said() -> None:
     """Observers see label, seconds, usage and finish reason; there is no field for a text."""
-    client, _, spans = build(lambda _: "secret answer")
+    client, _, events = build(lambda _: "secret answer")
     client.complete(request())
-    assert spans[0].label == Label(Step.PLAN, 1)
-    assert spans[0].usage == Usage(10, 5)
-    assert spans[0].seconds >= 0
-    assert "secret" not in repr(spans)
+    (event,) = events
+    assert isinstance(event, Called)
+    assert (event.label, event.usage) == (Label(Step.PLAN, 1), Usage(10, 5))
+    assert event.seconds >= 0
+    assert "secret" not in repr(events)

@@ -6,6 +6,7 @@ import pytest
 from optillm.cepo.cepo import cepo
 
 from optillm_cerebras_cepo.chat import Message, Question
+from optillm_cerebras_cepo.events import Called, Event
 from optillm_cerebras_cepo.runtime import RUNTIME
 from optillm_cerebras_cepo.settings import Settings
 from optillm_cerebras_cepo.simulator import (
@@ -146,12 +147,13 @@ def test_optillms_loop_over_http(started):
 def test_our_loop_over_http():
     """Likewise, with the calls that our own observer saw."""
     with Simulator(SimulatorOptions(statistics=ABLE)) as simulator:
-        spans: list[Any] = []
+        events: list[Event] = []
         small = Settings(planning_n=2, planning_m=2, bestofn_n=2)
         client = RUNTIME.client(simulator.url, KEY)
-        solved = RUNTIME.solve(Question(SURE.text, "", HISTORY), small, client, spans.append)
+        solved = RUNTIME.solve(Question(SURE.text, "", HISTORY), small, client, events.append)
     assert read_answer(solved.outcome.answer, "17") == "42"
-    assert sorted(call.kind for call in simulator.chat_calls) == sorted(span.label.step.value for span in spans)
+    called = [event.label.step.value for event in events if isinstance(event, Called)]
+    assert sorted(call.kind for call in simulator.chat_calls) == sorted(called)
 
 
 def test_the_api_answers_as_the_model_does(started):
