@@ -16,6 +16,9 @@ from .api import Api
 from .ledger import Call, Ledger, Totals
 from .options import SimulatorOptions
 
+BACKLOG = 4096
+"""Connections that may wait to be accepted: one beyond that is dropped, and its client waits for its time-out."""
+
 SHUTDOWN_SECONDS = 0.1
 """How long calls that still run may go on when the simulator stops."""
 
@@ -147,7 +150,7 @@ async def _listening(options: SimulatorOptions, ledger: Ledger, host: str, port:
     )
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
         address = runner.addresses[0]
         name = f"[{address[0]}]" if ":" in address[0] else address[0]
         yield f"http://{name}:{address[1]}"
