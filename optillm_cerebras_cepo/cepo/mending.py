@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from optillm_cerebras_cepo.cepo.asker import Asker
 from optillm_cerebras_cepo.cepo.outcome import Answer, Outcome
-from optillm_cerebras_cepo.chat import Label, Message, Step
+from optillm_cerebras_cepo.chat import Completion, Label, Message, RawMessage, Step
 from optillm_cerebras_cepo.errors import CepoError
 from optillm_cerebras_cepo.form import Form
 
@@ -38,13 +39,9 @@ def _mended(asker: Asker, answer: Answer, form: Form) -> Answer:
         if "json_schema" in wanted
         else ""
     )
-    prompts = [
-        Message("user", asker.question.text),
-        Message("assistant", answer.text),
-        Message("user", MEND.format(problem=problem, schema=schema)),
-    ]
+    turns = [Message("assistant", answer.text), Message("user", MEND.format(problem=problem, schema=schema))]
     try:
-        completion = asker.write(Label(Step.REPAIR), prompts, {})
+        completion = _again(asker, turns)
         text = form.extract(completion.answer)
         still = form.problem(text)
         if still is None:
@@ -56,3 +53,12 @@ def _mended(asker: Asker, answer: Answer, form: Form) -> Answer:
         problem = f"{problem}; asking again failed: {error.message}"
     asker.degraded.add(f"response_format: the answer is not in the form asked for: {problem}")
     return answer
+
+
+def _again(asker: Asker, turns: Sequence[Message]) -> Completion:
+    """Go on with the conversation that the answer came from."""
+    label, forwarded = Label(Step.REPAIR), asker.question.forward
+    if forwarded is None:
+        return asker.write(label, [Message("user", asker.question.text), *turns], {})
+    messages = (*forwarded.messages, *(RawMessage(turn.wire()) for turn in turns))
+    return asker.forward(label, replace(forwarded, messages=messages))

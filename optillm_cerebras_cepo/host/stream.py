@@ -12,7 +12,7 @@ from optillm_cerebras_cepo.cepo.outcome import Answer
 from optillm_cerebras_cepo.errors import CepoError
 from optillm_cerebras_cepo.events import Agreed, Called, Rated, Waits
 from optillm_cerebras_cepo.host import progress, reply
-from optillm_cerebras_cepo.host.work import POLL, News, Pause, Piece, Work
+from optillm_cerebras_cepo.host.work import POLL, News, Piece, Work
 from optillm_cerebras_cepo.parameters import Parameters
 from optillm_cerebras_cepo.runtime import Solved
 
@@ -30,7 +30,7 @@ def events(
         yield chunks.delta(index, role="assistant", content="")
     sent = time.monotonic()
     for news in work.news(POLL):
-        if isinstance(news, Pause) and hung_up():
+        if hung_up():
             return
         for event in chunks.of(news, show_progress):
             sent = time.monotonic()

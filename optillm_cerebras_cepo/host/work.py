@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from optillm_cerebras_cepo.chat import Listener
 from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import CepoError, Ended
-from optillm_cerebras_cepo.events import Event
+from optillm_cerebras_cepo.events import Event, Observer
 from optillm_cerebras_cepo.host import progress
 from optillm_cerebras_cepo.runtime import Solved
 
@@ -31,7 +32,7 @@ class Pause:
 
 logger = logging.getLogger("optillm_cerebras_cepo")
 
-POLL = 0.5  # seconds without news after which somebody looks whether the client is still there
+POLL = 0.5  # seconds at most between two looks whether the client is still there
 News = Event | Piece | Pause | Solved | CepoError
 
 
@@ -46,7 +47,7 @@ class Work:
 
     def __init__(
         self,
-        solve: Callable[[Callable[[Event], None], Callable[[Mapping[str, Any]], None]], Solved],
+        solve: Callable[[Observer, Listener], Solved],
         deadline: Deadline,
     ) -> None:
         self._solve = solve
@@ -73,8 +74,8 @@ class Work:
                     return news
                 case CepoError():
                     raise news
-                case Pause() if hung_up():
-                    self.give_up()
+            if hung_up():
+                self.give_up()
         raise AssertionError("news end with a result")
 
     def give_up(self) -> None:

@@ -18,9 +18,9 @@ it is told. So it shows what a loop does: how many calls and tokens, in which or
 calls' own time, and what becomes of a request when calls are slow or refused. It does not show what a model does:
 how long replies are, how good answers get, how quick the API is and how it spreads its load. Lengths, latencies and
 skills are assumptions, and stand beside each table. The processor is shared by the loops and the simulated API, so
-figures under load are lower bounds. In two of the last four runs one call of OptiLLM's loop waited out its client's
-time-out of 60 s, in the blocking SDK or on the way to it; why is not known. Where a mean is far from its median, it
-tells of such a call."""
+figures under load are lower bounds. Now and then one call of OptiLLM's loop waits out its client's time-out of
+60 s, in the blocking SDK or on the way to it; why is not known. Where a mean is far from its median, it tells of such
+a call."""
 
 
 @dataclass(frozen=True)

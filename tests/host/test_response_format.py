@@ -61,3 +61,19 @@ def test_a_schema_that_is_none_is_refused(ask: Any, api: Simulator) -> None:
     response = ask(response_format=wrong)
     assert (response.status_code, response.get_json()["error"]["param"]) == (400, "response_format")
     assert api.chat_calls == ()
+
+
+def test_an_answer_about_a_tools_result_is_mended_in_its_own_conversation(serve: Any, simulate: Simulate) -> None:
+    """The second call has the result too: without it the model would not know what it speaks of."""
+    api = simulate(rules=(Rule(pattern="cannot be used", text='{"answer": 42}'), Rule(text="many")))
+    call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+    messages = [
+        {"role": "user", "content": "how many?"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "42"},
+    ]
+    body = serve(api.url)(question=None, messages=messages, response_format={"type": "json_object"}).get_json()
+    assert json.loads(body["choices"][0]["message"]["content"]) == {"answer": 42}
+    first, second = (call.body["messages"] for call in api.chat_calls)
+    assert second[:3] == first == messages
+    assert second[3] == {"role": "assistant", "content": "many"}

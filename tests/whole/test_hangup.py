@@ -58,3 +58,14 @@ def test_the_work_stops_with_the_request(server: Server, api: Simulator) -> None
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{server.url}/v1/chat/completions", json=BODY, timeout=3)
     assert gone(api) == [CLIENT_GONE] * 9
+
+
+def test_news_that_never_pause_hide_no_hangup(simulate: Callable[..., Simulator]) -> None:
+    """Calls that end all the time, in a request that would take a minute: the client's leaving is seen between them."""
+    api = simulate(rules=(Rule(latency=0.1),))
+    many = {"cepo_cerebras_bestofn_n": 20}
+    environ = {"CEREBRAS_API_KEY": KEY, "CEPO_CEREBRAS_CONCURRENCY": "1"}
+    with optillm("--base-url", api.url, "--approach", "cepo_cerebras", environ=environ) as server:
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{server.url}/v1/chat/completions", json=BODY | many, timeout=3)
+        gone(api)
