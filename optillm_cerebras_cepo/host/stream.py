@@ -109,9 +109,7 @@ class _Chunks:
         self._held += text
         held = self._held.lstrip()
         if THOUGHT.startswith(held[: len(THOUGHT)]):
-            _, closed, held = held.partition("</think>")
-            if not closed:
-                return ""
+            _, _, held = held.partition("</think>")  # nothing is left while it goes on
         return held.lstrip() if held.strip() else ""
 
     def _chunk(self, choices: list[dict[str, Any]], **more: Any) -> str:

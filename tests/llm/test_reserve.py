@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -54,6 +55,17 @@ def test_a_reply_that_was_cut_is_asked_for_with_the_whole_limit() -> None:
     assert Reserve(api, lengths).complete(request()).text == "w" * 400
     assert [asked.max_tokens for asked in api.requests] == [125, 4096]
     assert lengths.enough("m", Step.PLAN) == 500
+
+
+def test_what_somebody_listens_to_is_asked_for_whole() -> None:
+    """What a listener has heard cannot be asked for again, so it must not be cut."""
+    lengths = ReplyLengths()
+    for _ in range(KNOWN):
+        lengths.add("m", Step.FINAL, 100)
+    api = replies(400)
+    heard = replace(request(Step.FINAL), listener=[].append)
+    Reserve(api, lengths).complete(heard)
+    assert [asked.max_tokens for asked in api.requests] == [4096]
 
 
 def test_old_lengths_are_forgotten() -> None:

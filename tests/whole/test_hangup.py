@@ -10,6 +10,7 @@ import httpx
 import pytest
 from conftest import KEY
 from support.optillm_process import Server, optillm
+from support.quiet import quiet
 
 from optillm_cerebras_cepo.simulator import CLIENT_GONE
 from optillm_cerebras_cepo.simulator.answers import Rule
@@ -31,18 +32,6 @@ def server(api: Simulator) -> Iterator[Server]:
         yield running
 
 
-def gone(api: Simulator) -> list[int | None]:
-    """Wait until no call is open any more; returns how they ended."""
-    closed = time.monotonic()
-    while api.in_flight:
-        assert time.monotonic() - closed < 10
-        time.sleep(0.01)
-    ended = [call.status for call in api.chat_calls]
-    time.sleep(0.5)
-    assert len(api.chat_calls) == len(ended)
-    return ended
-
-
 def test_the_work_stops_with_the_stream(server: Server, api: Simulator) -> None:
     """The first chunk is there while all nine plans are under way; none of them outlives the connection."""
     with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=BODY | {"stream": True}, timeout=30) as stream:
@@ -50,14 +39,14 @@ def test_the_work_stops_with_the_stream(server: Server, api: Simulator) -> None:
         assert '"role": "assistant"' in first
         while api.in_flight < 9:
             time.sleep(0.01)
-    assert gone(api) == [CLIENT_GONE] * 9
+    assert quiet(api) == [CLIENT_GONE] * 9
 
 
 def test_the_work_stops_with_the_request(server: Server, api: Simulator) -> None:
     """Also for a client that waits for the whole and loses patience."""
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{server.url}/v1/chat/completions", json=BODY, timeout=3)
-    assert gone(api) == [CLIENT_GONE] * 9
+    assert quiet(api) == [CLIENT_GONE] * 9
 
 
 def test_news_that_never_pause_hide_no_hangup(simulate: Callable[..., Simulator]) -> None:
@@ -68,4 +57,4 @@ def test_news_that_never_pause_hide_no_hangup(simulate: Callable[..., Simulator]
     with optillm("--base-url", api.url, "--approach", "cepo_cerebras", environ=environ) as server:
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{server.url}/v1/chat/completions", json=BODY | many, timeout=3)
-        gone(api)
+        quiet(api)
