@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
-from optillm_cerebras_cepo.deadline import Deadline
+from optillm_cerebras_cepo.deadline import Deadline, unlimited
 
 Role = Literal["system", "user", "assistant"]
 
@@ -77,7 +77,7 @@ class ChatRequest:
     temperature: float | None = None  # 0..2
     options: Mapping[str, Any] = field(default_factory=dict)
     timeout: float | None = None  # seconds
-    deadline: Deadline | None = None  # with whose end the call is given up, also in flight
+    deadline: Deadline = field(default_factory=unlimited, compare=False)  # its end gives up the call
     listener: Listener | None = None  # with one, the reply is streamed
 
     def body(self) -> dict[str, Any]:

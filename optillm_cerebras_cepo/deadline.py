@@ -1,20 +1,25 @@
-"""Until when a request may still spend: its time is not over, and nothing has ended it early."""
+"""Until when a request may still spend: its time is not over, and nothing has ended it early.
+
+A deadline has parts: a candidate, or a step that has to leave time for what comes after it. A part ends before
+the whole, which goes on; the whole ends all of its parts.
+"""
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from optillm_cerebras_cepo.errors import CepoError, DeadlineExceeded, Ended
+from optillm_cerebras_cepo.errors import CepoError, DeadlineExceeded, Ended, OutOfTime
 
 
 class Deadline:
-    """One request's time limit, shared by all its threads.
+    """A time limit, shared by all threads that work under it.
 
     Args:
-        seconds: how long the request may take from now on.
+        seconds: how long there is from now on; infinite for no limit.
         clock: seconds that only ever grow.
 
     """
@@ -33,6 +38,15 @@ class Deadline:
         """Seconds left, never negative."""
         return max(0.0, self._at - self._clock())
 
+    @property
+    def whole(self) -> Deadline:
+        """The request's own deadline."""
+        return self
+
+    def part(self, reserve: float = 0.0) -> Part:
+        """A part that is over this many seconds before the whole is, and can be ended by itself."""
+        return Part(self, reserve)
+
     def end(self, reason: CepoError | None = None) -> None:
         """Let no new call start, give up those in flight, and wake whoever waits. The first reason given stays."""
         with self._lock:
@@ -46,7 +60,7 @@ class Deadline:
 
     @contextmanager
     def on_end(self, tell: Callable[[], object]) -> Iterator[None]:
-        """Within this block, call `tell` once if the request ends; at once if it has ended already."""
+        """Within this block, call `tell` once if this ends; at once if it has ended already."""
         key = object()
         with self._lock:
             over = self._over.is_set()
@@ -61,7 +75,7 @@ class Deadline:
                 self._told.pop(key, None)
 
     def check(self) -> None:
-        """Raise what ended the request, or DeadlineExceeded when its time is over."""
+        """Raise what ended this, or DeadlineExceeded when its time is over."""
         if self._over.is_set():
             raise self._reason or Ended("the request has ended")
         if not self.remaining:
@@ -70,5 +84,43 @@ class Deadline:
             )
 
     def wait(self, seconds: float) -> None:
-        """Sleep, at most until the deadline, and wake early when the request ends."""
-        self._over.wait(min(seconds, self.remaining))
+        """Sleep, at most until the deadline, and wake early when this ends."""
+        self._over.wait(min(seconds, self.remaining, threading.TIMEOUT_MAX))
+
+
+class Part(Deadline):
+    """A part of a deadline; see `Deadline.part`."""
+
+    def __init__(self, of: Deadline, reserve: float) -> None:
+        super().__init__(max(0.0, of.remaining - reserve), of._clock)
+        self._of = of
+
+    @property
+    def whole(self) -> Deadline:
+        """The deadline that this is a part of, or a part of a part."""
+        return self._of.whole
+
+    @contextmanager
+    def on_end(self, tell: Callable[[], object]) -> Iterator[None]:
+        """Within this block, call `tell` if this ends, or the whole."""
+        with self._of.on_end(tell), super().on_end(tell):
+            yield
+
+    def check(self) -> None:
+        """Raise what ended the whole or this, or OutOfTime when this part's time is over."""
+        self._of.check()
+        if self._over.is_set():
+            super().check()
+        if not self.remaining:
+            raise OutOfTime("the time that is left is needed for the answer")
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, at most until this part is over, and wake early when it or the whole ends."""
+        woken = threading.Event()
+        with self.on_end(woken.set):
+            woken.wait(min(seconds, self.remaining, threading.TIMEOUT_MAX))
+
+
+def unlimited() -> Deadline:
+    """A deadline that only ends when somebody ends it."""
+    return Deadline(math.inf)

@@ -222,6 +222,14 @@ class DeadlineExceeded(CepoError):
     fatal = True
 
 
+class OutOfTime(CepoError):
+    """What is left of the request's time is kept for steps that are needed more; those still go on."""
+
+    status = 504
+    type = "timeout_error"
+    code = "out_of_time"
+
+
 class Ended(CepoError):
     """The request ended while this call was about to start; nobody waits for its reply."""
 

@@ -18,6 +18,7 @@ from optillm_cerebras_cepo.chat import (
     Question,
     RawMessage,
 )
+from optillm_cerebras_cepo.deadline import Deadline, unlimited
 from optillm_cerebras_cepo.events import Observer, ignore
 from optillm_cerebras_cepo.form import Form
 from optillm_cerebras_cepo.llm.base import ChatClient
@@ -72,6 +73,7 @@ class Asker:
         thinks: whether the model reads the " /think" switch.
         question: what the client asks; its earlier turns stand before every prompt of OptiLLM's.
         settings: the request's settings.
+        deadline: of all its calls.
         degraded: where to note what failed and was left out.
         fitted: where to note what of a call did not suit the model.
         parameters: what the client wants of the call that writes the answer.
@@ -86,6 +88,7 @@ class Asker:
     thinks: bool
     question: Question
     settings: Settings
+    deadline: Deadline = field(default_factory=unlimited)
     degraded: Notes = field(default_factory=Notes)
     fitted: Notes = field(default_factory=Notes)
     parameters: Parameters = field(default_factory=Parameters)
@@ -150,6 +153,7 @@ class Asker:
                 label=label,
                 temperature=temperature,
                 options={**options, **self._own(label)},
+                deadline=self.deadline,
                 listener=listener,
             )
         )

@@ -49,7 +49,7 @@ class Places:
         if turn.is_set():
             return
         with deadline.on_end(turn.set):
-            turn.wait(deadline.remaining)
+            turn.wait(min(deadline.remaining, threading.TIMEOUT_MAX))
         with self._lock:
             ours = [entry for entry in self._waiting if entry[2] is turn]
             if ours:  # woken without a place
@@ -67,15 +67,14 @@ class Places:
 class Place:
     """Holds a place for each call of one request; `age` is smaller the older the request is."""
 
-    def __init__(self, inner: ChatClient, places: Places, age: int, deadline: Deadline) -> None:
+    def __init__(self, inner: ChatClient, places: Places, age: int) -> None:
         self._inner = inner
         self._places = places
         self._age = age
-        self._deadline = deadline
 
     def complete(self, request: ChatRequest) -> Completion:
         """Answer when it is this call's turn. Raises what the inner client raises, or what ended the request."""
-        with self._places.taken((self._age, ORDER[request.label.step]), self._deadline):
-            left = self._deadline.remaining  # less than before the wait, for which the time-out was set
+        with self._places.taken((self._age, ORDER[request.label.step]), request.deadline):
+            left = request.deadline.remaining  # less than before the wait, for which the time-out was set
             timeout = left if request.timeout is None else min(request.timeout, left)
             return self._inner.complete(replace(request, timeout=max(0.001, timeout)))

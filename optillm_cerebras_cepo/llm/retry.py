@@ -87,10 +87,9 @@ def patiently(
 class Retry:
     """Tries transient failures again; gives up when the attempts or the request's time are used up."""
 
-    def __init__(self, inner: ChatClient, policy: RetryPolicy, deadline: Deadline, observer: Observer = ignore) -> None:
+    def __init__(self, inner: ChatClient, policy: RetryPolicy, observer: Observer = ignore) -> None:
         self._inner = inner
         self._policy = policy
-        self._deadline = deadline
         self._observer = observer
 
     def complete(self, request: ChatRequest) -> Completion:
@@ -100,13 +99,13 @@ class Retry:
             self._observer(Waits(request.label, seconds, error))
 
         try:
-            return patiently(self._policy, self._deadline, waiting)(self._try, request)
+            return patiently(self._policy, request.deadline, waiting)(self._try, request)
         except CepoError as error:
             if error.fatal:
-                self._deadline.end(error)  # the request's other calls would meet the same: none of them starts
+                request.deadline.whole.end(error)  # the request's other calls would meet the same: none of them starts
             raise
 
     def _try(self, request: ChatRequest) -> Completion:
-        self._deadline.check()
-        timeout = max(0.001, min(self._policy.timeout, self._deadline.remaining))
-        return self._inner.complete(replace(request, timeout=timeout, deadline=self._deadline))
+        request.deadline.check()
+        timeout = max(0.001, min(self._policy.timeout, request.deadline.remaining))
+        return self._inner.complete(replace(request, timeout=timeout))

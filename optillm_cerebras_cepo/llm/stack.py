@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.events import Observer
 from optillm_cerebras_cepo.llm.base import ChatClient
 from optillm_cerebras_cepo.llm.fit import Fit, Refusals
@@ -22,7 +21,6 @@ def stack(
     policy: RetryPolicy,
     places: Places,
     age: int,
-    deadline: Deadline,
     ledger: Ledger,
     observer: Observer,
     recorder: Recorder | None = None,
@@ -41,5 +39,5 @@ def stack(
     """
     traced = Trace(api, observer)
     recorded = traced if recorder is None else Record(traced, recorder)
-    tried = Retry(Place(Meter(recorded, ledger), places, age, deadline), policy, deadline, observer)
+    tried = Retry(Place(Meter(recorded, ledger), places, age), policy, observer)
     return Fit(tried if lengths is None else Reserve(tried, lengths), refusals)

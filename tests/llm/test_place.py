@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -39,9 +40,9 @@ class Slow:
         return Completion("m", "x", "stop", Usage())
 
 
-def request(name: str, step: Step = Step.PLAN) -> ChatRequest:
+def request(name: str, step: Step = Step.PLAN, deadline: Deadline | None = None) -> ChatRequest:
     """A call that can be told from others."""
-    return ChatRequest(name, (Message("user", "q"),), 10, Label(step))
+    return ChatRequest(name, (Message("user", "q"),), 10, Label(step), deadline=deadline or Deadline(60))
 
 
 def held(places: Places) -> tuple[threading.Thread, threading.Event]:
@@ -72,7 +73,7 @@ def test_older_requests_and_later_steps_go_first() -> None:
     waiting = [(2, Step.FINAL), (1, Step.PLAN), (1, Step.FINAL), (2, Step.PLAN), (1, Step.EXECUTE)]
     with ThreadPoolExecutor(len(waiting)) as threads:
         for age, step in waiting:
-            place = Place(api, places, age, Deadline(60))
+            place = Place(api, places, age)
             threads.submit(place.complete, request(f"{age} {step.value}", step))
         until_waiting(places, len(waiting))
         free.set()
@@ -84,7 +85,7 @@ def test_equals_go_in_the_order_of_their_coming() -> None:
     """Calls of the same request and step."""
     places, api = Places(1), Slow(0.0)
     thread, free = held(places)
-    place = Place(api, places, 1, Deadline(60))
+    place = Place(api, places, 1)
     with ThreadPoolExecutor(4) as threads:
         for number in range(1, 5):
             threads.submit(place.complete, request(str(number)))
@@ -101,7 +102,7 @@ def test_who_leaves_the_queue_changes_no_order() -> None:
     deadlines = {age: Deadline(60) for age in (1, 3, 2, 4)}
     with ThreadPoolExecutor(len(deadlines)) as threads:
         for number, (age, deadline) in enumerate(deadlines.items(), 1):
-            threads.submit(Place(api, places, age, deadline).complete, request(str(age)))
+            threads.submit(Place(api, places, age).complete, request(str(age), deadline=deadline))
             until_waiting(places, number)
         deadlines[1].end()
         until_waiting(places, 3)
@@ -119,7 +120,7 @@ def test_no_more_at_once_than_there_are_places(count: int, calls: int, seed: int
     asked = [(random.randrange(4), random.choice(list(Step))) for _ in range(calls)]
     with ThreadPoolExecutor(calls) as threads:
         for age, step in asked:
-            threads.submit(Place(api, places, age, Deadline(60)).complete, request("m", step))
+            threads.submit(Place(api, places, age).complete, request("m", step))
     assert len(api.served) == calls
     assert api.most <= count
 
@@ -161,9 +162,9 @@ def test_a_call_that_waited_has_only_the_time_that_is_left() -> None:
     now = [100.0]
     places = Places(1)
     thread, free = held(places)
-    asked = ChatRequest("m", (Message("user", "q"),), 10, Label(Step.PLAN), timeout=120.0)
+    asked = replace(request("m", deadline=Deadline(50, lambda: now[0])), timeout=120.0)
     with ThreadPoolExecutor(1) as threads:
-        threads.submit(Place(Api(), places, 0, Deadline(50, lambda: now[0])).complete, asked)
+        threads.submit(Place(Api(), places, 0).complete, asked)
         until_waiting(places, 1)
         now[0] += 30
         free.set()

@@ -15,8 +15,12 @@ from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import ApiUnavailable, CepoError, DeadlineExceeded, RateLimited, RefusedCall, WrongKey
 from optillm_cerebras_cepo.llm.retry import Retry, RetryPolicy, wait_before
 
-REQUEST = ChatRequest("m", (Message("user", "q"),), 10, Label(Step.PLAN))
 AT_ONCE = RetryPolicy(attempts=4, first=0.0)
+
+
+def within(seconds: float) -> ChatRequest:
+    """A call of a request that has so much time."""
+    return ChatRequest("m", (Message("user", "q"),), 10, Label(Step.PLAN), deadline=Deadline(seconds))
 
 
 @given(st.integers(1, 40), st.floats(0, 1))
@@ -38,7 +42,7 @@ def test_a_wait_that_the_api_asks_for_is_kept() -> None:
 def test_passing_failures_are_tried_again(kind: type[CepoError]) -> None:
     """408, 409, 425, 429, 5xx, connections, time-outs, and replies that are none."""
     api = Scripted(in_turn(kind("passing"), kind("passing"), completion("ok")))
-    assert Retry(api, AT_ONCE, Deadline(60)).complete(REQUEST).text == "ok"
+    assert Retry(api, AT_ONCE).complete(within(60)).text == "ok"
     assert len(api.requests) == 3
 
 
@@ -49,7 +53,7 @@ def test_what_cannot_go_better_is_not_tried_again(kind: type[CepoError]) -> None
     """400, 401, 403 and 404 would only be answered the same."""
     api = Scripted(in_turn(kind("final")))
     with pytest.raises(kind):
-        Retry(api, AT_ONCE, Deadline(60)).complete(REQUEST)
+        Retry(api, AT_ONCE).complete(within(60))
     assert len(api.requests) == 1
 
 
@@ -57,48 +61,49 @@ def test_it_gives_up_after_its_attempts() -> None:
     """And raises what the last one met."""
     api = Scripted(in_turn(*[ApiUnavailable(str(number)) for number in range(4)]))
     with pytest.raises(ApiUnavailable, match="3"):
-        Retry(api, AT_ONCE, Deadline(60)).complete(REQUEST)
+        Retry(api, AT_ONCE).complete(within(60))
 
 
 def test_a_wait_beyond_the_deadline_is_not_begun() -> None:
     """Waiting for an hour within a minute would only delay the answer that is possible without this call."""
     api = Scripted(in_turn(RateLimited("later", retry_after=3600)))
     with pytest.raises(RateLimited):
-        Retry(api, AT_ONCE, Deadline(60)).complete(REQUEST)
+        Retry(api, AT_ONCE).complete(within(60))
 
 
 def test_no_call_starts_after_the_deadline() -> None:
     """Not even the first try."""
     api = Scripted()
     with pytest.raises(DeadlineExceeded):
-        Retry(api, AT_ONCE, Deadline(0)).complete(REQUEST)
+        Retry(api, AT_ONCE).complete(within(0))
     assert api.requests == []
 
 
 def test_a_hopeless_error_ends_the_request_for_all_its_calls() -> None:
     """With a wrong key no other call of the request is made, and each says why."""
-    deadline = Deadline(60)
+    request = within(60)
+    part = replace(request, deadline=request.deadline.part())
     with pytest.raises(WrongKey):
-        Retry(Scripted(in_turn(WrongKey("wrong"))), AT_ONCE, deadline).complete(REQUEST)
+        Retry(Scripted(in_turn(WrongKey("wrong"))), AT_ONCE).complete(part)
     other = Scripted()
     with pytest.raises(WrongKey):
-        Retry(other, AT_ONCE, deadline).complete(REQUEST)
+        Retry(other, AT_ONCE).complete(request)
     assert other.requests == []
 
 
 def test_a_refused_call_does_not_end_the_request() -> None:
     """Another call may suit the API."""
-    deadline = Deadline(60)
+    request = within(60)
     with pytest.raises(RefusedCall):
-        Retry(Scripted(in_turn(RefusedCall("no"))), AT_ONCE, deadline).complete(REQUEST)
-    deadline.check()
+        Retry(Scripted(in_turn(RefusedCall("no"))), AT_ONCE).complete(request)
+    request.deadline.check()
 
 
 def test_each_try_gets_its_time_within_the_deadline() -> None:
     """A try may take the policy's time-out, and never longer than the request has left."""
     api = Scripted()
-    Retry(api, replace(AT_ONCE, timeout=7.0), Deadline(60)).complete(REQUEST)
-    Retry(api, replace(AT_ONCE, timeout=7.0), Deadline(2)).complete(REQUEST)
+    Retry(api, replace(AT_ONCE, timeout=7.0)).complete(within(60))
+    Retry(api, replace(AT_ONCE, timeout=7.0)).complete(within(2))
     assert api.requests[0].timeout == 7.0
     assert api.requests[1].timeout is not None
     assert api.requests[1].timeout <= 2

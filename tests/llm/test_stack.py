@@ -5,7 +5,6 @@ from __future__ import annotations
 from support.scripted import Answer, Scripted, completion, in_turn
 
 from optillm_cerebras_cepo.chat import ChatRequest, Completion, Label, Message, Step, Usage
-from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import ApiUnavailable, RefusedCall
 from optillm_cerebras_cepo.events import Called, Event, Waits
 from optillm_cerebras_cepo.llm.base import ChatClient
@@ -27,7 +26,6 @@ def build(answer: Answer) -> tuple[ChatClient, Ledger, list[Event]]:
         policy=RetryPolicy(first=0.0),
         places=Places(4),
         age=0,
-        deadline=Deadline(60),
         ledger=ledger,
         observer=events.append,
     )

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from optillm_cerebras_cepo.deadline import Deadline
-from optillm_cerebras_cepo.errors import DeadlineExceeded, Ended, WrongKey
+from optillm_cerebras_cepo.errors import DeadlineExceeded, Ended, OutOfTime, WrongKey
 
 
 class Clock:
@@ -66,3 +66,45 @@ def test_a_wait_is_never_longer_than_the_time_left() -> None:
     started = time.monotonic()
     Deadline(0.05).wait(3600)
     assert time.monotonic() - started < 60
+
+
+def test_a_part_is_over_before_the_whole() -> None:
+    """The rest of the time is somebody else's; the whole goes on, and has the last word when it is over too."""
+    clock = Clock()
+    whole = Deadline(10, clock)
+    part = whole.part(reserve=4)
+    assert (part.remaining, whole.remaining) == (6, 10)
+    clock.now += 7
+    with pytest.raises(OutOfTime):
+        part.check()
+    whole.check()
+    clock.now += 4
+    with pytest.raises(DeadlineExceeded):
+        part.check()
+
+
+def test_a_part_that_is_ended_leaves_the_whole() -> None:
+    """Whoever works under the part is told, and nobody else."""
+    whole = Deadline(10)
+    part, other, told = whole.part(), whole.part(), []
+    with part.on_end(lambda: told.append("part")), other.on_end(lambda: told.append("other")):
+        part.end(Ended("not needed"))
+        assert told == ["part"]
+    with pytest.raises(Ended, match="not needed"):
+        part.check()
+    whole.check()
+    other.check()
+
+
+def test_the_whole_ends_its_parts() -> None:
+    """And parts of parts; who waits under one is woken, and told why."""
+    whole = Deadline(60)
+    part = whole.part().part()
+    waiting = threading.Thread(target=part.wait, args=(60,))
+    waiting.start()
+    assert part.whole is whole
+    whole.end(WrongKey("wrong"))
+    waiting.join(5)
+    assert not waiting.is_alive()
+    with pytest.raises(WrongKey):
+        part.check()
