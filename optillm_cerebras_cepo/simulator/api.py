@@ -43,7 +43,9 @@ class Api:
         self._script = Script(options.rules)
         self._statistical = StatisticalModel(options.statistics) if options.statistics else None
         self._sampler = Sampler(options.latency)
-        self._limiter = Limiter(options.limits, lambda: options.clock() * options.time_scale, options.time_scale)
+        self._limiter = Limiter(
+            options.limits, lambda: options.clock() * options.time_scale, options.time_scale, options.limit_headers
+        )
         self._connections: weakref.WeakKeyDictionary[asyncio.Transport, int] = weakref.WeakKeyDictionary()
         self._connection_numbers = itertools.count(1)
         self._routes: dict[tuple[str, str], _Handler] = {

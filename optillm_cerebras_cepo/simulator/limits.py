@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -20,7 +21,11 @@ _RESETS: tuple[tuple[Kind, Unit], ...] = (("requests", "day"), ("tokens", "minut
 
 @dataclass(frozen=True)
 class RateLimits:
-    """What one model admits; None is no limit. A bucket holds one window's worth, which is also the largest burst."""
+    """What one model admits; None is no limit. A bucket holds one window's worth, which is also the largest burst.
+
+    `burst` is the largest number of requests that the minute's bucket holds, where that is less than the minute's
+    worth: with 300 requests a minute and a burst of 10, the eleventh of them at once is refused, and 5 a second pass.
+    """
 
     requests_per_minute: int | None = None
     requests_per_hour: int | None = None
@@ -28,11 +33,14 @@ class RateLimits:
     tokens_per_minute: int | None = None
     tokens_per_hour: int | None = None
     tokens_per_day: int | None = None
+    burst: int | None = None
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
+        if self.burst is not None and self.burst > (self.requests_per_minute or 0):
+            raise ValueError(f"burst must be at most requests_per_minute, not {self.burst}")
 
     def windows(self) -> dict[tuple[Kind, Unit], int]:
         """The limits that are set, requests first."""
@@ -62,13 +70,36 @@ DEVELOPER_TIER = RateLimits(requests_per_minute=1_000, tokens_per_minute=1_000_0
 """The developer tier of 2026 for gpt-oss-120b."""
 
 
-class Bucket:
-    """A token bucket: starts full, refills continuously, never holds more than `capacity`."""
+def shown_windows(text: str) -> frozenset[tuple[Kind, Unit]]:
+    """The windows that headers tell of: `all`, `none`, or some, as `requests-day,tokens-minute`.
 
-    def __init__(self, capacity: float, seconds: float, now: float) -> None:
-        self.capacity = capacity
-        self._rate = capacity / seconds
-        self._level = capacity
+    Raises ValueError for a window that there is none of.
+    """
+    every: dict[str, tuple[Kind, Unit]] = {
+        f"{kind}-{unit}": (kind, unit) for kind in ("requests", "tokens") for unit in SECONDS
+    }
+    names = {"all": list(every), "none": []}.get(text, text.split(","))
+    found = []
+    for name in map(str.strip, names):
+        if name not in every:
+            close = difflib.get_close_matches(name, [*every, "all", "none"], n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: all, none, {', '.join(every)}"
+            raise ValueError(f"limit_headers: unknown window {name!r}; {hint}")
+        found.append(every[name])
+    return frozenset(found)
+
+
+class Bucket:
+    """A token bucket: starts full, refills continuously with one `window`'s worth in `seconds`.
+
+    It never holds more than `capacity`, which is the window's worth unless it is given.
+    """
+
+    def __init__(self, window: float, seconds: float, now: float, capacity: float | None = None) -> None:
+        self.window = window
+        self.capacity = window if capacity is None else capacity
+        self._rate = window / seconds
+        self._level = self.capacity
         self._seen = now
 
     def level(self, now: float) -> float:
@@ -91,10 +122,22 @@ class Bucket:
 
 
 class Limiter:
-    """Admits calls or refuses them. `clock` gives simulated seconds; `time_scale` of them pass in one real second."""
+    """Admits calls or refuses them.
 
-    def __init__(self, limits: RateLimits, clock: Callable[[], float], time_scale: float = 1.0) -> None:
+    Args:
+        limits: what is admitted.
+        clock: gives simulated seconds.
+        time_scale: so many of them pass in one real second.
+        shown: which windows the headers tell of.
+
+    """
+
+    def __init__(
+        self, limits: RateLimits, clock: Callable[[], float], time_scale: float = 1.0, shown: str = "all"
+    ) -> None:
         self._windows = limits.windows()
+        self._burst = limits.burst
+        self._shown = shown_windows(shown)
         self._clock = clock
         self._time_scale = time_scale
         self._buckets: dict[str, dict[tuple[Kind, Unit], Bucket]] = {}
@@ -116,7 +159,9 @@ class Limiter:
         now = self._clock()
         found: dict[str, str] = {}
         for (kind, unit), bucket in self._of(model).items():
-            found[f"x-ratelimit-limit-{kind}-{unit}"] = str(int(bucket.capacity))
+            if (kind, unit) not in self._shown:
+                continue
+            found[f"x-ratelimit-limit-{kind}-{unit}"] = str(int(bucket.window))
             found[f"x-ratelimit-remaining-{kind}-{unit}"] = str(int(bucket.level(now)))
             if (kind, unit) in _RESETS:
                 found[f"x-ratelimit-reset-{kind}-{unit}"] = str(bucket.seconds_until_full(now) / self._time_scale)
@@ -125,7 +170,9 @@ class Limiter:
     def _of(self, model: str) -> dict[tuple[Kind, Unit], Bucket]:
         if model not in self._buckets:
             now = self._clock()
+            bursts = {("requests", "minute"): self._burst}
             self._buckets[model] = {
-                (kind, unit): Bucket(limit, SECONDS[unit], now) for (kind, unit), limit in self._windows.items()
+                window: Bucket(limit, SECONDS[window[1]], now, bursts.get(window))
+                for window, limit in self._windows.items()
             }
         return self._buckets[model]

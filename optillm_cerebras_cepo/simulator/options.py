@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from . import models
 from .answers import Rule, ToolUse
 from .latency import Latency
-from .limits import DEVELOPER_TIER, FREE_TIER, UNLIMITED, RateLimits
+from .limits import DEVELOPER_TIER, FREE_TIER, UNLIMITED, RateLimits, shown_windows
 from .models import DEFAULT_MODELS, Tier
 from .problems import Reply
 from .statistical import Statistics
@@ -35,7 +35,8 @@ class SimulatorOptions:
 
     `rules` answer first, then `statistics` if the mode is on, and what neither answers gets a default text.
     `models` are ids of the simulator's table, or `endpoint-id=table-id` for a dedicated endpoint. `keys` are the keys
-    accepted; none given means every key that starts with `csk-`. `limits` hold for each model by itself.
+    accepted; none given means every key that starts with `csk-`. `limits` hold for each model by itself;
+    `limit_headers` says which of their windows replies tell of: `all`, `none`, or some (`requests-day,tokens-minute`).
     `max_in_flight` calls run at once, the next gets queue_exceeded. `validation_status` is 400, or 422 as before
     2026-04-24. `clock` gives real seconds; `time_scale` simulated seconds pass in each of them, for latency and refill.
     """
@@ -46,6 +47,7 @@ class SimulatorOptions:
     rules: tuple[Rule, ...] = ()
     statistics: Statistics | None = None
     limits: RateLimits = UNLIMITED
+    limit_headers: str = "all"
     max_in_flight: int | None = None
     latency: Latency = Latency()  # noqa: RUF009 - frozen, so one default instance can be shared
     time_scale: float = 1.0
@@ -54,6 +56,7 @@ class SimulatorOptions:
 
     def __post_init__(self) -> None:
         models.served(self.models)
+        shown_windows(self.limit_headers)
         if self.tier not in ("free", "paid"):
             raise ValueError(f"tier must be 'free' or 'paid', not {self.tier!r}")
         if self.max_in_flight is not None and self.max_in_flight < 1:
@@ -78,7 +81,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tier", choices=("free", "paid"), default="paid", help="whose context lengths hold (default: paid)")
     add("--key", action="append", metavar="KEY", help="an API key to accept (default: any that starts with csk-)")
     add("--rules", metavar="FILE", help="scripted answers: a JSON or YAML file with a list of rules")
-    add("--limits", default="off", metavar="LIMITS", help=f"rate limits: {presets}, or requests_per_minute=5,…")
+    add("--limits", default="off", metavar="LIMITS", help=f"rate limits: {presets}, or requests_per_minute=9,burst=3,…")
+    add("--limit-headers", default="all", metavar="WINDOWS", help="all, none, or some, as requests-day,tokens-minute")
     add("--max-in-flight", type=int, metavar="N", help="calls that may run at once; the next gets queue_exceeded")
     add("--latency", type=float, default=0.0, metavar="SECONDS", help="seconds before a call's first token")
     add("--tokens-per-second", type=float, metavar="N", help="speed of the output (default: at once)")
@@ -100,6 +104,7 @@ def options_from(args: argparse.Namespace) -> SimulatorOptions:
         rules=load_rules(Path(args.rules)) if args.rules else (),
         statistics=statistics_from(args),
         limits=parse_limits(args.limits),
+        limit_headers=args.limit_headers,
         max_in_flight=args.max_in_flight,
         latency=Latency(
             base=args.latency,

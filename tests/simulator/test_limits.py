@@ -217,7 +217,62 @@ def test_queue_is_full_over_the_concurrency_limit(started):
     assert client.post().headers["x-ratelimit-remaining-requests-day"] == "97"
 
 
-@pytest.mark.parametrize("name", ["requests_per_minute", "tokens_per_day"])
+def test_burst_holds_less_than_the_minute(started, clock):
+    """The bucket holds the burst and refills with the minute's worth; the limit that headers name stays."""
+    client = started(limits=RateLimits(requests_per_minute=300, burst=10), clock=clock)
+    first = client.post()
+    assert first.headers["x-ratelimit-limit-requests-minute"] == "300"
+    assert first.headers["x-ratelimit-remaining-requests-minute"] == "9"
+    assert [client.post().status_code for _ in range(11)] == [200] * 9 + [429] * 2
+    clock.now += 1
+    assert [client.post().status_code for _ in range(6)] == [200] * 5 + [429]
+    clock.now += 60
+    assert [client.post().status_code for _ in range(11)] == [200] * 10 + [429]
+
+
+def test_refused_call_charges_nothing_over_http(started, clock):
+    """What one window refuses costs nothing in the others, and the ledger says so."""
+    client = started(limits=RateLimits(requests_per_minute=300, burst=2, tokens_per_minute=100_000), clock=clock)
+    remaining = [client.post(max_completion_tokens=91).headers["x-ratelimit-remaining-tokens-minute"] for _ in range(4)]
+    assert remaining == ["99900", "99800", "99800", "99800"]
+    assert [call.admission_tokens for call in client.simulator.chat_calls] == [100, 100, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("shown", "names"),
+    [
+        ("none", set()),
+        ("requests-minute", {"limit-requests-minute", "remaining-requests-minute"}),
+        (
+            "requests-hour, tokens-minute",
+            {
+                "limit-requests-hour",
+                "remaining-requests-hour",
+                "limit-tokens-minute",
+                "remaining-tokens-minute",
+                "reset-tokens-minute",
+            },
+        ),
+    ],
+)
+def test_headers_may_tell_of_some_windows_only(started, shown, names):
+    """The limits hold all the same."""
+    client = started(limits=FREE_TIER, limit_headers=shown)
+    answers = [client.post(max_completion_tokens=1) for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+    for answer in answers:
+        found = {name.removeprefix("x-ratelimit-") for name in answer.headers if name.startswith("x-ratelimit-")}
+        assert found == names
+
+
+@pytest.mark.parametrize("fields", [{"burst": 10}, {"requests_per_minute": 5, "burst": 6}])
+def test_burst_is_part_of_the_minutes_worth(fields):
+    """More would contradict the limit that the headers name."""
+    with pytest.raises(ValueError, match="burst must be at most requests_per_minute"):
+        RateLimits(**fields)
+
+
+@pytest.mark.parametrize("name", ["requests_per_minute", "tokens_per_day", "burst"])
 def test_limits_must_be_positive(name):
     """Zero would refuse everything for ever."""
     with pytest.raises(ValueError, match=name):

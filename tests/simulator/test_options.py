@@ -46,7 +46,7 @@ def test_every_option_reaches_the_record(tmp_path):
         "--model llama3.1-8b --model mine=gpt-oss-120b --tier free --key a --key b --limits free --max-in-flight 3 "
         "--latency 0.5 --tokens-per-second 100 --jitter 0.1 --seed 7 --time-scale 60 --validation-status 422 "
         "--slow-share 0.05 --slow-factor 8 --statistical --rater-right 0.8 --rater-wrong 0.6 --review-finds 0.5 "
-        "--review-keeps 0.7 --reply-tokens plan=300,sigma=0"
+        "--review-keeps 0.7 --reply-tokens plan=300,sigma=0 --limit-headers requests-day"
     )
     assert parse(*words.split(), "--rules", str(rules)) == SimulatorOptions(
         models=("llama3.1-8b", "mine=gpt-oss-120b"),
@@ -54,6 +54,7 @@ def test_every_option_reaches_the_record(tmp_path):
         keys=("a", "b"),
         rules=(Rule(text="hi"),),
         limits=FREE_TIER,
+        limit_headers="requests-day",
         max_in_flight=3,
         statistics=Statistics(0.8, 0.6, 0.5, 0.7, Lengths(plan=300, sigma=0), seed=7),
         latency=Latency(0.5, 100, 0.1, 7, slow_share=0.05, slow_factor=8),
@@ -68,6 +69,7 @@ def test_every_option_reaches_the_record(tmp_path):
         ("off", UNLIMITED),
         ("developer", DEVELOPER_TIER),
         ("requests_per_minute=5, tokens_per_day=1_000", RateLimits(requests_per_minute=5, tokens_per_day=1_000)),
+        ("requests_per_minute=300,burst=10", RateLimits(requests_per_minute=300, burst=10)),
     ],
 )
 def test_limits_are_presets_or_pairs(text, limits):
@@ -82,6 +84,8 @@ def test_limits_are_presets_or_pairs(text, limits):
         (("--limits", "requests_per_minut=5"), "did you mean 'requests_per_minute'"),
         (("--limits", "requests_per_minute=many"), "needs a whole number, not 'many'"),
         (("--limits", "requests_per_minute=0"), "at least 1"),
+        (("--limits", "burst=10"), "burst must be at most requests_per_minute"),
+        (("--limit-headers", "requests-dya"), "unknown window 'requests-dya'; did you mean 'requests-day'"),
         (("--model", "llama3.3-70b"), "knows no model 'llama3.3-70b'; did you mean 'llama-3.3-70b'"),
         (("--time-scale", "0"), "time_scale must be above 0"),
         (("--max-in-flight", "0"), "max_in_flight must be at least 1"),
