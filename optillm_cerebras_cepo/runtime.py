@@ -52,9 +52,14 @@ class Solved:
 
 
 class Runtime:
-    """Process-wide state. One lock, held for look-ups only and never while a call is under way."""
+    """Process-wide state. One lock, held for look-ups only and never while a call is under way.
 
-    def __init__(self) -> None:
+    `time_scale` is for tests and benchmarks: so many of the API's seconds pass in a real one, and waits are as much
+    shorter.
+    """
+
+    def __init__(self, time_scale: float = 1.0) -> None:
+        self._time_scale = time_scale
         self._lock = threading.Lock()
         self._loop = Loop()
         self._clients: dict[tuple[str, str], SdkClient] = {}
@@ -121,7 +126,12 @@ class Runtime:
         planned = settings.effort != "none" and question.forward is None
         age = next(self._ages) if planned else 0
         ledger = Ledger()
-        policy = RetryPolicy(attempts=settings.call_attempts, timeout=settings.call_timeout)
+        policy = RetryPolicy(
+            attempts=settings.call_attempts,
+            timeout=settings.call_timeout,
+            min_tokens_per_second=settings.min_tokens_per_second,
+            time_scale=self._time_scale,
+        )
         client = stack(
             api,
             refusals=self.refusals,

@@ -73,6 +73,7 @@ class Settings(BaseModel):
     ] = "medium"
     deadline: Annotated[float, Field(gt=0, description="seconds a request may take")] = 600.0
     call_timeout: Annotated[float, Field(gt=0, description="seconds one call may take")] = 120.0
+    min_tokens_per_second: Annotated[float, Field(gt=0, description="a reply slower than this is given up")] = 50.0
     call_attempts: Annotated[Count, Field(description="tries of one call, the first included")] = 5
 
     concurrency: Annotated[Count, Field(description="calls of all requests at once; set by the operator only")] = 64

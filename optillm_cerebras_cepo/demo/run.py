@@ -30,6 +30,7 @@ START_SECONDS = 120.0
 """How long OptiLLM may take to start: 2 s with the slim set of its dependencies, up to half a minute with all."""
 
 LOCAL_LIMITS = {
+    "CEPO_CEREBRAS_MIN_TOKENS_PER_SECOND": "0.1",
     "CEPO_CEREBRAS_BESTOFN_N": "1",
     "CEPO_CEREBRAS_BESTOFN_MAX_TOKENS": "150",
     "CEPO_CEREBRAS_PLANNING_N": "1",
@@ -40,7 +41,10 @@ LOCAL_LIMITS = {
     "CEPO_CEREBRAS_PLANNING_MAX_TOKENS_STEP4": "300",
     "CEPO_CEREBRAS_PLANNING_MAX_TOKENS_DIRECT_RESP": "300",
 }
-"""One candidate, one plan, short replies: 5 to 20 s on two cores. Whoever sets one of these has the last word."""
+"""One candidate, one plan, short replies: 5 to 20 s on two cores, and no reply is too slow.
+
+Whoever sets one of these has the last word.
+"""
 
 # OptiLLM's log line, `%(asctime)s - %(levelname)s - %(message)s`, when the message is the plugin's.
 STEP_LINE = re.compile(r"^\S+ \S+ - [A-Z]+ - cepo_cerebras: (?P<step>.*)$")

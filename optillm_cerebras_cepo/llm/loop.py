@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as TimeIsUp  # the builtin one only from Python 3.11 on
+from contextlib import nullcontext
 from typing import Any, TypeVar, cast
 
 from optillm_cerebras_cepo.deadline import Deadline
-from optillm_cerebras_cepo.errors import CepoError, Ended
+from optillm_cerebras_cepo.errors import ApiTimeout, CepoError, Ended
 
 T = TypeVar("T")
 
@@ -25,10 +27,15 @@ class Loop:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def run(self, work: Coroutine[Any, Any, T], deadline: Deadline | None = None) -> T:
-        """Wait for the work's result; when the request ends before it, the work is cancelled.
+    def run(self, work: Coroutine[Any, Any, T], deadline: Deadline | None = None, timeout: float | None = None) -> T:
+        """Wait for the work's result; when the request or the time-out ends before it, the work is cancelled.
 
-        Raises what the work raises, or what ended the request.
+        Args:
+            work: what to do on the loop.
+            deadline: of the request that it is done for.
+            timeout: seconds that all of it may take, however many bytes come meanwhile; None for no limit.
+
+        Raises what the work raises, what ended the request, or ApiTimeout.
         """
         if deadline is not None:
             try:
@@ -38,11 +45,8 @@ class Loop:
                 raise
         future = asyncio.run_coroutine_threadsafe(_settled(work), self._running())
         try:
-            if deadline is None:
-                result, error = future.result()
-            else:
-                with deadline.on_end(future.cancel):
-                    result, error = future.result()
+            with nullcontext() if deadline is None else deadline.on_end(future.cancel):
+                result, error = _within(timeout, future)
         except CancelledError:
             if deadline is not None:
                 deadline.check()
@@ -57,6 +61,16 @@ class Loop:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=self._loop.run_forever, name="cepo-cerebras-network", daemon=True).start()
             return self._loop
+
+
+def _within(timeout: float | None, future: Future[T]) -> T:
+    """The future's result; when the time is over before it, the future is cancelled."""
+    try:
+        return future.result(timeout)
+    except TimeIsUp:
+        if not future.cancel():  # it was done just now
+            return future.result()
+        raise ApiTimeout(f"the Cerebras API did not answer within {timeout:.3g} s") from None
 
 
 async def _settled(work: Coroutine[Any, Any, T]) -> tuple[T | None, Exception | None]:

@@ -7,6 +7,7 @@ retries are off: its whole patience with a rate limit is about 1.4 s, and two pl
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -14,9 +15,12 @@ from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from optillm_cerebras_cepo.chat import ChatRequest, Completion
 from optillm_cerebras_cepo.deadline import Deadline
-from optillm_cerebras_cepo.errors import CepoError
+from optillm_cerebras_cepo.errors import CepoError, RateLimited, UnusableReply
 from optillm_cerebras_cepo.events import Observer, Waits, ignore
 from optillm_cerebras_cepo.llm.base import ChatClient
+
+DOUBLINGS = 50  # beyond every limit, and not yet beyond a float
+START_SECONDS = 15.0  # that a try may take beside its tokens: connecting, the API's queue, reading the prompt
 
 
 @dataclass(frozen=True)
@@ -24,24 +28,34 @@ class RetryPolicy:
     """How often and how patiently.
 
     Attributes:
-        attempts: tries of one call, the first included.
-        timeout: seconds that one try may take.
+        attempts: tries of one call, the first included. Those that met a rate limit do not count: they end with the
+            request's time.
+        timeout: seconds that one try may take at most.
+        min_tokens_per_second: a reply that comes more slowly is given up.
         first: seconds before the second try; each further wait doubles.
         most: seconds that no wait of ours exceeds. A wait that the API asks for may be longer.
+        time_scale: by how much waits of ours are shortened, where an API's seconds pass faster than real ones.
 
     """
 
     attempts: int = 5
     timeout: float = 120.0
+    min_tokens_per_second: float = 50.0
     first: float = 0.5
     most: float = 8.0
+    time_scale: float = 1.0
+
+
+def time_for(request: ChatRequest, policy: RetryPolicy) -> float:
+    """Seconds that one try of this call may take: as long as a slow reply of all its tokens would."""
+    return min(policy.timeout, START_SECONDS + request.max_tokens / policy.min_tokens_per_second)
 
 
 def wait_before(attempt: int, error: BaseException | None, policy: RetryPolicy, chance: float) -> float:
     """Seconds to wait after a failed try: what the API asked for, else doubling with the upper half left to chance.
 
     Args:
-        attempt: number of the failed try, from 1.
+        attempt: number of the failed try, from 1; those that met a rate limit are counted apart from the others.
         error: what it met.
         policy: the limits.
         chance: 0..1; equal waits of many calls would make them collide again.
@@ -49,25 +63,28 @@ def wait_before(attempt: int, error: BaseException | None, policy: RetryPolicy, 
     """
     if isinstance(error, CepoError) and error.retry_after is not None:
         return error.retry_after
-    doubled: float = min(policy.first * 2 ** (attempt - 1), policy.most)
-    return doubled * (1 + chance) / 2
+    doubled: float = min(policy.first * 2 ** min(attempt - 1, DOUBLINGS), policy.most)
+    return doubled * (1 + chance) / 2 / policy.time_scale
 
 
 def patiently(
     policy: RetryPolicy, deadline: Deadline, waiting: Callable[[float, CepoError], None] = lambda *_: None
 ) -> Retrying:
-    """Return what calls a function again while its error is transient and there is time left to wait.
+    """Return what calls a function again while its error is transient and there is time left to wait; for one call.
 
     `waiting` is told of each wait: its seconds, and the error before it.
     """
+    failed: Counter[bool] = Counter()  # tries so far that did, by whether it was for a rate limit
 
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        return wait_before(state.attempt_number, error, policy, random.random())
+        limited = isinstance(error, RateLimited)
+        failed[limited] += 1
+        return wait_before(failed[limited], error, policy, random.random())
 
     def stop(state: RetryCallState) -> bool:
         # A wait that outlives the request would only delay its answer.
-        return state.attempt_number >= policy.attempts or state.upcoming_sleep >= deadline.remaining
+        return failed[False] >= policy.attempts or state.upcoming_sleep >= deadline.remaining
 
     def tell(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
@@ -107,5 +124,14 @@ class Retry:
 
     def _try(self, request: ChatRequest) -> Completion:
         request.deadline.check()
-        timeout = max(0.001, min(self._policy.timeout, request.deadline.remaining))
-        return self._inner.complete(replace(request, timeout=timeout))
+        timeout = max(0.001, min(time_for(request, self._policy), request.deadline.remaining))
+        completion = self._inner.complete(replace(request, timeout=timeout))
+        if _says_nothing(completion) and not (request.listener and (completion.text or completion.reasoning)):
+            raise UnusableReply("the API answered with an empty reply")
+        return completion
+
+
+def _says_nothing(completion: Completion) -> bool:
+    """Whether a whole reply is empty; one that was cut would be cut again."""
+    cut = completion.finish_reason in ("length", "content_filter")
+    return not (cut or completion.answer or completion.tool_calls)

@@ -34,6 +34,7 @@ from optillm_cerebras_cepo.llm.models import lookup
 
 PATH = "/v1/chat/completions"
 NO_COMPLETION = "the Cerebras API answered with something that is no completion"
+CONNECT_TIMEOUT = 10.0  # seconds; a host that takes no connection by then is not there
 LIST_TIMEOUT = 10.0  # seconds for the list of models: it comes before the first call, and a dead host should show
 
 
@@ -66,7 +67,7 @@ class SdkClient:
         reply = Assembly(request.model)
         work = self._stream(request, request.listener, reply) if request.listener else self._whole(request)
         try:
-            return self._loop.run(work, request.deadline)
+            return self._loop.run(work, request.deadline, request.timeout)
         except sdk.CerebrasError as error:
             failure = translate(error, request)
         except (httpx.TransportError, ValueError):  # in the middle of a stream, which the SDK does not look after
@@ -113,7 +114,7 @@ class SdkClient:
     def list_models(self) -> tuple[str, ...]:
         """Return the ids that the API lists for this key. Raises a CepoError."""
         try:
-            page = self._loop.run(self._client.models.list(timeout=LIST_TIMEOUT))
+            page = self._loop.run(self._client.models.list(timeout=_connecting(None)), timeout=LIST_TIMEOUT)
         except sdk.CerebrasError as error:
             raise translate(error) from None
         return tuple(model.id for model in getattr(page, "data", None) or () if model.id)
@@ -209,4 +210,9 @@ def _seconds(header: str | None) -> float | None:
 
 
 def _options(request: ChatRequest) -> sdk.RequestOptions:
-    return {"timeout": request.timeout} if request.timeout is not None else {}
+    return {"timeout": _connecting(request.timeout)}
+
+
+def _connecting(timeout: float | None) -> httpx.Timeout:
+    """Time-outs for the SDK: of connecting only. Its others begin anew with each byte; the loop limits the whole."""
+    return httpx.Timeout(None, connect=min(CONNECT_TIMEOUT, CONNECT_TIMEOUT if timeout is None else timeout))

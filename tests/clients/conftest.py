@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import pytest
@@ -22,9 +23,13 @@ def answering() -> Iterator[House]:
 
 @pytest.fixture(scope="package")
 def crowded() -> Iterator[House]:
-    """An API that answers 429 to everything; the server makes one call for each request, so both can be counted."""
-    options = SimulatorOptions(rules=(Rule(reply=problems.queue_exceeded()),))
-    with house(options, CEPO_CEREBRAS_EFFORT="none", CEPO_CEREBRAS_CALL_ATTEMPTS="1") as running:
+    """An API that answers 429 to everything; the server makes one call for each request, so both can be counted.
+
+    For it is told to wait longer than a request may take.
+    """
+    full = dataclasses.replace(problems.queue_exceeded(), headers={"retry-after": "3600"})
+    options = SimulatorOptions(rules=(Rule(reply=full),))
+    with house(options, CEPO_CEREBRAS_EFFORT="none") as running:
         yield running
 
 

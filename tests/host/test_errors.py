@@ -118,13 +118,10 @@ def test_a_prompt_beyond_the_context_is_told_so(ask: Any, api: Simulator) -> Non
     assert api.usage.completion_tokens == 0
 
 
-def test_a_limit_is_told_with_its_wait(
-    serve: Any, simulate: Callable[..., Simulator], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_limit_is_told_with_its_wait(serve: Any, simulate: Callable[..., Simulator]) -> None:
     """429 and retry-after, so that clients wait as they know how to."""
-    monkeypatch.setenv("CEPO_CEREBRAS_CALL_ATTEMPTS", "1")
     limited = Reply(429, {"message": "x", "code": "queue_exceeded"}, {"retry-after": "7"})
-    response = serve(simulate(rules=(Rule(reply=limited),)).url)(**SMALL)
+    response = serve(simulate(rules=(Rule(reply=limited),)).url)(**SMALL, cepo_cerebras_deadline=6)
     assert (response.status_code, response.headers["retry-after"]) == (429, "7")
 
 
@@ -198,7 +195,7 @@ def test_what_cannot_be_processed_keeps_its_status(serve: Any, simulate: Simulat
     ("reply", "status", "again"),
     [
         (Reply(429, {"message": "?"}), 429, "false"),
-        (Reply(429, {"message": "?"}, {"retry-after": "1"}), 429, "true"),
+        (Reply(429, {"message": "?"}, {"retry-after": "9"}), 429, "true"),
         (Reply(503, {"message": "?"}), 503, "false"),
         (Reply(402, {"message": "?"}), 402, "false"),
     ],
@@ -207,7 +204,8 @@ def test_clients_are_told_whether_another_try_is_of_use(
     serve: Any, simulate: Simulate, reply: Reply, status: int, again: str
 ) -> None:
     """OpenAI's clients would begin a planned request anew, twice; all its calls were tried again already."""
-    response = serve(simulate(rules=(Rule(reply=reply),)).url)(cepo_cerebras_call_attempts=1, **SMALL)
+    wait = {"cepo_cerebras_call_attempts": 1, "cepo_cerebras_deadline": 2}
+    response = serve(simulate(rules=(Rule(reply=reply),)).url)(**wait, **SMALL)
     assert (response.status_code, response.headers["x-should-retry"]) == (status, again)
 
 

@@ -10,10 +10,19 @@ from hypothesis import strategies as st
 from support.scripted import Scripted, completion, in_turn
 
 from optillm_cerebras_cepo import errors
-from optillm_cerebras_cepo.chat import ChatRequest, Label, Message, Step
+from optillm_cerebras_cepo.chat import ChatRequest, Completion, Label, Message, Step, Usage
 from optillm_cerebras_cepo.deadline import Deadline
-from optillm_cerebras_cepo.errors import ApiUnavailable, CepoError, DeadlineExceeded, RateLimited, RefusedCall, WrongKey
-from optillm_cerebras_cepo.llm.retry import Retry, RetryPolicy, wait_before
+from optillm_cerebras_cepo.errors import (
+    ApiUnavailable,
+    CepoError,
+    DeadlineExceeded,
+    RateLimited,
+    RefusedCall,
+    UnusableReply,
+    WrongKey,
+)
+from optillm_cerebras_cepo.events import Waits
+from optillm_cerebras_cepo.llm.retry import START_SECONDS, Retry, RetryPolicy, time_for, wait_before
 
 AT_ONCE = RetryPolicy(attempts=4, first=0.0)
 
@@ -34,6 +43,13 @@ def test_waits_double_up_to_a_limit_with_the_upper_half_left_to_chance(attempt: 
 def test_a_wait_that_the_api_asks_for_is_kept() -> None:
     """Even beyond our own limit: the API knows when its window refills."""
     assert wait_before(1, RateLimited("later", retry_after=42.0), RetryPolicy(), 0.5) == 42.0
+
+
+def test_where_the_apis_time_is_compressed_our_own_waits_are_too() -> None:
+    """What the API asks for is in real seconds already."""
+    policy = RetryPolicy(first=6.0, time_scale=60.0)
+    assert wait_before(1, ApiUnavailable("busy"), policy, 1.0) == pytest.approx(0.1)
+    assert wait_before(1, RateLimited("later", retry_after=0.5), policy, 1.0) == 0.5
 
 
 @pytest.mark.parametrize(
@@ -62,6 +78,71 @@ def test_it_gives_up_after_its_attempts() -> None:
     api = Scripted(in_turn(*[ApiUnavailable(str(number)) for number in range(4)]))
     with pytest.raises(ApiUnavailable, match="3"):
         Retry(api, AT_ONCE).complete(within(60))
+
+
+def test_a_rate_limit_uses_up_no_attempt() -> None:
+    """Ten refusals of a full API, and failures between them: the call is answered."""
+    limited = [RateLimited("full") for _ in range(10)]
+    api = Scripted(in_turn(ApiUnavailable("1"), *limited, ApiUnavailable("2"), *limited, completion("ok")))
+    assert Retry(api, replace(AT_ONCE, attempts=3)).complete(within(60)).text == "ok"
+    assert len(api.requests) == 23
+
+
+def test_a_rate_limit_that_stays_ends_with_the_requests_time() -> None:
+    """With what the API said, and waits that grew."""
+    api, waits = Scripted(lambda _: RateLimited("full")), list[float]()
+
+    def note(event: object) -> None:
+        assert isinstance(event, Waits)
+        waits.append(event.seconds)
+
+    with pytest.raises(RateLimited, match="full"):
+        Retry(api, RetryPolicy(attempts=1, first=0.01), note).complete(within(0.3))
+    assert len(api.requests) == len(waits) + 1 > 3
+    assert waits[2] >= 0.02
+
+
+def test_an_empty_reply_is_tried_again() -> None:
+    """Nothing, blanks, or nothing after the thoughts; with another seed of the model's the text may come."""
+    api = Scripted(in_turn(completion(""), completion(" \n"), completion("<think>hm</think>"), completion("ok")))
+    assert Retry(api, AT_ONCE).complete(within(60)).text == "ok"
+
+
+def test_a_reply_that_stays_empty_is_a_failure() -> None:
+    """It is nobody's answer."""
+    api = Scripted(lambda _: completion(""))
+    with pytest.raises(UnusableReply, match="empty"):
+        Retry(api, AT_ONCE).complete(within(60))
+    assert len(api.requests) == 4
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        completion("", "length"),
+        completion("", "content_filter"),
+        Completion("m", "", "tool_calls", Usage(), tool_calls=({"id": "c1"},)),
+    ],
+)
+def test_what_would_come_again_or_is_a_reply_is_not_tried_again(reply: Completion) -> None:
+    """A cut is where the limit is, a filter acts on the same words, and a tool call needs no text."""
+    assert Retry(Scripted(in_turn(reply)), AT_ONCE).complete(within(60)) is reply
+
+
+def test_what_somebody_has_heard_is_not_begun_anew() -> None:
+    """The thoughts of a streamed reply are with the client; the text that never came is told above."""
+    thoughts = Completion("m", "", "stop", Usage(), reasoning="hm")
+    streamed = replace(within(60), listener=lambda _: None)
+    assert Retry(Scripted(in_turn(thoughts)), AT_ONCE).complete(streamed) is thoughts
+    assert Retry(Scripted(in_turn(completion(""), completion("ok"))), AT_ONCE).complete(streamed).text == "ok"
+
+
+@given(st.integers(1, 10**6), st.floats(0.1, 1e4), st.floats(0.1, 1e4))
+def test_a_call_may_take_as_long_as_a_slow_reply_of_its_tokens(tokens: int, speed: float, most: float) -> None:
+    """And no longer than any call may."""
+    seconds = time_for(replace(within(60), max_tokens=tokens), RetryPolicy(timeout=most, min_tokens_per_second=speed))
+    assert seconds == pytest.approx(most) or seconds == pytest.approx(START_SECONDS + tokens / speed)
+    assert seconds <= most
 
 
 def test_a_wait_beyond_the_deadline_is_not_begun() -> None:

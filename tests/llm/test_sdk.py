@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import socket
 import struct
@@ -245,6 +246,42 @@ def test_an_address_that_does_not_answer_times_out() -> None:
             full.connect_ex(server.getsockname())
         with pytest.raises(errors.ApiTimeout):
             connect(f"http://127.0.0.1:{server.getsockname()[1]}").complete(request(timeout=0.3))
+
+
+@pytest.mark.parametrize("start", [b"HTTP/1.1 200 OK\r\nx-long: ", b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n"])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_reply_that_trickles_is_given_up_in_time(start: bytes, streamed: bool) -> None:
+    """A time-out that begins anew with each byte would wait for ever; and the connection is closed."""
+    gone = threading.Event()
+
+    def trickle(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        connection.recv(65_536)
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(start)
+            while True:
+                connection.sendall(b"H")
+                time.sleep(0.02)
+        gone.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=trickle, args=(server,), daemon=True).start()
+        client = connect(f"http://127.0.0.1:{server.getsockname()[1]}")
+        with pytest.raises(errors.ApiTimeout):
+            client.complete(request(timeout=0.3, listener=(lambda _: None) if streamed else None))
+        assert gone.wait(30)
+
+
+def test_a_name_that_does_not_resolve_is_an_api_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name servers fail for a moment too, so it is tried again."""
+
+    def unknown(*_: Any, **__: Any) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(errors.ApiUnreachable) as caught:
+        connect("http://api.invalid").complete(request())
+    assert caught.value.transient
 
 
 def test_a_list_of_models_that_does_not_come_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
