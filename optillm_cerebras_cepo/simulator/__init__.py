@@ -6,8 +6,9 @@ as a simulated model with known skills would answer (`statistical`); what stands
 """
 
 from . import problems
-from .answers import DEFAULT_TEXT, Fault, Rule, ToolUse
+from .answers import DEFAULT_TEXT, Rule, ToolUse
 from .asked import Asked, Kind, read_call
+from .faults import FAULTS, Fault, Faults
 from .latency import Latency
 from .ledger import CLIENT_GONE, NO_ANSWER, Call, Totals
 from .lengths import Lengths
@@ -26,12 +27,14 @@ __all__ = [
     "DEFAULT_MODELS",
     "DEFAULT_TEXT",
     "DEVELOPER_TIER",
+    "FAULTS",
     "FREE_TIER",
     "NO_ANSWER",
     "UNLIMITED",
     "Asked",
     "Call",
     "Fault",
+    "Faults",
     "Kind",
     "Latency",
     "Lengths",

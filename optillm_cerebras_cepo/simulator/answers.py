@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 from pydantic import ConfigDict
 
 from . import tokens
+from .faults import Fault
 from .problems import Reply
 from .schema import ChatCompletionServerRequest
 
@@ -17,9 +18,6 @@ DEFAULT_TEXT = "The simulated answer is 42.\n\nRating: [[1]]\nBetter Response: [
 """What a call gets that no rule matches. The last lines let a judge that expects a rating read one."""
 
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
-
-Fault = Literal["close", "cut", "empty_content", "null_content", "no_choices", "null_choices", "no_usage"]
-"""`close` drops the connection unanswered, `cut` in the middle of the body; the others bend a normal answer."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Rule:
     The first rule that matches applies, `times` times if that is given (then the next rules are looked at). A list of
     texts is taken in turn and starts over. `tool_calls` are made instead of a text where the call offers these
     functions. `latency` (simulated seconds) replaces the configured one. `reply` is sent as it stands instead of an
-    answer. Raises ValueError for a rule that cannot work.
+    answer; `fault` is one of those in `FAULTS`. Raises ValueError for a rule that cannot work.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -94,26 +92,33 @@ class Script:
         self._rules = tuple(rules)
         self._used = [0] * len(self._rules)
 
-    def answer(self, request: ChatCompletionServerRequest) -> Answer | None:
-        """The answer of the first rule that matches, or None."""
+    def match(self, request: ChatCompletionServerRequest) -> int | None:
+        """The place of the first rule that matches, or None. Nothing is counted yet."""
         texts = [tokens.plain(message.content) for message in request.messages]
         searched = {"last": texts[-1], "all": "\n".join(texts)}
         for number, rule in enumerate(self._rules):
-            used = self._used[number]
             if (
-                (rule.times is None or used < rule.times)
+                (rule.times is None or self._used[number] < rule.times)
                 and rule.model in (None, request.model)
                 and re.search(rule.pattern, searched[rule.search_in])
             ):
-                self._used[number] += 1
-                text = rule.text if isinstance(rule.text, str) else rule.text[used % len(rule.text)]
-                return Answer(
-                    text,
-                    rule.reasoning,
-                    rule.finish_reason,
-                    rule.latency,
-                    rule.reply,
-                    rule.fault,
-                    tool_calls=rule.tool_calls,
-                )
+                return number
         return None
+
+    def fault(self, number: int) -> Fault | None:
+        """The fault that the rule at this place has."""
+        return self._rules[number].fault
+
+    def answer(self, number: int) -> Answer:
+        """The next answer of the rule at this place; it counts as used."""
+        rule, used = self._rules[number], self._used[number]
+        self._used[number] += 1
+        return Answer(
+            rule.text if isinstance(rule.text, str) else rule.text[used % len(rule.text)],
+            rule.reasoning,
+            rule.finish_reason,
+            rule.latency,
+            rule.reply,
+            rule.fault,
+            tool_calls=rule.tool_calls,
+        )

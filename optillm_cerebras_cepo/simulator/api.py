@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
-import json
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -15,9 +15,10 @@ from . import completion, models, problems, tokens
 from .admission import Accepted, accept, parse
 from .answers import DEFAULT_TEXT, Answer, Script
 from .asked import read_call
-from .completion import Completed
-from .latency import Sampler, Timing
-from .ledger import CLIENT_GONE, NO_ANSWER, Ledger
+from .delivery import Delivery
+from .faults import REFUSALS, REPLIES, Chance
+from .latency import Sampler
+from .ledger import CLIENT_GONE, Ledger
 from .limits import Limiter
 from .options import SimulatorOptions
 from .problems import Refused, Reply
@@ -41,6 +42,7 @@ class Api:
         self._ledger = ledger
         self._models = models.served(options.models)
         self._script = Script(options.rules)
+        self._chance = Chance(options.faults)
         self._statistical = StatisticalModel(options.statistics) if options.statistics else None
         self._sampler = Sampler(options.latency)
         self._limiter = Limiter(
@@ -102,8 +104,7 @@ class Api:
     async def _chat(self, request: web.Request, number: int) -> web.StreamResponse:
         body = await self._read(request, number)
         accepted = accept(body, self._models, self._options.tier, self._options.validation_status)
-        self._admit(accepted, number)
-        answer = self._script.answer(accepted.request) or self._simulate(accepted.request) or Answer(DEFAULT_TEXT)
+        answer = self._admitted(accepted, number)
         self._ledger.amend(number, kind=answer.kind)
         if answer.reply is not None:
             await asyncio.sleep(self._sampler.draw(0, answer.latency).total / self._options.time_scale)
@@ -111,18 +112,33 @@ class Api:
             return _send(answer.reply, self._limit_headers(number))
         done = completion.complete(accepted, answer)
         timing = self._sampler.draw(done.completion_tokens, answer.latency).scaled(self._options.time_scale)
-        if done.fault == "close":
+        if done.fault == "hang":
+            await asyncio.Event().wait()
+        whole = not accepted.request.stream
+        if timing.total > 0 and (whole or done.fault in ("close", "reset")):
             await asyncio.sleep(timing.total)
-            return self._drop(request, number)
-        if accepted.request.stream:
-            return await self._stream(request, number, done, timing)
-        if timing.total > 0:
-            await asyncio.sleep(timing.total)
-        payload = json.dumps(completion.body(done, timing)).encode()
-        if done.fault == "cut":
-            return await self._cut(request, number, payload)
-        self._account(number, done)
-        return web.Response(body=payload, content_type="application/json", headers=self._limit_headers(number))
+        delivery = Delivery(request, number, self._ledger, self._limit_headers(number), self._options.time_scale)
+        if done.fault in ("close", "reset"):
+            return delivery.drop(reset=done.fault == "reset")
+        return await (delivery.whole(done, timing) if whole else delivery.stream(done, timing))
+
+    def _admitted(self, accepted: Accepted, number: int) -> Answer:
+        """Admit the call, and say what it is answered with. Raises Refused, and then nothing is charged."""
+        drawn = self._chance.draw()
+        rule = self._script.match(accepted.request)
+        fault = drawn or (None if rule is None else self._script.fault(rule))
+        if fault is not None and fault in REFUSALS:
+            if not drawn and rule is not None:
+                self._script.answer(rule)
+            raise Refused(REFUSALS[fault])
+        self._admit(accepted, number)
+        if drawn is not None and drawn in REPLIES:
+            return Answer("", reply=REPLIES[drawn])
+        if rule is not None:
+            answer = self._script.answer(rule)
+        else:
+            answer = self._simulate(accepted.request) or Answer(DEFAULT_TEXT)
+        return dataclasses.replace(answer, fault=fault, reply=REPLIES.get(fault or "", answer.reply))
 
     def _simulate(self, request: ChatCompletionServerRequest) -> Answer | None:
         """The statistical mode's answer, if it is on and the call is about one of its questions."""
@@ -167,43 +183,6 @@ class Api:
             raise Refused(problems.queue_exceeded())
         self._limiter.admit(accepted.model.id, accepted.charge)
         self._ledger.admit(number, accepted.charge)
-
-    async def _stream(self, request: web.Request, number: int, done: Completed, timing: Timing) -> web.StreamResponse:
-        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", **self._limit_headers(number)}
-        response = web.StreamResponse(headers=headers)
-        await asyncio.sleep(timing.prompt)
-        await response.prepare(request)
-        chunks = completion.chunks(done)
-        for position, chunk in enumerate(chunks):
-            if done.fault == "cut" and position >= len(chunks) / 2:
-                return self._drop(request, number)
-            await response.write(completion.event(chunk))
-            if timing.completion > 0:
-                await asyncio.sleep(timing.completion / len(chunks))
-        await response.write(completion.event(completion.last_chunk(done, timing)))
-        self._account(number, done)
-        self._ledger.close(number, response.status)
-        await response.write(completion.DONE)
-        await response.write_eof()
-        return response
-
-    async def _cut(self, request: web.Request, number: int, payload: bytes) -> web.StreamResponse:
-        """Promise the whole body, send half of it and hang up."""
-        response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        response.content_length = len(payload)
-        await response.prepare(request)
-        await response.write(payload[: len(payload) // 2])
-        return self._drop(request, number)
-
-    def _drop(self, request: web.Request, number: int) -> web.StreamResponse:
-        self._ledger.close(number, NO_ANSWER)
-        if request.transport is not None:
-            # close() lets what was written go out first, abort() would throw it away.
-            request.transport.close()
-        return web.Response()
-
-    def _account(self, number: int, done: Completed) -> None:
-        self._ledger.amend(number, prompt_tokens=done.prompt_tokens, completion_tokens=done.completion_tokens)
 
     def _limit_headers(self, number: int) -> dict[str, str]:
         """The rate limit headers of the model that the call names, if it is served here."""

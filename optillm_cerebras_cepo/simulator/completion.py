@@ -12,7 +12,8 @@ from typing import Any
 
 from . import tokens
 from .admission import Accepted
-from .answers import Answer, Fault, FinishReason, ToolUse
+from .answers import Answer, FinishReason, ToolUse
+from .faults import Fault
 from .latency import Timing
 from .schema import ChatCompletionServerRequest
 
@@ -46,7 +47,10 @@ class Completed:
 
 
 def complete(accepted: Accepted, answer: Answer) -> Completed:
-    """Apply stop sequences, then the output limit: reasoning is spent first, as on the real API."""
+    """Apply stop sequences, then the output limit: reasoning is spent first, as on the real API.
+
+    The faults `length` and `content_filter` halve the answer.
+    """
     request, limit = accepted.request, accepted.output_limit
     off = not accepted.model.reasons or request.reasoning_effort == "none" or bool(request.disable_reasoning)
     thought = "" if off else answer.reasoning
@@ -55,8 +59,11 @@ def complete(accepted: Accepted, answer: Answer) -> Completed:
     for stop in request.stops:
         text = text.partition(stop)[0]
     reason: FinishReason = "tool_calls" if called else "stop"
-    if tokens.count(thought) + tokens.count(text) + sum(map(_tokens_of, called)) > limit:
-        reason = "length"
+    whole = tokens.count(thought) + tokens.count(text) + sum(map(_tokens_of, called))
+    if answer.fault in ("length", "content_filter"):
+        limit = min(limit, whole // 2)
+    if whole > limit:
+        reason = "content_filter" if answer.fault == "content_filter" else "length"
     thought = tokens.cut(thought, limit)
     spent = tokens.count(thought)
     text = tokens.cut(text, limit - spent)

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from . import models
 from .answers import Rule, ToolUse
+from .faults import KNOWN, Faults, parse_faults
 from .latency import Latency
 from .limits import DEVELOPER_TIER, FREE_TIER, UNLIMITED, RateLimits, shown_windows
 from .models import DEFAULT_MODELS, Tier
@@ -37,8 +38,9 @@ class SimulatorOptions:
     `models` are ids of the simulator's table, or `endpoint-id=table-id` for a dedicated endpoint. `keys` are the keys
     accepted; none given means every key that starts with `csk-`. `limits` hold for each model by itself;
     `limit_headers` says which of their windows replies tell of: `all`, `none`, or some (`requests-day,tokens-minute`).
-    `max_in_flight` calls run at once, the next gets queue_exceeded. `validation_status` is 400, or 422 as before
-    2026-04-24. `clock` gives real seconds; `time_scale` simulated seconds pass in each of them, for latency and refill.
+    `max_in_flight` calls run at once, the next gets queue_exceeded. `faults` come by chance, before rules are asked.
+    `validation_status` is 400, or 422 as before 2026-04-24. `clock` gives real seconds; `time_scale` simulated seconds
+    pass in each of them, for latency, refill and a trickle.
     """
 
     models: tuple[str, ...] = DEFAULT_MODELS
@@ -49,6 +51,7 @@ class SimulatorOptions:
     limits: RateLimits = UNLIMITED
     limit_headers: str = "all"
     max_in_flight: int | None = None
+    faults: Faults = Faults()  # noqa: RUF009 - frozen, so one default instance can be shared
     latency: Latency = Latency()  # noqa: RUF009 - frozen, so one default instance can be shared
     time_scale: float = 1.0
     validation_status: int = 400
@@ -82,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--key", action="append", metavar="KEY", help="an API key to accept (default: any that starts with csk-)")
     add("--rules", metavar="FILE", help="scripted answers: a JSON or YAML file with a list of rules")
     add("--limits", default="off", metavar="LIMITS", help=f"rate limits: {presets}, or requests_per_minute=9,burst=3,…")
+    add("--fault", action="append", default=[], metavar="NAME=SHARE", help=f"0 to 1: how many calls meet it; {KNOWN}")
     add("--limit-headers", default="all", metavar="WINDOWS", help="all, none, or some, as requests-day,tokens-minute")
     add("--max-in-flight", type=int, metavar="N", help="calls that may run at once; the next gets queue_exceeded")
     add("--latency", type=float, default=0.0, metavar="SECONDS", help="seconds before a call's first token")
@@ -89,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--jitter", type=float, default=0.0, metavar="SHARE", help="0 to 1: how much latency varies")
     add("--slow-share", type=float, default=0.0, metavar="SHARE", help="0 to 1: how many calls are slow ones")
     add("--slow-factor", type=float, default=10.0, metavar="N", help="how many times as long those take (default: 10)")
-    add("--seed", type=int, default=0, metavar="N", help="seed of the latency and of the statistical answers")
+    add("--seed", type=int, default=0, metavar="N", help="seed of latency, faults and statistical answers")
     add("--time-scale", type=float, default=1.0, metavar="N", help="simulated seconds in a real one (60: minutes)")
     add("--validation-status", type=int, choices=(400, 422), default=400, help="status of validation errors")
     add_statistical(parser)
@@ -106,6 +110,7 @@ def options_from(args: argparse.Namespace) -> SimulatorOptions:
         limits=parse_limits(args.limits),
         limit_headers=args.limit_headers,
         max_in_flight=args.max_in_flight,
+        faults=parse_faults(args.fault, args.seed),
         latency=Latency(
             base=args.latency,
             tokens_per_second=args.tokens_per_second,

@@ -152,6 +152,16 @@ def queue_exceeded() -> Reply:
     return _flat(429, message, "too_many_requests_error", "queue", "queue_exceeded")
 
 
+def internal_error() -> Reply:
+    """[assumed] Something went wrong on the API's side."""
+    return _flat(500, "Encountered a server error, please try again.", "server_error", "", "internal_error")
+
+
+def unavailable() -> Reply:
+    """[assumed] The API cannot serve anybody at the moment."""
+    return _flat(503, "Service temporarily unavailable.", "server_error", "", "service_unavailable")
+
+
 def gateway_page(status: int = 403) -> Reply:
     """What a gateway in front of the API answers: HTML, no JSON. That it happens is reported, the page is [assumed]."""
     page = f"<html><head><title>{status}</title></head><body>Request blocked</body></html>"

@@ -10,6 +10,7 @@ from optillm_cerebras_cepo.simulator import (
     DEVELOPER_TIER,
     FREE_TIER,
     UNLIMITED,
+    Faults,
     Latency,
     Lengths,
     RateLimits,
@@ -46,7 +47,8 @@ def test_every_option_reaches_the_record(tmp_path):
         "--model llama3.1-8b --model mine=gpt-oss-120b --tier free --key a --key b --limits free --max-in-flight 3 "
         "--latency 0.5 --tokens-per-second 100 --jitter 0.1 --seed 7 --time-scale 60 --validation-status 422 "
         "--slow-share 0.05 --slow-factor 8 --statistical --rater-right 0.8 --rater-wrong 0.6 --review-finds 0.5 "
-        "--review-keeps 0.7 --reply-tokens plan=300,sigma=0 --limit-headers requests-day"
+        "--review-keeps 0.7 --reply-tokens plan=300,sigma=0 --limit-headers requests-day "
+        "--fault hang=0.1 --fault 500=0.2"
     )
     assert parse(*words.split(), "--rules", str(rules)) == SimulatorOptions(
         models=("llama3.1-8b", "mine=gpt-oss-120b"),
@@ -55,6 +57,7 @@ def test_every_option_reaches_the_record(tmp_path):
         rules=(Rule(text="hi"),),
         limits=FREE_TIER,
         limit_headers="requests-day",
+        faults=Faults({"hang": 0.1, "500": 0.2}, seed=7),
         max_in_flight=3,
         statistics=Statistics(0.8, 0.6, 0.5, 0.7, Lengths(plan=300, sigma=0), seed=7),
         latency=Latency(0.5, 100, 0.1, 7, slow_share=0.05, slow_factor=8),
@@ -85,6 +88,10 @@ def test_limits_are_presets_or_pairs(text, limits):
         (("--limits", "requests_per_minute=many"), "needs a whole number, not 'many'"),
         (("--limits", "requests_per_minute=0"), "at least 1"),
         (("--limits", "burst=10"), "burst must be at most requests_per_minute"),
+        (("--fault", "hangs=0.1"), "unknown fault 'hangs'; did you mean 'hang'"),
+        (("--fault", "hang=often"), "fault: hang needs a share from 0 to 1, not 'often'"),
+        (("--fault", "hang=-0.1"), "the share of hang must be from 0 to 1"),
+        (("--fault", "hang=0.6", "--fault", "cut=0.6"), r"must be at most 1 together, not 1\.2"),
         (("--limit-headers", "requests-dya"), "unknown window 'requests-dya'; did you mean 'requests-day'"),
         (("--model", "llama3.3-70b"), "knows no model 'llama3.3-70b'; did you mean 'llama-3.3-70b'"),
         (("--time-scale", "0"), "time_scale must be above 0"),
