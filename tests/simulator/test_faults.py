@@ -36,11 +36,12 @@ def exchange(simulator, stream=False):
         {"model": "llama3.1-8b", "messages": [{"role": "user", "content": "hello"}], "stream": stream}
     ).encode()
     head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer csk-x\r\nContent-Length: {len(body)}"
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer csk-x\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
     seen = b""
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
-        connection.sendall(head.encode() + b"Connection: close\r\n\r\n" + body)
+        connection.sendall(head.encode() + body)
         try:
             while piece := connection.recv(65536):
                 seen += piece
