@@ -1,0 +1,102 @@
+"""How many tokens a prompt has, before the API has counted it.
+
+No tokenizer: every model has its own, of megabytes. The bytes of a prompt over its tokens are nearly a constant of
+model and kind of text, and each reply says how many tokens its prompt had, so the constant is learnt. Bytes are counted
+and not characters: a Chinese character is three bytes and about one token.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from math import ceil
+from typing import Any
+
+from optillm_cerebras_cepo.chat import ChatRequest, Message, RawMessage
+
+AT_FIRST = 3.5  # bytes a token: English text has more than four, formulas and code about three
+POSSIBLE = (1.0, 8.0)  # bytes a token; what is beyond was not a count of this prompt
+KNOWN = 8  # prompts of a model before what was learnt of it is relied on
+WINDOW = 200  # prompts that are remembered of each model
+MODELS = 64  # models that are remembered
+CAUTION = 0.1  # share of the remembered prompts that had fewer bytes a token than an estimate takes
+TELLING = 400  # bytes; a shorter prompt is mostly the frame around its messages
+FRAME = 4  # tokens around each message
+PICTURE = 1000  # tokens of a part that is no text
+WORDY = ("tools", "response_format")  # options that the model reads as part of its prompt
+
+
+class Estimates:
+    """Tokens of prompts, for as long as the process lives. For many threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: dict[str, deque[float]] = {}
+
+    def of(self, request: ChatRequest) -> int:
+        """Tokens of this request's prompt, rather too many than too few."""
+        text, frame = _measure(request)
+        return frame + ceil(text / self._bytes_per_token(request.model))
+
+    def learn(self, request: ChatRequest, prompt_tokens: int) -> None:
+        """Take in how many tokens the API counted. Prompts that tell nothing are passed over: short ones, pictures."""
+        text, frame = _measure(request)
+        if text < TELLING or prompt_tokens <= frame or _has_pictures(request):
+            return
+        ratio = text / (prompt_tokens - frame)
+        if not POSSIBLE[0] <= ratio <= POSSIBLE[1]:
+            return
+        with self._lock:
+            if request.model not in self._seen and len(self._seen) >= MODELS:
+                del self._seen[next(iter(self._seen))]
+            self._seen.setdefault(request.model, deque(maxlen=WINDOW)).append(ratio)
+
+    def _bytes_per_token(self, model: str) -> float:
+        with self._lock:
+            seen = sorted(self._seen.get(model, ()))
+        return seen[int(CAUTION * len(seen))] if len(seen) >= KNOWN else AT_FIRST
+
+
+def size(text: str) -> int:
+    """Bytes of a text, half characters included."""
+    return len(text.encode(errors="surrogatepass"))
+
+
+def _measure(request: ChatRequest) -> tuple[int, int]:
+    """Bytes of the prompt's texts, and tokens of what is no text."""
+    texts = sum(size(text) for message in request.messages for text in _texts(message))
+    options = sum(size(json.dumps(request.options[name])) for name in WORDY if name in request.options)
+    pictures = sum(_pictures(message) for message in request.messages)
+    return texts + options, FRAME * (len(request.messages) + 1) + PICTURE * pictures
+
+
+def _texts(message: Message | RawMessage) -> Iterator[str]:
+    if isinstance(message, Message):
+        yield message.content
+        return
+    for name, value in message.fields.items():
+        if name == "content":
+            texts = [value] if isinstance(value, str) else map(_text, _parts(message))
+            yield from (text for text in texts if text)
+        elif name != "role":
+            yield value if isinstance(value, str) else json.dumps(value)
+
+
+def _parts(message: Message | RawMessage) -> list[Mapping[str, Any]]:
+    content = message.fields.get("content") if isinstance(message, RawMessage) else None
+    return [part for part in content if isinstance(part, Mapping)] if isinstance(content, list | tuple) else []
+
+
+def _text(part: Mapping[str, Any]) -> str | None:
+    text = part.get("text")
+    return text if isinstance(text, str) else None
+
+
+def _pictures(message: Message | RawMessage) -> int:
+    return sum(_text(part) is None for part in _parts(message))
+
+
+def _has_pictures(request: ChatRequest) -> bool:
+    return any(_pictures(message) for message in request.messages)
