@@ -12,6 +12,9 @@ from typing import Any
 # Each number that has a cap, with the setting that holds it. More plans than attempts there never are.
 CAPS = {"bestofn_n": "max_bestofn_n", "planning_n": "max_planning_m", "planning_m": "max_planning_m"}
 
+# What a request may spend. It may ask for less than the operator gives, not for more.
+BUDGETS = frozenset({"max_calls", "max_total_tokens"})
+
 
 def check_locked(locked: Iterable[str], known: Collection[str]) -> None:
     """Raise ValueError for the first locked name that nobody knows.
@@ -30,6 +33,12 @@ def check_caps(values: Mapping[str, Any]) -> None:
     for name, cap in CAPS.items():
         if values[cap] is not None and values[name] > values[cap]:
             raise ValueError(f"{name} ({values[name]}) is beyond the operator's {cap} ({values[cap]})")
+
+
+def check_budget(name: str, own: object, wanted: object) -> None:
+    """Raise ValueError where a request asks for more of a budget than the operator gives to each."""
+    if name in BUDGETS and isinstance(own, int) and isinstance(wanted, int | float) and wanted > own:
+        raise ValueError(f"{wanted} is more than the operator's {own}")
 
 
 def unchanged(locked: Collection[str]) -> frozenset[str]:

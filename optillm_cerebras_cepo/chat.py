@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
+from optillm_cerebras_cepo.budget import Budget, unbounded
 from optillm_cerebras_cepo.deadline import Deadline, unlimited
 
 Role = Literal["system", "user", "assistant"]
@@ -79,6 +80,7 @@ class ChatRequest:
     timeout: float | None = None  # seconds
     deadline: Deadline = field(default_factory=unlimited, compare=False)  # its end gives up the call
     listener: Listener | None = None  # with one, the reply is streamed
+    budget: Budget = field(default_factory=unbounded, compare=False)  # what it may take is taken from here
 
     def body(self) -> dict[str, Any]:
         """The call under the API's names, with nothing in it that was not asked for."""

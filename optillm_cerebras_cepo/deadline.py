@@ -22,11 +22,12 @@ class Deadline:
         seconds: how long there is from now on; infinite for no limit.
         clock: seconds that only ever grow.
 
+    Both stay as attributes.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._seconds = seconds
+        self.clock = clock
+        self.seconds = seconds
         self._at = clock() + seconds
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -36,7 +37,7 @@ class Deadline:
     @property
     def remaining(self) -> float:
         """Seconds left, never negative."""
-        return max(0.0, self._at - self._clock())
+        return max(0.0, self._at - self.clock())
 
     @property
     def whole(self) -> Deadline:
@@ -79,9 +80,13 @@ class Deadline:
         if self._over.is_set():
             raise self._reason or Ended("the request has ended")
         if not self.remaining:
-            raise DeadlineExceeded(
-                f"no answer within {self._seconds:g} s; raise CEPO_CEREBRAS_DEADLINE or lower the effort"
-            )
+            raise self.exceeded()
+
+    def exceeded(self) -> DeadlineExceeded:
+        """What to tell a client who gets no answer in this time."""
+        return DeadlineExceeded(
+            f"no answer within {self.seconds:g} s; raise CEPO_CEREBRAS_DEADLINE or lower the effort"
+        )
 
     def wait(self, seconds: float) -> None:
         """Sleep, at most until the deadline, and wake early when this ends."""
@@ -92,7 +97,7 @@ class Part(Deadline):
     """A part of a deadline; see `Deadline.part`."""
 
     def __init__(self, of: Deadline, reserve: float) -> None:
-        super().__init__(max(0.0, of.remaining - reserve), of._clock)
+        super().__init__(max(0.0, of.remaining - reserve), of.clock)
         self._of = of
 
     @property

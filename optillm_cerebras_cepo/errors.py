@@ -9,6 +9,7 @@ Two facts about an error steer the rest of the package, and stand here so that n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 
@@ -28,8 +29,10 @@ class CepoError(Exception):
         self.retry_after = retry_after  # seconds, when the API named them
 
     def body(self) -> dict[str, Any]:
-        """The response body in OpenAI's shape."""
-        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+        self.spent: Mapping[str, int] = {}  # on the whole request: calls and tokens, once it has made any
+        """The response body in OpenAI's shape, and beside it what was spent."""
+        error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        return {"error": error, **({"cepo_cerebras": dict(self.spent)} if self.spent else {})}
 
 
 # What the client or the operator has to change.
@@ -242,3 +245,11 @@ class OfTheHost(CepoError):
 
     code = "optillm"
     fatal = True
+class OutOfBudget(CepoError):
+    """What is left of the request's calls or tokens is not enough for this call; others may still go on."""
+
+    status = 422
+    type = "invalid_request_error"
+    code = "out_of_budget"
+
+

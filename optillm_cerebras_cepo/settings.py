@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from optillm_cerebras_cepo.bounds import check_caps, check_locked, unchanged, within
+from optillm_cerebras_cepo.bounds import BUDGETS, check_budget, check_caps, check_locked, unchanged, within
 from optillm_cerebras_cepo.chat import Step
 from optillm_cerebras_cepo.errors import BadConfiguration, BadRequest
 
@@ -75,6 +75,9 @@ class Settings(BaseModel):
     call_timeout: Annotated[float, Field(gt=0, description="seconds one call may take")] = 120.0
     min_tokens_per_second: Annotated[float, Field(gt=0, description="a reply slower than this is given up")] = 50.0
     call_attempts: Annotated[Count, Field(description="tries of one call, the first included")] = 5
+
+    max_calls: Annotated[Count | None, Field(description="most calls of a request, tries included")] = None
+    max_total_tokens: Annotated[Count | None, Field(description="most tokens of a request, prompts included")] = None
 
     concurrency: Annotated[Count, Field(description="calls of all requests at once; set by the operator only")] = 64
     locked: Annotated[
@@ -182,6 +185,7 @@ def load(base: Mapping[str, Any], environ: Mapping[str, str], body: Mapping[str,
         if name in standing.locked:
             raise BadRequest(f"{BODY + name} is locked by the operator", param=BODY + name)
         _check_kind(name, value)
+        _check_raised(name, getattr(standing, name), value)
     if body.get("reasoning_effort") is not None and "effort" not in standing.locked:
         # A client's word for how much to think. It steers the plan and never travels to the model. Where the effort is
         # locked it is ignored, for many clients send it by default.
@@ -203,8 +207,17 @@ def _check_kind(name: str, value: object) -> None:
     if isinstance(default, bool):
         if not isinstance(value, bool):
             raise BadRequest(f"{BODY + name} must be true or false", param=BODY + name)
-    elif isinstance(default, int | float) and (isinstance(value, bool) or not isinstance(value, int | float)):
+        return
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if (isinstance(default, int | float) or name in BUDGETS) and not number:
         raise BadRequest(f"{BODY + name} must be a number", param=BODY + name)
+
+
+def _check_raised(name: str, own: object, value: object) -> None:
+    try:
+        check_budget(name, own, value)
+    except ValueError as error:
+        raise BadRequest(f"{BODY + name}: {error}", param=BODY + name) from None
 
 
 def _effort_of(reasoning: object) -> str:

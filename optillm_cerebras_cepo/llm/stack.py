@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from optillm_cerebras_cepo.chat import ChatRequest
 from optillm_cerebras_cepo.events import Observer
+from optillm_cerebras_cepo.llm.afford import Afford, by_length
 from optillm_cerebras_cepo.llm.base import ChatClient
 from optillm_cerebras_cepo.llm.fit import Fit, Refusals
 from optillm_cerebras_cepo.llm.meter import Ledger, Meter
@@ -24,6 +28,7 @@ def stack(
     ledger: Ledger,
     observer: Observer,
     recorder: Recorder | None = None,
+    estimate: Callable[[ChatRequest], int] = by_length,
 ) -> ChatClient:
     """One request's client over the process's connection to the API, from the outside in.
 
@@ -31,6 +36,8 @@ def stack(
     - Reserve comes next, for a reply that was cut at the lowered limit is asked for anew; without `lengths` the whole
       limit is asked for.
     - Retry stands over everything that one try does.
+    - Afford is below Retry, for each try counts, and above what waits: a call that the budget does not bear waits for
+      nothing, and one that waits for another's tokens holds no place.
     - Place is below Retry: a call that waits to be tried again gives its place away. It is above Meter: a call that
       waits has not gone out yet. A wait for rate limits belongs here too.
     - Meter sees every try, for each is a call that the API counts.
@@ -39,5 +46,6 @@ def stack(
     """
     traced = Trace(api, observer)
     recorded = traced if recorder is None else Record(traced, recorder)
-    tried = Retry(Place(Meter(recorded, ledger), places, age), policy, observer)
+    placed = Place(Meter(recorded, ledger), places, age)
+    tried = Retry(Afford(placed, estimate), policy, observer)
     return Fit(tried if lengths is None else Reserve(tried, lengths), refusals)

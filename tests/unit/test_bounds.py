@@ -116,6 +116,16 @@ def test_an_operator_beyond_its_own_cap_is_told() -> None:
     assert misconfigured({"MAX_PLANNING_M": "2", "PLANNING_M": "2"}).startswith("CEPO_CEREBRAS_MAX_PLANNING_M: plann")
 
 
+@pytest.mark.parametrize("name", ["max_calls", "max_total_tokens"])
+def test_a_budget_can_be_lowered_and_not_raised(name: str) -> None:
+    """Where the operator gives one; else a request may give itself any."""
+    field, environ = f"cepo_cerebras_{name}", {name.upper(): "20"}
+    assert refused(environ, {field: 21}) == (field, f"{field}: 21 is more than the operator's 20")
+    for allowed in (20, 1):
+        assert getattr(load({}, {f"CEPO_CEREBRAS_{name.upper()}": "20"}, {field: allowed}), name) == allowed
+    assert getattr(load({}, {}, {field: 21}), name) == 21
+
+
 @given(
     file=st.fixed_dictionaries(dict.fromkeys(NUMBERS, COUNTS)),
     environ=st.fixed_dictionaries(
