@@ -1,0 +1,90 @@
+"""Random mixtures of faults: whatever comes, an answer that the model gave, or an error that says why there is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from faults.asking import TEXT, ask, check_books, settle
+from optillm_cerebras_cepo import errors
+from optillm_cerebras_cepo.simulator import FAULTS, Faults, Latency, Rule, Simulator, SimulatorOptions
+
+SLOW = ("hang", "trickle")
+FATAL = ("request_quota_day", "token_quota_day")
+CUT = ("length", "content_filter")
+DEADLINE = 4.0
+
+quick = st.sampled_from([name for name in FAULTS if name not in (*SLOW, *FATAL)])
+shares = st.dictionaries(quick, st.sampled_from([0.02, 0.05, 0.1, 0.2]), min_size=1, max_size=8)
+rare = st.dictionaries(st.sampled_from([*SLOW, *FATAL]), st.sampled_from([0.01, 0.02]), max_size=2)
+configurations = st.sampled_from(
+    [
+        {"effort": "none"},
+        {"effort": "auto"},
+        {"effort": "low"},
+        {"effort": "auto", "use_plan_diversity": True},
+        {"bestofn_n": 2, "planning_n": 2, "planning_m": 4},
+        {"bestofn_n": 3, "planning_n": 1, "planning_m": 2, "bestofn_rating_type": "pairwise"},
+    ]
+)
+
+
+def mixture(often: dict[str, float], seldom: dict[str, float], seed: int) -> Faults:
+    """Both together, scaled down to a half of all calls where they come to more."""
+    mixed = {**often, **seldom}
+    scale = min(1.0, 0.5 / sum(mixed.values()))
+    return Faults({name: share * scale for name, share in mixed.items()}, seed)
+
+
+def check(chosen: dict[str, Any], faults: Faults, listens: bool) -> None:
+    """Ask once, and compare everything that is known of it."""
+    options = SimulatorOptions(
+        rules=(Rule(text=TEXT),), faults=faults, latency=Latency(base=0.002, jitter=1.0, seed=faults.seed)
+    )
+    with Simulator(options) as api:
+        asked = ask(api.url, listens=listens, deadline=DEADLINE, call_timeout=0.3, **chosen)
+        settle(api)
+        assert api.in_flight == 0
+        # A moment for the API to see a client leave is all that may come on top.
+        assert asked.seconds < DEADLINE + 1
+        if asked.error is not None:
+            assert 400 <= asked.error.status <= 504
+            assert asked.error.message
+            assert TEXT.startswith(asked.heard)
+            assert len(api.chat_calls) <= len(asked.calls)
+            if isinstance(asked.error, errors.QuotaExhausted):
+                assert set(FATAL) & set(faults.shares)
+            return
+        outcome = asked.done.outcome
+        if outcome.answer != TEXT:
+            # A direct answer is handed on as the API ended it, and says so.
+            assert chosen["effort"] == "none"
+            assert outcome.finish_reason in set(CUT) & set(faults.shares)
+            assert TEXT.startswith(outcome.answer)
+            assert outcome.answer
+        if asked.heard:
+            assert asked.heard == outcome.answer
+        if asked.done.ledger.total.uncounted == 0:
+            check_books(asked, api)
+        else:
+            assert "no_usage" in faults.shares
+            assert asked.done.ledger.total.calls == len(api.chat_calls)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(configurations, shares, rare, st.integers(0, 10_000), st.booleans())
+def test_any_mixture(
+    chosen: dict[str, Any], often: dict[str, float], seldom: dict[str, float], seed: int, listens: bool
+) -> None:
+    """It ends in time, says nothing wrong, counts every call, and leaves none under way."""
+    check(chosen, mixture(often, seldom, seed), listens)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_everything_at_once(seed: int) -> None:
+    """Two of a hundred calls meet each fault that passes."""
+    passing = {name: 0.02 for name in FAULTS if name not in FATAL}
+    check({"bestofn_n": 2, "planning_n": 2, "planning_m": 4}, Faults(passing, seed), listens=False)
