@@ -80,6 +80,7 @@ class ChatRequest:
     timeout: float | None = None  # seconds
     deadline: Deadline = field(default_factory=unlimited, compare=False)  # its end gives up the call
     listener: Listener | None = None  # with one, the reply is streamed
+    shortenable: tuple[str, ...] = ()  # texts of the last message whose ends are enough where the whole is too long
     budget: Budget = field(default_factory=unbounded, compare=False)  # what it may take is taken from here
 
     def body(self) -> dict[str, Any]:

@@ -141,11 +141,19 @@ class UnprocessableCall(RefusedCall):
 
 
 class PromptTooLong(CepoError):
-    """Prompt and reply together do not fit the model's context."""
+    """Prompt and reply together do not fit the model's context.
+
+    `prompt_tokens` and `limit`, of prompt and reply together, are the API's own figures, where it says them.
+    """
 
     status = 400
     type = "invalid_request_error"
     code = "context_length_exceeded"
+
+    def __init__(self, message: str, *, prompt_tokens: int | None = None, limit: int | None = None) -> None:
+        super().__init__(message, param="messages")
+        self.prompt_tokens = prompt_tokens
+        self.limit = limit
 
 
 class CallTooLarge(PromptTooLong):

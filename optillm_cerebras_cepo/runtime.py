@@ -18,6 +18,8 @@ from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import CepoError, ModelUnavailable, RefusedCall
 from optillm_cerebras_cepo.events import Observer, ignore
 from optillm_cerebras_cepo.form import Form
+from optillm_cerebras_cepo.llm.context import Contexts
+from optillm_cerebras_cepo.llm.estimate import Estimates
 from optillm_cerebras_cepo.llm.fit import Refusals
 from optillm_cerebras_cepo.llm.loop import Loop
 from optillm_cerebras_cepo.llm.meter import Ledger
@@ -69,6 +71,8 @@ class Runtime:
         self._ages = itertools.count(1)
         self.refusals = Refusals()
         self.lengths = ReplyLengths()
+        self.contexts = Contexts()
+        self.estimates = Estimates()
 
     def client(self, base_url: str, api_key: str) -> SdkClient:
         """The one client for this API and key, made on first use."""
@@ -87,6 +91,8 @@ class Runtime:
             self._places.clear()
             self.refusals = Refusals()
             self.lengths = ReplyLengths()
+            self.contexts = Contexts()
+            self.estimates = Estimates()
         for client in clients:
             client.close()
 
@@ -135,6 +141,8 @@ class Runtime:
         client = stack(
             api,
             refusals=self.refusals,
+            contexts=self.contexts,
+            estimates=self.estimates,
             lengths=self.lengths if settings.fit_tokens else None,
             policy=policy,
             places=self._places_for(settings.concurrency),

@@ -96,10 +96,15 @@ class Asker:
     observer: Observer = ignore
     counts: Counts = field(default_factory=Counts)
 
-    def ask(self, label: Label, prompts: Sequence[Message], options: Mapping[str, Any]) -> Completion:
-        """Make one call with the step's own temperature and token limit. Raises a CepoError."""
-        limits = self.settings.limits(label.step)
-        return self._complete(label, self._conversation(prompts), options, limits.max_tokens, limits.temperature)
+    def ask(
+        self, label: Label, prompts: Sequence[Message], options: Mapping[str, Any], shortenable: Sequence[str] = ()
+    ) -> Completion:
+        """Make one call with the step's own temperature and token limit. Raises a CepoError.
+
+        `shortenable` are texts in the last prompt whose ends are enough where the whole is too long for the model.
+        """
+        limits, turns = self.settings.limits(label.step), self._conversation(prompts)
+        return self._complete(label, turns, options, limits.max_tokens, limits.temperature, shortenable=shortenable)
 
     def write(
         self,
@@ -108,6 +113,7 @@ class Asker:
         options: Mapping[str, Any],
         listener: Listener | None = None,
         max_tokens: int | None = None,
+        shortenable: Sequence[str] = (),
     ) -> Completion:
         """Make the call that writes the answer: as the client wants it where it says so. Raises a CepoError.
 
@@ -117,6 +123,7 @@ class Asker:
             options: OptiLLM's further fields.
             listener: hears the reply while it is made.
             max_tokens: instead of the client's limit, or the step's.
+            shortenable: as of `ask`.
 
         """
         wanted, limits = self.parameters, self.settings.limits(label.step)
@@ -127,6 +134,7 @@ class Asker:
             max_tokens or wanted.max_tokens or limits.max_tokens,
             limits.temperature if wanted.temperature is None else wanted.temperature,
             listener,
+            shortenable,
         )
 
     def forward(self, label: Label, request: Forward, listener: Listener | None = None) -> Completion:
@@ -144,6 +152,7 @@ class Asker:
         max_tokens: int,
         temperature: float | None,
         listener: Listener | None = None,
+        shortenable: Sequence[str] = (),
     ) -> Completion:
         completion = self.client.complete(
             ChatRequest(
@@ -155,6 +164,8 @@ class Asker:
                 options={**options, **self._own(label)},
                 deadline=self.deadline,
                 listener=listener,
+                # What the question holds too might be cut there.
+                shortenable=tuple(text for text in shortenable if text not in self.question.text),
             )
         )
         self.fitted.add(*(f"{label.step.value}: {change}" for change in completion.fitted))

@@ -92,13 +92,14 @@ class Panel:
         """One judgement of these candidates, read from the judge's reply."""
         asker = self._asker
         names = " and ".join(str(candidate.number) for candidate in candidates)
+        answers = [candidate.answer for candidate in candidates]
         try:
             rater(
                 system_prompt=asker.question.system,
                 initial_query=asker.question.text,
-                client=JudgeSeam(asker, Label(Step.RATING, candidates[-1].number), turn),
+                client=JudgeSeam(asker, Label(Step.RATING, candidates[-1].number), turn, answers),
                 model=asker.model,
-                completions=[candidate.answer for candidate in candidates],
+                completions=answers,
                 cepo_config=upstream.configuration(asker.settings, bestofn_n=len(candidates)),
                 cb_log={},
             )

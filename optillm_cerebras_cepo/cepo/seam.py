@@ -55,18 +55,20 @@ class JudgeSeam(Seam):
         asker: the way to the model.
         label: the rating that it belongs to.
         turn: which of the rater's calls is meant, from 0; those before it are answered with nothing, without a call.
+        answers: what is judged; of an answer that is too long for the model, the end.
 
     """
 
-    def __init__(self, asker: Asker, label: Label, turn: int = 0) -> None:
+    def __init__(self, asker: Asker, label: Label, turn: int = 0, answers: Sequence[str] = ()) -> None:
         super().__init__(asker, label)
         self._turn = turn
+        self._answers = answers
 
     def _create(self, **fields: Any) -> SimpleNamespace:
         if self._turn:
             self._turn -= 1
             return _reply("", "stop", 0)
-        raise Heard(self._asker.ask(self._label, _prompts(fields), _options(fields)).answer)
+        raise Heard(self._asker.ask(self._label, _prompts(fields), _options(fields), self._answers).answer)
 
 
 class CandidateSeam:
@@ -90,6 +92,7 @@ class CandidateSeam:
         self._needs_review = review
         self._consolidated = False
         self._solutions: list[str] = []
+        self._replies: list[str] = []  # what the prompts of later steps hold, as OptiLLM puts it there
         self.reviewed = True
         self.finish_reason = "stop"  # why the answer ends
         self._listen = listen
@@ -142,10 +145,12 @@ class CandidateSeam:
         writes = step is self._asker.settings.writing_step
         try:
             if writes:
-                completion = self._asker.write(label, prompts, _options(fields), self._listen(self))
+                completion = self._asker.write(
+                    label, prompts, _options(fields), self._listen(self), shortenable=tuple(self._replies)
+                )
                 self.finish_reason = completion.finish_reason or "stop"
             else:
-                completion = self._asker.ask(label, prompts, _options(fields))
+                completion = self._asker.ask(label, prompts, _options(fields), tuple(self._replies))
             if not completion.usable and not (writes and self._cut_as_wished(completion)):
                 raise UnusableReply(f"the reply was {_flaw(completion)}")
         except CepoError as error:
@@ -158,6 +163,8 @@ class CandidateSeam:
         except BaseException:
             self._attempts.abandon()  # or the other attempts would wait for this one's end
             raise
+        if step is not Step.PLAN:
+            self._replies.append(completion.answer)
         # OptiLLM would throw a cut answer away (cepo.py:568): that it is cut, the client is told.
         return _reply(
             completion.text, "stop" if writes else completion.finish_reason, completion.usage.completion_tokens

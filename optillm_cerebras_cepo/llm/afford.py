@@ -8,13 +8,6 @@ from dataclasses import replace
 from optillm_cerebras_cepo.chat import ChatRequest, Completion
 from optillm_cerebras_cepo.llm.base import ChatClient
 
-CHARACTERS = 3.5  # of a token, cautiously
-
-
-def by_length(request: ChatRequest) -> int:
-    """Tokens of a request's prompt, by its characters."""
-    return int(sum(len(str(message.wire())) for message in request.messages) / CHARACTERS)
-
 
 class Afford:
     """Takes each call's share of the request's budget before it goes out.

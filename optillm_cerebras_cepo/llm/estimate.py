@@ -37,12 +37,12 @@ class Estimates:
 
     def of(self, request: ChatRequest) -> int:
         """Tokens of this request's prompt, rather too many than too few."""
-        text, frame = _measure(request)
+        text, frame = measure(request)
         return frame + ceil(text / self._bytes_per_token(request.model))
 
     def learn(self, request: ChatRequest, prompt_tokens: int) -> None:
         """Take in how many tokens the API counted. Prompts that tell nothing are passed over: short ones, pictures."""
-        text, frame = _measure(request)
+        text, frame = measure(request)
         if text < TELLING or prompt_tokens <= frame or _has_pictures(request):
             return
         ratio = text / (prompt_tokens - frame)
@@ -64,8 +64,8 @@ def size(text: str) -> int:
     return len(text.encode(errors="surrogatepass"))
 
 
-def _measure(request: ChatRequest) -> tuple[int, int]:
-    """Bytes of the prompt's texts, and tokens of what is no text."""
+def measure(request: ChatRequest) -> tuple[int, int]:
+    """Bytes of the prompt's texts, and estimated tokens of what is no text: frames around messages, pictures."""
     texts = sum(size(text) for message in request.messages for text in _texts(message))
     options = sum(size(json.dumps(request.options[name])) for name in WORDY if name in request.options)
     pictures = sum(_pictures(message) for message in request.messages)

@@ -61,7 +61,7 @@ class Fit:
             self._refusals.add(request.model, named & LASTING)
             fitted = without(fitted, named)
             completion = self._inner.complete(fitted)
-        return replace(completion, fitted=_changes(request, fitted))
+        return replace(completion, fitted=(*_changes(request, fitted), *completion.fitted))
 
 
 def without(request: ChatRequest, fields: frozenset[str]) -> ChatRequest:

@@ -179,16 +179,29 @@ def _by_status(error: sdk.APIStatusError, request: ChatRequest | None) -> CepoEr
         after = _seconds(error.response.headers.get("retry-after"))
         return ApiUnavailable(f"the Cerebras API answered {status}; try again later", retry_after=after)
     if status == 413:
-        return CallTooLarge(_too_long(request), param="messages")
+        return CallTooLarge(_too_long(request))
     if code == "context_length_exceeded" or text.startswith("Please reduce the length"):
-        return PromptTooLong(_too_long(request), param="messages")
+        return _beyond_context(text, request)
     reason = f"{status} {code}".strip()
     kind = UnprocessableCall if status == 422 else RefusedCall
     return kind(f"the Cerebras API refused the call ({reason})", names=f"{param} {text}")
 
 
-def _too_long(request: ChatRequest | None) -> str:
-    context = lookup(request.model).context if request else None
+def _beyond_context(text: str, request: ChatRequest | None) -> PromptTooLong:
+    """With the figures of "Current length is 42328 while limit is 40000", where it has them."""
+    told = re.search(r"length is (\d{1,9}) .*limit is ([1-9]\d{0,8})", text)
+    if told is None:
+        return PromptTooLong(_too_long(request))
+    length, limit = int(told[1]), int(told[2])
+    reply = request.max_tokens if request else 0
+    # The length is that of the prompt and of the reply that was asked for.
+    return PromptTooLong(
+        _too_long(request, limit), prompt_tokens=length - reply if length > reply else length, limit=limit
+    )
+
+
+def _too_long(request: ChatRequest | None, limit: int | None = None) -> str:
+    context = limit or (lookup(request.model).context if request else None)
     most = f" (at most {context:,} tokens with its reply)" if context else ""
     return f"the prompt is too long for the model{most}; shorten it or lower the token limits"
 

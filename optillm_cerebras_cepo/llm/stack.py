@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from optillm_cerebras_cepo.chat import ChatRequest
 from optillm_cerebras_cepo.events import Observer
-from optillm_cerebras_cepo.llm.afford import Afford, by_length
+from optillm_cerebras_cepo.llm.afford import Afford
 from optillm_cerebras_cepo.llm.base import ChatClient
+from optillm_cerebras_cepo.llm.context import Context, Contexts
+from optillm_cerebras_cepo.llm.estimate import Estimates
 from optillm_cerebras_cepo.llm.fit import Fit, Refusals
 from optillm_cerebras_cepo.llm.meter import Ledger, Meter
 from optillm_cerebras_cepo.llm.place import Place, Places
@@ -21,6 +20,8 @@ def stack(
     api: ChatClient,
     *,
     refusals: Refusals,
+    contexts: Contexts,
+    estimates: Estimates,
     lengths: ReplyLengths | None,
     policy: RetryPolicy,
     places: Places,
@@ -28,12 +29,13 @@ def stack(
     ledger: Ledger,
     observer: Observer,
     recorder: Recorder | None = None,
-    estimate: Callable[[ChatRequest], int] = by_length,
 ) -> ChatClient:
     """One request's client over the process's connection to the API, from the outside in.
 
     - Fit is outermost: a refused field is another request, with attempts of its own.
-    - Reserve comes next, for a reply that was cut at the lowered limit is asked for anew; without `lengths` the whole
+    - Context comes next: where a call is too long for its model, it is another call too. It is above Reserve, for a
+      reply that is asked for with the whole limit has to find room for it.
+    - Reserve follows, for a reply that was cut at the lowered limit is asked for anew; without `lengths` the whole
       limit is asked for.
     - Retry stands over everything that one try does.
     - Afford is below Retry, for each try counts, and above what waits: a call that the budget does not bear waits for
@@ -47,5 +49,6 @@ def stack(
     traced = Trace(api, observer)
     recorded = traced if recorder is None else Record(traced, recorder)
     placed = Place(Meter(recorded, ledger), places, age)
-    tried = Retry(Afford(placed, estimate), policy, observer)
-    return Fit(tried if lengths is None else Reserve(tried, lengths), refusals)
+    tried = Retry(Afford(placed, estimates.of), policy, observer)
+    reserved = tried if lengths is None else Reserve(tried, lengths)
+    return Fit(Context(reserved, contexts, estimates), refusals)

@@ -8,6 +8,8 @@ from optillm_cerebras_cepo.chat import ChatRequest, Completion, Label, Message, 
 from optillm_cerebras_cepo.errors import ApiUnavailable, RefusedCall
 from optillm_cerebras_cepo.events import Called, Event, Waits
 from optillm_cerebras_cepo.llm.base import ChatClient
+from optillm_cerebras_cepo.llm.context import Contexts
+from optillm_cerebras_cepo.llm.estimate import Estimates
 from optillm_cerebras_cepo.llm.fit import Refusals
 from optillm_cerebras_cepo.llm.meter import Ledger, Spent
 from optillm_cerebras_cepo.llm.place import Places
@@ -22,6 +24,8 @@ def build(answer: Answer) -> tuple[ChatClient, Ledger, list[Event]]:
     client = stack(
         Scripted(answer),
         refusals=Refusals(),
+        contexts=Contexts(),
+        estimates=Estimates(),
         lengths=ReplyLengths(),
         policy=RetryPolicy(first=0.0),
         places=Places(4),
