@@ -22,8 +22,11 @@ class Assembly:
 
     @property
     def finished(self) -> bool:
-        """Whether the API has said why the reply ends; a stream that stops before was cut off."""
-        return self._finish_reason is not None
+        """Whether the API has said why the reply ends, or what it took though nothing was said.
+
+        A stream that stops before was cut off.
+        """
+        return self._finish_reason is not None or (self._usage != Usage() and not self.heard)
 
     def add(self, chunk: object) -> Mapping[str, Any]:
         """Take in one chunk; returns what it adds to the message, nothing for a chunk without text or tool calls."""
@@ -65,15 +68,20 @@ class Assembly:
 
 
 def completion_of(body: object, model: str) -> Completion | None:
-    """Read a reply that came whole; None when it is none. Any field may be missing, null or of another type."""
-    message = first(fields(body).get("choices")).get("message")
-    if not isinstance(body, dict) or not isinstance(message, dict):
+    """Read a reply that came whole; None when it is none. Any field may be missing, null or of another type.
+
+    A reply without a message is an empty one if it has usage: its tokens were spent.
+    """
+    reply = fields(body)
+    choice, usage = first(reply.get("choices")), usage_of(fields(reply.get("usage")))
+    message = fields(choice.get("message"))
+    if not message and usage == Usage():
         return None
     return Completion(
-        model=text(body.get("model")) or model,
+        model=text(reply.get("model")) or model,
         text=text(message.get("content")),
-        finish_reason=text(body["choices"][0].get("finish_reason")) or None,
-        usage=usage_of(fields(body.get("usage"))),
+        finish_reason=text(choice.get("finish_reason")) or None,
+        usage=usage,
         reasoning=text(message.get("reasoning")),
         tool_calls=tuple(calls(message.get("tool_calls"))),
     )
