@@ -79,9 +79,9 @@ class ChatRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
     timeout: float | None = None  # seconds
     deadline: Deadline = field(default_factory=unlimited, compare=False)  # its end gives up the call
+    budget: Budget = field(default_factory=unbounded, compare=False)  # what it may take is taken from here
     listener: Listener | None = None  # with one, the reply is streamed
     shortenable: tuple[str, ...] = ()  # texts of the last message whose ends are enough where the whole is too long
-    budget: Budget = field(default_factory=unbounded, compare=False)  # what it may take is taken from here
 
     def body(self) -> dict[str, Any]:
         """The call under the API's names, with nothing in it that was not asked for."""

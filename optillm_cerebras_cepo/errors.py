@@ -27,9 +27,14 @@ class CepoError(Exception):
         self.message = message
         self.param = param
         self.retry_after = retry_after  # seconds, when the API named them
+        self.spent: Mapping[str, int] = {}  # on the whole request: calls and tokens, once it has made any
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether no answer is given, not even of what is there already. That the time is over is no such error."""
+        return self.fatal
 
     def body(self) -> dict[str, Any]:
-        self.spent: Mapping[str, int] = {}  # on the whole request: calls and tokens, once it has made any
         """The response body in OpenAI's shape, and beside it what was spent."""
         error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
         return {"error": error, **({"cepo_cerebras": dict(self.spent)} if self.spent else {})}
@@ -232,6 +237,11 @@ class DeadlineExceeded(CepoError):
     code = "deadline_exceeded"
     fatal = True
 
+    @property
+    def hopeless(self) -> bool:
+        """What is there can still be chosen among."""
+        return False
+
 
 class OutOfTime(CepoError):
     """What is left of the request's time is kept for steps that are needed more; those still go on."""
@@ -239,6 +249,14 @@ class OutOfTime(CepoError):
     status = 504
     type = "timeout_error"
     code = "out_of_time"
+
+
+class OutOfBudget(CepoError):
+    """What is left of the request's calls or tokens is not enough for this call; others may still go on."""
+
+    status = 422
+    type = "invalid_request_error"
+    code = "out_of_budget"
 
 
 class Ended(CepoError):
@@ -253,11 +271,3 @@ class OfTheHost(CepoError):
 
     code = "optillm"
     fatal = True
-class OutOfBudget(CepoError):
-    """What is left of the request's calls or tokens is not enough for this call; others may still go on."""
-
-    status = 422
-    type = "invalid_request_error"
-    code = "out_of_budget"
-
-

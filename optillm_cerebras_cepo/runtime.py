@@ -9,10 +9,13 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 
+from optillm_cerebras_cepo.budget import Budget
 from optillm_cerebras_cepo.cepo.asker import Asker
 from optillm_cerebras_cepo.cepo.flow import solve
 from optillm_cerebras_cepo.cepo.outcome import Outcome
+from optillm_cerebras_cepo.cepo.timing import Times
 from optillm_cerebras_cepo.chat import Listener, Question
 from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import CepoError, ModelUnavailable, RefusedCall
@@ -73,6 +76,7 @@ class Runtime:
         self.lengths = ReplyLengths()
         self.contexts = Contexts()
         self.estimates = Estimates()
+        self._seconds: dict[str, float] = {}  # that a call of this model took lately
 
     def client(self, base_url: str, api_key: str) -> SdkClient:
         """The one client for this API and key, made on first use."""
@@ -89,6 +93,7 @@ class Runtime:
             self._clients.clear()
             self._catalogues.clear()
             self._places.clear()
+            self._seconds.clear()
             self.refusals = Refusals()
             self.lengths = ReplyLengths()
             self.contexts = Contexts()
@@ -159,6 +164,9 @@ class Runtime:
             question,
             settings,
             deadline=deadline,
+            budget=Budget(settings.max_calls, settings.max_total_tokens),
+            times=Times(self._seconds.get(model)),
+            usual=partial(self.lengths.usual, model),
             parameters=parameters,
             form=form,
             observer=observer,
@@ -166,15 +174,20 @@ class Runtime:
         rater = asker
         if settings.rating_model:
             judge = self._resolve(api, (settings.rating_model,), policy, deadline)
-            rater = replace(asker, model=judge, thinks=lookup(judge).think_switch)
+            thinks, usual = lookup(judge).think_switch, partial(self.lengths.usual, judge)
+            rater = replace(asker, model=judge, thinks=thinks, usual=usual)
         try:
             with self._requests.taken((age,), deadline) if planned else nullcontext():
                 outcome = solve(asker, rater, listener)
-        except ModelUnavailable:
-            self._forget_models(api)  # the list may name a model that has stopped working
+        except CepoError as error:
+            if isinstance(error, ModelUnavailable):
+                self._forget_models(api)  # the list may name a model that has stopped working
+            error.spent = spent(ledger)
             raise
         finally:
             deadline.end()
+            if asker.times.usual is not None:
+                self._seconds[model] = asker.times.usual
         seconds = time.monotonic() - started
         return Solved(
             outcome,
@@ -212,6 +225,13 @@ class Runtime:
     def _forget_models(self, api: SdkClient) -> None:
         with self._lock:
             self._catalogues.pop(api, None)
+
+
+def spent(ledger: Ledger) -> dict[str, int]:
+    """What a request has spent, as an error tells it; nothing before its first call."""
+    total = ledger.total
+    sums = {"calls": total.calls, "prompt_tokens": total.prompt_tokens, "completion_tokens": total.completion_tokens}
+    return sums if total.calls else {}
 
 
 RUNTIME = Runtime()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from optillm_cerebras_cepo.budget import Budget, Means, unbounded
+from optillm_cerebras_cepo.cepo.timing import Times, kept_for_answer, kept_for_choosing
 from optillm_cerebras_cepo.chat import (
     ChatRequest,
     Completion,
@@ -17,6 +19,7 @@ from optillm_cerebras_cepo.chat import (
     Message,
     Question,
     RawMessage,
+    Step,
 )
 from optillm_cerebras_cepo.deadline import Deadline, unlimited
 from optillm_cerebras_cepo.events import Observer, ignore
@@ -63,6 +66,11 @@ class Counts:
             return self.PER_CANDIDATE * label.candidate + self._made[label] - 1
 
 
+def unknown(_: Step) -> int | None:
+    """Nobody knows how many tokens a step's replies take."""
+    return None
+
+
 @dataclass(frozen=True)
 class Asker:
     """One request's way to one model.
@@ -74,6 +82,9 @@ class Asker:
         question: what the client asks; its earlier turns stand before every prompt of OptiLLM's.
         settings: the request's settings.
         deadline: of all its calls.
+        budget: that they are taken from.
+        times: how long they took.
+        usual: tokens that a step's replies usually take, where that is known.
         degraded: where to note what failed and was left out.
         fitted: where to note what of a call did not suit the model.
         parameters: what the client wants of the call that writes the answer.
@@ -89,6 +100,9 @@ class Asker:
     question: Question
     settings: Settings
     deadline: Deadline = field(default_factory=unlimited)
+    budget: Budget = field(default_factory=unbounded)
+    times: Times = field(default_factory=Times)
+    usual: Callable[[Step], int | None] = unknown
     degraded: Notes = field(default_factory=Notes)
     fitted: Notes = field(default_factory=Notes)
     parameters: Parameters = field(default_factory=Parameters)
@@ -144,6 +158,36 @@ class Asker:
         options = {**request.options, **_options(wanted)}
         return self._complete(label, request.messages, options, most, wanted.temperature, listener)
 
+    @property
+    def left(self) -> Means:
+        """What the request may still spend, without what is kept for choosing and sending its answer."""
+        calls, tokens = self.budget.left
+        return Means(calls, tokens, self.deadline.remaining - self.kept_for_choosing)
+
+    @property
+    def kept_for_choosing(self) -> float:
+        """Seconds in which what is there can be chosen among and sent."""
+        return kept_for_choosing(self.deadline.whole.seconds)
+
+    @property
+    def kept_for_answer(self) -> float:
+        """Seconds in which one more call can be made and the answer chosen."""
+        return kept_for_answer(self.deadline.whole.seconds, self.times.longest)
+
+    def reply_tokens(self, step: Step) -> int:
+        """Tokens that a reply of this step is expected to take: what they usually do, or their limit."""
+        return self.usual(step) or self.settings.limits(step).max_tokens
+
+    def _answers(self, step: Step) -> bool:
+        """Whether there may be no answer without this step."""
+        return step in (Step.DIRECT, self.settings.writing_step)
+
+    def _deadline(self, step: Step) -> Deadline:
+        """Until when the step may take: steps before the answer leave time for one."""
+        if self._answers(step) or step in (Step.RATING, Step.REPAIR):
+            return self.deadline.part(self.kept_for_choosing)
+        return self.deadline.part(self.kept_for_answer)
+
     def _complete(
         self,
         label: Label,
@@ -154,6 +198,8 @@ class Asker:
         listener: Listener | None = None,
         shortenable: Sequence[str] = (),
     ) -> Completion:
+        deadline = self._deadline(label.step)
+        began = deadline.clock()
         completion = self.client.complete(
             ChatRequest(
                 model=self.model,
@@ -162,12 +208,14 @@ class Asker:
                 label=label,
                 temperature=temperature,
                 options={**options, **self._own(label)},
-                deadline=self.deadline,
+                deadline=deadline,
+                budget=self.budget if self._answers(label.step) else self.budget.whole,
                 listener=listener,
                 # What the question holds too might be cut there.
                 shortenable=tuple(text for text in shortenable if text not in self.question.text),
             )
         )
+        self.times.add(deadline.clock() - began)
         self.fitted.add(*(f"{label.step.value}: {change}" for change in completion.fitted))
         return completion
 

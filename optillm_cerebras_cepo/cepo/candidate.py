@@ -37,6 +37,11 @@ def always(_: Sequence[str]) -> bool:
     return True
 
 
+def never(solutions: Sequence[str]) -> bool:
+    """Take the first solution as it is, if there is one."""
+    return not solutions
+
+
 def make_candidate(
     asker: Asker,
     number: int,
@@ -86,7 +91,7 @@ def propose_approaches(asker: Asker, wanted: int) -> list[str]:
             cepo_config=upstream.configuration(asker.settings),
         )
     except CepoError as error:
-        if error.fatal:
+        if error.hopeless:
             raise
         approaches = []
     except (AttributeError, TypeError, ValueError):  # JSON of another shape than OptiLLM reads (cepo.py:621)
@@ -95,3 +100,8 @@ def propose_approaches(asker: Asker, wanted: int) -> list[str]:
     if len(usable) < wanted:
         asker.degraded.add(f"approaches: {len(usable)} of {wanted} could be read")
     return usable
+
+
+def approach_of(approaches: Sequence[str], number: int) -> str | None:
+    """The candidate's approach. Where there are fewer than candidates, they share them."""
+    return approaches[(number - 1) % len(approaches)] if approaches else None

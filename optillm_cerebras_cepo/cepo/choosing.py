@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from optillm_cerebras_cepo.cepo.asker import Asker
 from optillm_cerebras_cepo.cepo.candidate import Candidate
-from optillm_cerebras_cepo.cepo.outcome import Ratings
+from optillm_cerebras_cepo.cepo.outcome import Answer, Outcome, Ratings
 from optillm_cerebras_cepo.voting.vote import vote
 
 
@@ -31,3 +32,15 @@ def best_first(
         chosen.append(choose(question, tuple(left), tuple(left.values()), votes))
         del left[chosen[-1]]
     return tuple(chosen)
+
+
+def choice(
+    asker: Asker, candidates: tuple[Candidate, ...], ratings: Ratings, votes: Sequence[str], agreement: float | None
+) -> Outcome:
+    """As many of these candidates as answers are wanted, and how they were chosen; fewer are noted."""
+    wanted = asker.parameters.n
+    best = best_first(asker.question.text, candidates, ratings, wanted, votes)
+    if len(best) < wanted:
+        asker.degraded.add(f"answers: {len(best)} of {wanted}, for so many candidates are left")
+    answers = tuple(Answer(candidate.answer, candidate.finish_reason) for candidate in best)
+    return Outcome(answers, candidates, ratings, best[0].number, agreement)

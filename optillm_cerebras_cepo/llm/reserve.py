@@ -42,6 +42,12 @@ class ReplyLengths:
             return None
         return ceil(seen[ceil(SHARE * len(seen)) - 1] * MARGIN)
 
+    def usual(self, model: str, step: Step) -> int | None:
+        """The mean of the remembered replies; None while too few were seen."""
+        with self._lock:
+            seen = tuple(self._seen.get((model, step), ()))
+        return ceil(sum(seen) / len(seen)) if len(seen) >= KNOWN else None
+
 
 class Reserve:
     """Lowers a call's limit to what its replies take; asks again with the whole limit when that was too little."""

@@ -1,0 +1,163 @@
+"""How much work a request's means bear: what it asks for, less what is needed least. Pure.
+
+Given up are, in this order: further candidates, their ratings, approaches of their own, the review, plans. What is
+left at least is a direct answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from optillm_cerebras_cepo.budget import Means
+from optillm_cerebras_cepo.chat import Step
+from optillm_cerebras_cepo.settings import Settings
+
+PROMPT = 200  # tokens of OptiLLM's own words in a call, at most
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What calls are expected to take.
+
+    Attributes:
+        question: tokens of the conversation in a prompt.
+        reply: tokens of a step's reply.
+        seconds: of a call; 0 where that is not known.
+
+    """
+
+    question: float
+    reply: Callable[[Step], float]
+    seconds: float = 0.0
+
+    def tokens(self, step: Step, plans: int = 1) -> float:
+        """Tokens of one call of this step, prompt and reply, after so many plans."""
+        read = {
+            Step.EXECUTE: (Step.PLAN,),
+            Step.REVIEW: (Step.EXECUTE,) * plans,
+            Step.FINAL: (Step.REVIEW,),
+            Step.RATING: (Step.FINAL,),
+        }
+        return self.question + PROMPT + sum(map(self.reply, (*read.get(step, ()), step)))
+
+    def answer(self, settings: Settings) -> float:
+        """Tokens of the call that a candidate's answer needs, whether it is a final one or a direct one."""
+        return max(self.tokens(settings.writing_step, settings.planning_n), self.tokens(Step.DIRECT))
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a request does.
+
+    Attributes:
+        candidates: as many, or answers without a plan.
+        ratings: whether candidates are rated.
+        approaches: whether each plans along one of its own.
+        review: whether solutions are reviewed.
+        plans: of each candidate; none means a direct answer.
+
+    """
+
+    candidates: int
+    ratings: bool
+    approaches: bool
+    review: bool
+    plans: int
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A workload, and for each thing of which there is less than was asked for, in words, why."""
+
+    work: Workload
+    degraded: tuple[str, ...]
+
+
+def asked_for(settings: Settings, candidates: int) -> Workload:
+    """All that the settings ask for, with so many candidates."""
+    rated = candidates > 1 and settings.bestofn_rating_type != "majority"
+    return Workload(candidates, rated, settings.use_plan_diversity, True, settings.planning_n)
+
+
+def borne(settings: Settings, full: Workload, answers: int, means: Means, costs: Costs) -> Planned:
+    """The most of this work that these means bear, with at least so many answers; a direct one where they bear none.
+
+    More means never bear less.
+    """
+    work, reasons = full, dict[str, str]()
+    for given_up, lesser in _lesser(full, answers):
+        shortage = short_of(settings, bill(settings, work, costs), means)
+        if not shortage:
+            break
+        work, reasons[given_up] = lesser, shortage
+    return Planned(work, tuple(_told(full, work, reasons)))
+
+
+def bill(settings: Settings, work: Workload, costs: Costs) -> Means:
+    """What this work takes when nothing fails: calls, tokens, and seconds of the calls that wait for each other."""
+    if not work.plans:
+        return Means(work.candidates, work.candidates * costs.tokens(Step.DIRECT), costs.seconds)
+    attempt = [Step.PLAN, Step.EXECUTE] if settings.planning_max_tokens_step1 else [Step.EXECUTE]
+    rest = ([Step.REVIEW] if work.review else []) + ([Step.FINAL] if settings.planning_max_tokens_step4 else [])
+    before = [Step.APPROACHES] if work.approaches else []
+    calls = [*before, *[*attempt * work.plans, *rest] * work.candidates, *[Step.RATING] * _ratings(settings, work)]
+    tokens = sum(costs.tokens(step, work.plans) for step in calls)
+    depth = len([*before, *attempt, *rest]) + bool(_ratings(settings, work))
+    return Means(len(calls), tokens, depth * costs.seconds)
+
+
+def bill_of_another(settings: Settings, work: Workload, costs: Costs, number: int) -> Means:
+    """What one more such candidate takes, the so many-th, with the ratings that it makes necessary."""
+    before = replace(work, candidates=number - 1, ratings=False, approaches=False)
+    after = replace(before, candidates=number, ratings=settings.bestofn_rating_type != "majority")
+    less, more = bill(settings, before, costs), bill(settings, after, costs)
+    return Means(more.calls - less.calls, more.tokens - less.tokens, more.seconds)
+
+
+def short_of(settings: Settings, wanted: Means, means: Means) -> str:
+    """What these means lack for what is wanted, in words; empty where they suffice."""
+    if wanted.calls > means.calls:
+        return f"max_calls {settings.max_calls} allows no more"
+    if wanted.tokens > means.tokens:
+        return f"max_total_tokens {settings.max_total_tokens} allows no more"
+    if wanted.seconds > means.seconds:
+        return f"the {means.seconds:.3g} s that are left allow no more"
+    return ""
+
+
+def _ratings(settings: Settings, work: Workload) -> int:
+    """Calls of the judge."""
+    if not work.ratings or work.candidates < 2:
+        return 0
+    pairs = settings.bestofn_rating_type == "pairwise"
+    return work.candidates * (work.candidates - 1 if pairs else 1)
+
+
+def _lesser(work: Workload, answers: int) -> Iterator[tuple[str, Workload]]:
+    """Ever less work, the least needed given up first: what is given up, and what is left."""
+    while work.candidates > max(1, answers):
+        work = replace(work, candidates=work.candidates - 1)
+        yield "candidates", work
+    for name in ("ratings", "approaches", "review"):
+        if getattr(work, name):
+            work = replace(work, **{name: False})
+            yield name, work
+    while work.plans:
+        work = replace(work, plans=work.plans - 1)
+        yield "plans", work
+
+
+def _told(full: Workload, work: Workload, reasons: dict[str, str]) -> Iterator[str]:
+    for name, reason in reasons.items():
+        match name:
+            case "candidates":
+                yield f"{work.candidates} of {full.candidates} candidates: {reason}"
+            case "plans" if not work.plans:
+                yield f"no plan, a direct answer: {reason}"
+            case "plans":
+                yield f"{work.plans} of {full.plans} plans: {reason}"
+            case "ratings" if work.candidates == 1:  # one is not rated
+                continue
+            case _:
+                yield f"no {name}: {reason}"
