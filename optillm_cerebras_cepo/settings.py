@@ -46,6 +46,8 @@ _SUFFIX = {
 # What concerns all requests is not one request's to say, nor what it may say.
 OPERATORS = frozenset({"concurrency", "locked", "max_bestofn_n", "max_planning_m"})
 
+KEY_MARKS = ("csk-", "sk-")  # how keys begin, of Cerebras and of others; no model's name does
+
 Temperature = Annotated[float, Field(ge=0, le=2)]
 Tokens = Annotated[int, Field(ge=1)]
 TokensOrOff = Annotated[int, Field(ge=0)]
@@ -140,6 +142,15 @@ class Settings(BaseModel):
     def _named(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value or not all(value):
             raise ValueError("must name a model, or several separated by commas")
+        return value
+
+    @field_validator("model", "rating_model")
+    @classmethod
+    def _no_key(cls, value: tuple[str, ...] | str | None) -> tuple[str, ...] | str | None:
+        # A model that is not served is told to the client by its name.
+        names = (value,) if isinstance(value, str) else value or ()
+        if any(name.lower().startswith(KEY_MARKS) for name in names):
+            raise ValueError("must name a model, and this looks like a key")
         return value
 
     @field_validator("locked")

@@ -29,6 +29,7 @@ from optillm_cerebras_cepo.errors import (
 from optillm_cerebras_cepo.host import reply
 from optillm_cerebras_cepo.host.asked import Asked, asked_from
 from optillm_cerebras_cepo.host.conversation import question_from
+from optillm_cerebras_cepo.host.work import defect
 
 PATH = "/v1/chat/completions"
 LARGEST = 16 * 2**20  # bytes of a body; far more text than any model reads
@@ -66,6 +67,8 @@ def register(slug: str) -> None:
             _meet(slug)
         except CepoError as error:
             return reply.error_response(error)
+        except Exception as error:  # Flask would log its message, which may quote the request
+            return reply.error_response(defect(error))
         return None
 
     def part(response: flask.Response) -> flask.Response:
@@ -201,5 +204,10 @@ def _check_keys() -> None:
             "OPTILLM_API_KEY makes OptiLLM serve a local model instead of Cerebras; unset it on the server "
             "(clients' keys are checked with --optillm-api-key)"
         )
-    if not os.environ.get("CEREBRAS_API_KEY"):
+    key = os.environ.get("CEREBRAS_API_KEY")
+    if not key:
         raise MissingKey("the server has no Cerebras key; set CEREBRAS_API_KEY in its environment and restart it")
+    if not re.fullmatch(
+        r"[!-~]+", key
+    ):  # no header can hold it, and the libraries' errors and logs show what they hold
+        raise BadConfiguration("CEREBRAS_API_KEY has a character that no key has: a space, or the end of a line")

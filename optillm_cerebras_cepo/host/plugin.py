@@ -73,6 +73,8 @@ def run(
             reply.send_events(events, on_close=work.give_up)
             return reply.EMPTY, 0
         solved = work.result(hung_up)
+        alone = arrived.alone if arrived else messages is not None and body.get("n", 1) == 1
+        return _answer(solved, alone), solved.ledger.total.completion_tokens
     except CepoError as error:
         reply.send_error(error)
         raise
@@ -80,8 +82,6 @@ def run(
         failure = defect(error)
         reply.send_error(failure)
         raise failure from None
-    alone = arrived.alone if arrived else messages is not None and body.get("n", 1) == 1
-    return _answer(solved, alone), solved.ledger.total.completion_tokens
 
 
 def _asked(

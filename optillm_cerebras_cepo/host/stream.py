@@ -12,7 +12,7 @@ from optillm_cerebras_cepo.cepo.outcome import Answer
 from optillm_cerebras_cepo.errors import CepoError
 from optillm_cerebras_cepo.events import Agreed, Called, Rated, Waits
 from optillm_cerebras_cepo.host import progress, reply
-from optillm_cerebras_cepo.host.work import POLL, News, Piece, Work
+from optillm_cerebras_cepo.host.work import POLL, News, Piece, Work, defect
 from optillm_cerebras_cepo.parameters import Parameters
 from optillm_cerebras_cepo.runtime import Solved
 
@@ -25,8 +25,15 @@ def events(
     work: Work, model: str, parameters: Parameters, show_progress: bool, hung_up: Callable[[], bool]
 ) -> Iterator[str]:
     """The stream, as far as somebody reads it."""
-    chunks = _Chunks(model, parameters)
-    for index in range(parameters.n):
+    try:
+        yield from _told(work, _Chunks(model, parameters), parameters.n, show_progress, hung_up)
+    except Exception as error:  # the server would log its message, which may quote the request
+        work.give_up()
+        yield _event(defect(error).body())
+
+
+def _told(work: Work, chunks: _Chunks, answers: int, show_progress: bool, hung_up: Callable[[], bool]) -> Iterator[str]:
+    for index in range(answers):
         yield chunks.delta(index, role="assistant", content="")
     sent = time.monotonic()
     for news in work.news(POLL):

@@ -19,6 +19,8 @@ from optillm_cerebras_cepo.errors import ApiTimeout, CepoError, Ended
 
 T = TypeVar("T")
 
+THREAD = "cepo-cerebras-network"
+
 
 class Loop:
     """An event loop on a daemon thread of its own, started on first use."""
@@ -59,7 +61,7 @@ class Loop:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name="cepo-cerebras-network", daemon=True).start()
+                threading.Thread(target=self._loop.run_forever, name=THREAD, daemon=True).start()
             return self._loop
 
 

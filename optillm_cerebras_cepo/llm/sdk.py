@@ -29,6 +29,7 @@ from optillm_cerebras_cepo.errors import (
     WrongKey,
 )
 from optillm_cerebras_cepo.llm.assembly import Assembly, completion_of
+from optillm_cerebras_cepo.llm.hush import hush
 from optillm_cerebras_cepo.llm.loop import Loop
 from optillm_cerebras_cepo.llm.models import lookup
 
@@ -51,6 +52,7 @@ class SdkClient:
     def __init__(self, base_url: str, api_key: str, loop: Loop) -> None:
         self.base_url = without_v1(base_url)
         self._loop = loop
+        hush()
         self._client = sdk.AsyncCerebras(
             api_key=api_key,
             base_url=self.base_url,
