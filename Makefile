@@ -58,6 +58,10 @@ test-pairs: .venv-oldest/.installed .venv-newest/.installed ## The suite on (Opt
 bench: venv ## Measure OptiLLM's loop and ours side by side, and write docs/benchmarks.md
 	PYTHONPATH=tests .venv/bin/python -m bench
 
+.PHONY: faults
+faults: venv ## Measure both loops among faults and under limits, and write the table in docs/reliability.md
+	PYTHONPATH=tests .venv/bin/python -m bench.faults
+
 .PHONY: image-test
 image-test: ## Build the sidecar's image and run it, on a Docker engine of its own
 	bash tests/image/image-check.sh

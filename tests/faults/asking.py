@@ -103,5 +103,6 @@ def check_books(asked: Asked, api: Simulator) -> None:
     settle(api)
     total = asked.done.ledger.total
     usage = api.usage
-    assert total.calls == len(asked.calls) == len(api.chat_calls)
-    assert (total.prompt_tokens, total.completion_tokens) == (usage.prompt_tokens, usage.completion_tokens)
+    counted = (total.calls, total.prompt_tokens, total.completion_tokens)
+    assert counted == (len(api.chat_calls), usage.prompt_tokens, usage.completion_tokens)
+    assert len(asked.calls) == total.calls

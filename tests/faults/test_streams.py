@@ -38,7 +38,7 @@ HOPELESS = ("request_quota_day", "token_quota_day")
 
 def patience(fault: str) -> dict[str, Any]:
     """Settings under which a call that does not come is soon given up, and only there."""
-    return {"call_timeout": 0.3} if fault in ("hang", "trickle") else {}
+    return {"call_timeout": 0.5} if fault in ("hang", "trickle") else {}
 
 
 def test_every_fault_is_told_apart() -> None:
