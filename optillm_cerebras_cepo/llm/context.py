@@ -1,4 +1,7 @@
-"""Fitting a call into its model's context: first a lower limit of the reply, then only the ends of its longest texts.
+"""Fitting a call into its model's context: a lower limit of the reply, and only the ends of its longest texts.
+
+The reply's limit goes first, down to a quarter of the context; then texts are shortened, if the call has any that may
+be; else the limit goes further down.
 
 How long a prompt is, nobody knows before the API has counted it (`estimate.py`), and how much its model takes depends
 on the account. So when the API refuses a call as too long, its figures are believed, and the call is fitted once more.
@@ -18,7 +21,8 @@ from optillm_cerebras_cepo.llm.base import ChatClient
 from optillm_cerebras_cepo.llm.estimate import Estimates, measure, size
 from optillm_cerebras_cepo.llm.models import lookup
 
-REPLY = 1024  # tokens that a reply keeps, if it may have as many; a review of less is cut
+REPLY = 1 / 4  # of the context: what a reply keeps as long as there are texts to shorten; a review of less is often cut
+LEAST = 1024  # tokens that a reply keeps in any case, if it may have as many
 MARGIN = 0.02  # share of the context that is left free, for an estimate is one
 SHARE = 0.5  # of a call's length that is tried after a refusal without figures
 KEPT = 400  # bytes that a text keeps at least: less would not hold an answer
@@ -93,18 +97,22 @@ def fit_in(request: ChatRequest, tokens: int, context: int | None) -> Fitted:
     room = int(context * (1 - MARGIN)) - tokens  # for the reply
     if room >= request.max_tokens:
         return Fitted(request)
-    least = min(REPLY, request.max_tokens)
-    lowered = ("max_completion_tokens lowered to fit the model's context",)
-    if room >= least:
-        return Fitted(replace(request, max_tokens=room), lowered)
-    written, frame = measure(request)
-    shorter = _shortened(request, ceil((least - room) * written / max(1, tokens - frame)))
-    if shorter is None:
-        return Fitted(request)
-    return Fitted(
-        replace(shorter.request, max_tokens=least),
-        (*(lowered if least < request.max_tokens else ()), *shorter.changes),
-    )
+    least = min(LEAST, request.max_tokens)
+    kept = min(max(LEAST, int(REPLY * context)), request.max_tokens)
+    if room < kept:
+        written, frame = measure(request)
+        shorter = _shortened(request, ceil((kept - room) * written / max(1, tokens - frame)))
+        if shorter is not None:
+            return _lowered(shorter, kept)
+    return _lowered(Fitted(request), room) if room >= least else Fitted(request)
+
+
+def _lowered(fitted: Fitted, most: int) -> Fitted:
+    """The same with a limit of at most so many tokens."""
+    if fitted.request.max_tokens <= most:
+        return fitted
+    changes = ("max_completion_tokens lowered to fit the model's context", *fitted.changes)
+    return Fitted(replace(fitted.request, max_tokens=most), changes)
 
 
 def _shortened(request: ChatRequest, excess: int) -> Fitted | None:

@@ -250,6 +250,29 @@ def test_an_address_that_does_not_answer_times_out() -> None:
             connect(f"http://127.0.0.1:{server.getsockname()[1]}").complete(request(timeout=0.3))
 
 
+@pytest.mark.parametrize(
+    ("text", "tokens", "limit"),
+    [
+        (
+            "Please reduce the length of the messages or completion. Current length is 42328 while limit is 40000",
+            42278,
+            40000,
+        ),
+        ("Please reduce the length of the messages. Current length is 49 while limit is 40", 49, 40),
+        ("Please reduce the length of the messages or completion.", None, None),
+        ("Please reduce the length: Current length is 42328 while limit is 0", None, None),
+    ],
+)
+def test_a_prompt_that_is_too_long_is_told_with_the_apis_figures(
+    simulate: Simulate, text: str, tokens: int | None, limit: int | None
+) -> None:
+    """Its length counts the reply's 50 tokens; where there are no figures, none are made up."""
+    with pytest.raises(errors.PromptTooLong) as caught:
+        answering(simulate, 400, {"message": text}).complete(request())
+    assert (caught.value.prompt_tokens, caught.value.limit) == (tokens, limit)
+    assert f"at most {limit or 131072:,} tokens" in caught.value.message
+
+
 @pytest.mark.parametrize("start", [b"HTTP/1.1 200 OK\r\nx-long: ", b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n"])
 @pytest.mark.parametrize("streamed", [False, True])
 def test_a_reply_that_trickles_is_given_up_in_time(start: bytes, streamed: bool) -> None:
