@@ -7,6 +7,8 @@ one is a text that was cut, or none: the loop's fault.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -96,7 +98,8 @@ def measure(row: Row, name: str, requests: int, seed: int = 1) -> Outcome:
     with simulated(f"--time-scale={TIME_SCALE}", f"--seed={seed}", *row) as api:
         questions = [SimQuestion(f"fault-{number}", 1.0, ANSWER) for number in range(requests)]
         started = time.monotonic()
-        answered = simultaneously(_loop(api.url, name), [question.text for question in questions], AT_ONCE)
+        with contextlib.redirect_stdout(io.StringIO()):  # OptiLLM's functions print what failed
+            answered = simultaneously(_loop(api.url, name), [question.text for question in questions], AT_ONCE)
         seconds = time.monotonic() - started
         calls = len(api.calls())
     good = [one for one in answered if one.answer is not None]
