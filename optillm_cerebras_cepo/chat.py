@@ -1,6 +1,7 @@
 """What passes between the layers: one call to a model, and what came back.
 
-All records are frozen. Where a number may be unknown it is None, which is not zero.
+All records are frozen. Where a number may be unknown it is None, which is not zero. Texts of clients and models stand in
+no record's repr: what is logged by accident says nothing of them.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Message:
     """One turn of a conversation."""
 
     role: Role
-    content: str
+    content: str = field(repr=False)
 
     def wire(self) -> dict[str, Any]:
         """The message as the API takes it."""
@@ -45,7 +46,7 @@ class Message:
 class RawMessage:
     """A turn that goes out as the client sent it: with images, tool calls or a tool's result."""
 
-    fields: Mapping[str, Any]
+    fields: Mapping[str, Any] = field(repr=False)
 
     def wire(self) -> dict[str, Any]:
         """The message as the API takes it."""
@@ -72,15 +73,15 @@ class ChatRequest:
     """One call. `options` holds the fields beyond the named ones, under the API's own names."""
 
     model: str
-    messages: tuple[Message | RawMessage, ...]
+    messages: tuple[Message | RawMessage, ...] = field(repr=False)
     max_tokens: int
     label: Label
     temperature: float | None = None  # 0..2
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     timeout: float | None = None  # seconds
     deadline: Deadline = field(default_factory=unlimited, compare=False)  # its end gives up the call
     budget: Budget = field(default_factory=unbounded, compare=False)  # what it may take is taken from here
-    listener: Listener | None = None  # with one, the reply is streamed
+    listener: Listener | None = field(default=None, repr=False)  # with one, the reply is streamed
     shortenable: tuple[str, ...] = ()  # texts of the last message whose ends are enough where the whole is too long
 
     def body(self) -> dict[str, Any]:
@@ -109,12 +110,12 @@ class Completion:
     """One reply. `fitted` says what of the request was left out or lowered to suit the model."""
 
     model: str
-    text: str
+    text: str = field(repr=False)
     finish_reason: str | None
     usage: Usage
     fitted: tuple[str, ...] = ()
-    reasoning: str = ""
-    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    reasoning: str = field(default="", repr=False)
+    tool_calls: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
     @property
     def usable(self) -> bool:
@@ -140,15 +141,15 @@ class Forward:
     """
 
     reason: str
-    messages: tuple[RawMessage, ...]
-    options: Mapping[str, Any] = field(default_factory=dict)
+    messages: tuple[RawMessage, ...] = field(repr=False)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
 class Question:
     """What the client asks: the last user turn, the turns before it, and the system prompt."""
 
-    text: str
-    system: str = ""
-    history: tuple[Message, ...] = ()
+    text: str = field(repr=False)
+    system: str = field(default="", repr=False)
+    history: tuple[Message, ...] = field(default=(), repr=False)
     forward: Forward | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from optillm_cerebras_cepo.cepo import upstream
 from optillm_cerebras_cepo.cepo.asker import Asker
@@ -26,8 +26,8 @@ class Candidate:
     """
 
     number: int
-    answer: str
-    solutions: tuple[str, ...] = ()
+    answer: str = field(repr=False)
+    solutions: tuple[str, ...] = field(default=(), repr=False)
     reviewed: bool = True
     finish_reason: str = "stop"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from optillm_cerebras_cepo.cepo.candidate import Candidate
@@ -15,10 +15,10 @@ Ratings = tuple[float | None, ...]
 class Answer:
     """One answer for the client. `finish_reason` is the model's own; `tool_calls` are there only without a plan."""
 
-    text: str
+    text: str = field(repr=False)
     finish_reason: str = "stop"
-    tool_calls: tuple[Mapping[str, Any], ...] = ()
-    reasoning: str = ""
+    tool_calls: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    reasoning: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

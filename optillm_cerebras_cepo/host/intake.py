@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import flask
@@ -48,7 +48,7 @@ class Arrival:
     """
 
     asked: Asked
-    text: str
+    text: str = field(repr=False)
     alone: bool
 
 

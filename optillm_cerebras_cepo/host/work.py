@@ -7,7 +7,7 @@ import queue
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from optillm_cerebras_cepo.chat import Listener
@@ -22,7 +22,7 @@ from optillm_cerebras_cepo.runtime import Solved
 class Piece:
     """What a chunk of the model's reply adds to the answer: `content`, `reasoning` or `tool_calls`."""
 
-    delta: Mapping[str, Any]
+    delta: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ class Server:
     """A running server; `lines` is what it has logged so far."""
 
     url: str
+    pid: int = 0
     lines: list[str] = field(default_factory=list)
 
     def ask(self, body: Mapping[str, Any], key: str | None = None) -> httpx.Response:
@@ -63,6 +64,7 @@ def optillm(
             text=True,
         )
         assert process.stdout is not None
+        server.pid = process.pid
         reader = threading.Thread(target=server.lines.extend, args=(process.stdout,), daemon=True)
         reader.start()
         try:
