@@ -27,7 +27,6 @@ from optillm_cerebras_cepo.simulator import SimQuestion, read_answer
 
 PAGE = DOCS / "reliability.md"
 BEGIN, END = "<!-- faults -->", "<!-- /faults -->"
-COMMAND = "make faults"
 
 TIME_SCALE = 20  # so many of the API's seconds pass in a real one, for its limits and for the waits of both loops
 REQUESTS = 200
@@ -66,12 +65,7 @@ an API of its own that meets calls with these faults by chance, before anything 
 all requests are over. To fail is quick. *Wrong* are answers that are not what the model said: it is right about every
 question, so they are texts that were cut. *Calls* are those of a request, on the average.
 
-{rows}
-
-<!-- bench -->
-```bash
-{command}
-```"""
+{rows}"""
 
 
 class Hurried(Cerebras):
@@ -169,7 +163,6 @@ def main() -> None:
             at_once=AT_ONCE,
             hour=60 / TIME_SCALE,
             rows=rows,
-            command=COMMAND,
         )
         write(text, PAGE)
 
