@@ -84,7 +84,7 @@ def check_spent(asked: Asked, api: Simulator, faults: Faults) -> None:
         check_books(asked, api)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
 @given(configurations, shares, rare, st.integers(0, 10_000), st.booleans())
 def test_any_mixture(
     chosen: dict[str, Any], often: dict[str, float], seldom: dict[str, float], seed: int, listens: bool
