@@ -29,4 +29,7 @@ class Afford:
             usage = completion.usage
             if usage.completion_tokens is not None:  # else it may have taken all that it was given
                 share.spent = (usage.prompt_tokens or 0) + usage.completion_tokens
-        return completion
+        if share.max_tokens == request.max_tokens:
+            return completion
+        lowered = f"max_completion_tokens lowered to {share.max_tokens}, for max_total_tokens allows no more"
+        return replace(completion, fitted=(*completion.fitted, lowered))

@@ -38,7 +38,8 @@ def test_each_try_is_taken_from_the_budget() -> None:
 def test_a_call_goes_out_with_what_is_left() -> None:
     """Less than it asks for, while that is of use."""
     client, api = over("ok")
-    client.complete(request(Budget(tokens=600)))
+    fitted = client.complete(request(Budget(tokens=600))).fitted
+    assert fitted == ("max_completion_tokens lowered to 590, for max_total_tokens allows no more",)
     assert api.requests[0].max_tokens == 590
 
 

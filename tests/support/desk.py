@@ -4,12 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
+from optillm_cerebras_cepo.budget import Budget
 from optillm_cerebras_cepo.cepo.asker import Asker
-from optillm_cerebras_cepo.chat import Message, Question
+from optillm_cerebras_cepo.chat import ChatRequest, Completion, Message, Question
+from optillm_cerebras_cepo.errors import CepoError
+from optillm_cerebras_cepo.llm.afford import Afford
+from optillm_cerebras_cepo.llm.base import ChatClient
 from optillm_cerebras_cepo.settings import Settings
 from support.scripted import Answer, Scripted
 
 HISTORY = (Message("user", "an earlier question"), Message("assistant", "an earlier answer"))
+
+
+class Strict:
+    """As the real stack does, makes no call after its request's end, and ends the request with what is fatal."""
+
+    def __init__(self, inner: ChatClient) -> None:
+        self._inner = inner
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Answer, once."""
+        request.deadline.check()
+        try:
+            return self._inner.complete(request)
+        except CepoError as error:
+            if error.fatal:
+                request.deadline.whole.end(error)
+            raise
 
 
 class Desk:
@@ -17,10 +38,12 @@ class Desk:
 
     def __init__(self, answer: Answer | str = "an answer", question: Question | None = None, **settings: Any) -> None:
         self.client = Scripted(answer)
+        chosen = Settings(**settings)
         self.asker = Asker(
-            client=self.client,
+            client=Strict(Afford(self.client, lambda _: 10)),
             model="llama-3.3-70b",
             thinks=False,
             question=question or Question("What is 6 times 7?", "Be exact.", HISTORY),
-            settings=Settings(**settings),
+            settings=chosen,
+            budget=Budget(chosen.max_calls, chosen.max_total_tokens),
         )

@@ -1,0 +1,130 @@
+"""How much work means bear: what is given up, in which order, and that more never buys less."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optillm_cerebras_cepo.budget import Means
+from optillm_cerebras_cepo.cepo.workload import Costs, Planned, Workload, asked_for, bill, bill_of_another, borne
+from optillm_cerebras_cepo.chat import Step
+from optillm_cerebras_cepo.settings import Settings
+
+COSTS = Costs(question=100, reply=lambda _: 400, seconds=2.0)
+
+
+def planned(means: Means, answers: int = 1, **settings: Any) -> Planned:
+    """What these means bear of these settings' work."""
+    own = Settings(**settings)
+    return borne(own, asked_for(own, max(own.bestofn_n, answers)), answers, means, COSTS)
+
+
+@pytest.mark.parametrize(
+    ("calls", "work", "degraded"),
+    [
+        (27, Workload(3, True, False, True, 3), ()),
+        (26, Workload(2, True, False, True, 3), ("2 of 3 candidates",)),
+        (18, Workload(2, True, False, True, 3), ("2 of 3 candidates",)),
+        (17, Workload(1, True, False, True, 3), ("1 of 3 candidates",)),
+        (8, Workload(1, True, False, True, 3), ("1 of 3 candidates",)),
+        (7, Workload(1, False, False, False, 3), ("1 of 3 candidates", "no review")),
+        (6, Workload(1, False, False, False, 2), ("1 of 3 candidates", "no review", "2 of 3 plans")),
+        (3, Workload(1, False, False, False, 1), ("1 of 3 candidates", "no review", "1 of 3 plans")),
+        (2, Workload(1, False, False, False, 0), ("1 of 3 candidates", "no review", "no plan, a direct answer")),
+        (1, Workload(1, False, False, False, 0), ("1 of 3 candidates", "no review", "no plan, a direct answer")),
+    ],
+)
+def test_the_least_needed_is_given_up_first(calls: int, work: Workload, degraded: tuple[str, ...]) -> None:
+    """Of a default request of 27 calls: further candidates, the review, plans; down to one direct answer."""
+    done = planned(Means(calls=calls), max_calls=calls)
+    assert done.work == work
+    assert done.degraded == tuple(f"{one}: max_calls {calls} allows no more" for one in degraded)
+
+
+def test_ratings_go_before_reviews() -> None:
+    """Where several answers are wanted, so that several candidates have to stay."""
+    done = planned(Means(calls=17), answers=2, max_calls=17)
+    assert done.work == Workload(2, False, False, True, 3)
+    assert done.degraded[1] == "no ratings: max_calls 17 allows no more"
+
+
+@pytest.mark.parametrize(
+    ("settings", "calls"),
+    [
+        ({}, 27),
+        ({"bestofn_rating_type": "pairwise"}, 30),
+        ({"bestofn_rating_type": "majority"}, 24),
+        ({"use_plan_diversity": True}, 28),
+        ({"bestofn_n": 1}, 8),
+        ({"planning_max_tokens_step1": 0}, 18),
+        ({"planning_max_tokens_step4": 0}, 24),
+    ],
+)
+def test_the_bill_is_what_a_request_makes(settings: dict[str, Any], calls: int) -> None:
+    """`test_best_of_n.py` counts the calls of the default one."""
+    own = Settings(**settings)
+    assert bill(own, asked_for(own, own.bestofn_n), COSTS).calls == calls
+
+
+def test_tokens_grow_with_what_a_step_reads() -> None:
+    """A review reads all solutions; a candidate's is the sum of its calls."""
+    assert COSTS.tokens(Step.PLAN) == 100 + 200 + 400
+    assert COSTS.tokens(Step.REVIEW, plans=3) == COSTS.tokens(Step.PLAN) + 3 * 400
+    one = bill(Settings(), Workload(1, False, False, True, 3), COSTS)
+    assert one.tokens == 3 * 700 + 3 * 1100 + 1900 + 1100
+    assert planned(Means(tokens=one.tokens), max_total_tokens=1).work == Workload(1, True, False, True, 3)
+    assert planned(Means(tokens=one.tokens - 1)).work.review is False
+
+
+def test_time_is_that_of_the_calls_that_wait_for_each_other() -> None:
+    """Plan, execution, review, final answer and rating at two seconds each; candidates go side by side."""
+    assert planned(Means(seconds=10)).degraded == ()
+    less = planned(Means(seconds=9))
+    assert less.work == Workload(1, True, False, True, 3)
+    assert less.degraded == ("1 of 3 candidates: the 9 s that are left allow no more",)
+    assert planned(Means(seconds=3)).work.plans == 0
+
+
+def test_another_candidate_brings_its_ratings() -> None:
+    """Its own, and that of the first where it makes ratings necessary."""
+    work = asked_for(Settings(), 1)
+    assert bill_of_another(Settings(), work, COSTS, 2).calls == 10
+    assert bill_of_another(Settings(), work, COSTS, 3).calls == 11
+    assert bill_of_another(Settings(bestofn_rating_type="majority"), work, COSTS, 3).calls == 8
+
+
+COUNTS = st.integers(1, 5)
+
+
+@given(
+    settings=st.builds(
+        Settings,
+        bestofn_n=COUNTS,
+        planning_n=COUNTS,
+        planning_m=st.just(5),
+        use_plan_diversity=st.booleans(),
+        bestofn_rating_type=st.sampled_from(["absolute", "pairwise", "majority"]),
+    ),
+    answers=st.integers(1, 3),
+    means=st.builds(Means, st.integers(1, 120), st.integers(1, 200_000), st.floats(0.1, 60)),
+    more=st.builds(Means, st.integers(0, 60), st.integers(0, 100_000), st.floats(0, 30)),
+)
+def test_more_never_bears_less_and_what_is_borne_is_paid_for(
+    settings: Settings, answers: int, means: Means, more: Means
+) -> None:
+    """For any configuration; a direct answer is tried with whatever there is."""
+    full = asked_for(settings, max(settings.bestofn_n, answers))
+    less = borne(settings, full, answers, means, COSTS).work
+    richer = Means(means.calls + more.calls, means.tokens + more.tokens, means.seconds + more.seconds)
+    work = borne(settings, full, answers, richer, COSTS).work
+    assert (work.candidates, work.plans, work.review) >= (less.candidates, less.plans, less.review)
+    assert work.plans >= less.plans
+    assert less.candidates >= answers
+    if less.plans:
+        cost = bill(settings, less, COSTS)
+        assert cost.calls <= means.calls
+        assert cost.tokens <= means.tokens
+        assert cost.seconds <= means.seconds
