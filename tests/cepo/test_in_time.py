@@ -1,0 +1,214 @@
+"""A request's time: whatever is there when it runs short is answered with, and what was left out is said."""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import replace
+from itertools import cycle
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.desk import Desk
+from support.scripted import completion
+
+from optillm_cerebras_cepo.cepo.flow import solve
+from optillm_cerebras_cepo.cepo.timing import MARGIN, MOST_CHOOSING, Times, kept_for_answer, kept_for_choosing
+from optillm_cerebras_cepo.chat import ChatRequest, Step
+from optillm_cerebras_cepo.deadline import Deadline, unlimited
+from optillm_cerebras_cepo.errors import ApiTimeout, CepoError, DeadlineExceeded, OutOfTime
+
+SEVEN = "The answer is 7. Rating: [[1]]"
+
+
+class Clock:
+    """Seconds that pass with calls: those that run at once pass together."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._lock = threading.Lock()
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+    def pass_until(self, then: float) -> None:
+        """Let it be at least that late."""
+        with self._lock:
+            self.now = max(self.now, then)
+
+
+def timed(seconds: Any, deadline: float, says: Any = (SEVEN,), **options: Any) -> tuple[Desk, Clock]:
+    """A request with a deadline whose calls take `seconds(request)` of a clock's, and at most what they may."""
+    clock, texts = Clock(), cycle(says)
+
+    def answer(request: ChatRequest) -> Any:
+        took, left = seconds(request), request.deadline.remaining
+        clock.pass_until(clock.now + min(took, left))
+        return ApiTimeout("too slow") if took > left else next(texts)
+
+    it = Desk(answer, **options)
+    it.asker = replace(it.asker, deadline=Deadline(deadline, clock))
+    return it, clock
+
+
+def run(it: Desk) -> Any:
+    """Solve with one model for all steps."""
+    return solve(it.asker, it.asker)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    share=st.floats(0.001, 0.05),
+    deadline=st.floats(1, 1000),
+    effort=st.sampled_from(["low", "medium", "high", "auto", "none"]),
+)
+def test_calls_that_are_quick_for_the_deadline_always_answer(share: float, deadline: float, effort: Any) -> None:
+    """A twentieth of the time each, however many of them there would be."""
+    it, clock = timed(lambda _: share * deadline, deadline, effort=effort)
+    assert run(it).answer
+    assert clock.now <= deadline
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    quick=st.floats(0.01, 3),
+    slow=st.floats(0.01, 3),
+    at=st.sampled_from(list(Step)),
+    effort=st.sampled_from(["low", "medium", "auto", "none"]),
+)
+def test_however_long_calls_take_there_is_an_answer_or_a_504(quick: float, slow: float, at: Step, effort: Any) -> None:
+    """In a deadline of ten seconds, of which no call and no answer takes more."""
+    it, clock = timed(lambda request: slow if request.label.step is at else quick, 10, effort=effort)
+    try:
+        assert "7" in run(it).answer
+    except DeadlineExceeded:
+        assert clock.now >= 10 - 2 * kept_for_choosing(10)
+    assert clock.now <= 10.001
+
+
+@pytest.mark.parametrize("late", [Step.RATING, Step.FINAL, Step.REVIEW])
+def test_a_step_that_never_ends_costs_no_answer(late: Step) -> None:
+    """Without a rating the first candidate answers, without a final the review, without that the first solution."""
+    it, _ = timed(lambda request: 1e9 if request.label.step is late else 1, 100, bestofn_n=2)
+    assert run(it).answer
+    assert any(line.endswith("left out: too slow") and late.value in line for line in it.asker.degraded.lines)
+
+
+def test_a_plan_that_never_ends_leaves_time_for_a_direct_answer() -> None:
+    """A tenth of the time before a call has shown how long one takes."""
+    it, clock = timed(lambda request: 9 if request.label.step is Step.DIRECT else 1e9, 100, bestofn_n=1)
+    assert run(it).answer
+    assert {request.label.step for request in it.client.requests} == {Step.PLAN, Step.DIRECT, Step.FINAL}
+    assert it.client.of(Step.DIRECT)[0].deadline.whole is it.asker.deadline
+    assert clock.now <= 100
+
+
+def test_no_answer_in_time_is_a_504() -> None:
+    """Whichever call was the last to notice."""
+    for effort in ("medium", "auto", "none"):
+        it, _ = timed(lambda _: 1e9, 10, effort=effort)
+        with pytest.raises(DeadlineExceeded, match="no answer within 10 s"):
+            run(it)
+
+
+def test_less_is_begun_when_calls_are_known_to_be_slow() -> None:
+    """Earlier requests' calls took 20 seconds each: a candidate without a review is what 75 seconds bear."""
+    it, _ = timed(lambda _: 20, 75)
+    it.asker = replace(it.asker, times=Times(before=20.0))
+    assert run(it).answer
+    assert it.asker.degraded.lines[:2] == (
+        "1 of 3 candidates: the 74 s that are left allow no more",
+        "no review: the 74 s that are left allow no more",
+    )
+
+
+def test_auto_opens_no_candidate_for_which_there_is_no_time() -> None:
+    """Four calls of 10 seconds and a rating, after four that took at least as long."""
+    it, _ = timed(lambda _: 10, 85, ("The answer is 1.", "The answer is 2.", "Well."), effort="auto", planning_n=2)
+    assert len(run(it).candidates) == 1
+    assert re.fullmatch(r"1 of 3 candidates: the \d+ s that are left allow no more", it.asker.degraded.lines[0])
+
+
+def stuck(request: ChatRequest) -> CepoError:
+    """A call that ends when its deadline does, and says why."""
+    request.deadline.wait(60)
+    try:
+        request.deadline.check()
+    except CepoError as error:
+        return error
+    raise AssertionError("the call was never ended")
+
+
+def test_unfinished_candidates_are_ended_when_others_are_there_to_choose_from() -> None:
+    """Their calls in flight are given up; the others were rated while there was time."""
+    it = Desk(lambda request: stuck(request) if request.label.candidate == 2 else "Rating: [[1]]")
+    it.asker = replace(it.asker, deadline=Deadline(0.6))
+    outcome = run(it)
+    assert [candidate.number for candidate in outcome.candidates] == [1, 3]
+    assert outcome.ratings == (1.0, 1.0)
+    assert any(line.startswith("candidate 2 left out: ") for line in it.asker.degraded.lines)
+    assert {request.label.step for request in it.client.requests if request.label.candidate == 2} == {Step.PLAN}
+
+
+def test_an_unfinished_candidate_gives_the_solution_that_it_has() -> None:
+    """Two of its plans are executed when it is ended: the first is its answer, without a review."""
+    late = threading.Lock()
+    executed: list[ChatRequest] = []
+
+    def answer(request: ChatRequest) -> Any:
+        if request.label == replace(request.label, step=Step.EXECUTE, candidate=2):
+            with late:
+                executed.append(request)
+                third = len(executed) == 3
+            return stuck(request) if third else "a solution"
+        return "Rating: [[1]]"
+
+    it = Desk(answer, bestofn_n=2)
+    it.asker = replace(it.asker, deadline=Deadline(0.6))
+    assert {one.number: one.answer for one in run(it).candidates} == {1: "Rating: [[1]]", 2: "a solution"}
+    assert any(line.startswith("candidate 2 review left out: ") for line in it.asker.degraded.lines)
+
+
+def test_without_any_finished_candidate_none_is_ended() -> None:
+    """The one that comes first may still come in the time that is kept for choosing."""
+    it, _ = timed(lambda request: 70 if request.label.step is Step.DIRECT else 1e9, 100, bestofn_n=1)
+    with pytest.raises(DeadlineExceeded):
+        run(it)
+    assert it.client.of(Step.DIRECT)
+
+
+def test_what_is_kept_for_the_answer_follows_from_the_calls() -> None:
+    """The longest with a margin, a tenth of all the time before any; never more than a quarter and the choosing."""
+    assert kept_for_answer(100, None) == 10 + MOST_CHOOSING
+    assert kept_for_answer(100, 8) == MARGIN * 8 + MOST_CHOOSING
+    assert kept_for_answer(100, 90) == 25 + MOST_CHOOSING
+    assert kept_for_answer(10, 0) == kept_for_choosing(10) == 0.2
+    assert kept_for_answer(float("inf"), 3) == kept_for_choosing(float("inf")) == 0
+
+
+def test_times_are_this_requests_where_it_has_any() -> None:
+    """Else those of earlier ones, if they are known."""
+    times = Times(before=4.0)
+    assert (times.usual, times.longest, Times().usual) == (4.0, None, None)
+    for seconds in (1.0, 9.0, 2.0):
+        times.add(seconds)
+    assert (times.usual, times.longest) == (2.0, 9.0)
+
+
+def test_a_request_without_a_limit_keeps_nothing() -> None:
+    """And its calls may take for ever."""
+    it = Desk("x", bestofn_n=1)
+    it.asker = replace(it.asker, deadline=unlimited())
+    run(it)
+    assert {request.deadline.remaining for request in it.client.requests} == {float("inf")}
+
+
+def test_an_error_of_time_is_no_matter_of_one_call() -> None:
+    """A call that was ended for want of time is told to the client as the request's time being over."""
+    it = Desk(lambda request: OutOfTime("kept") if request.label.candidate else completion(""), bestofn_n=1)
+    it.asker = replace(it.asker, deadline=Deadline(60))
+    with pytest.raises(DeadlineExceeded, match="within 60 s"):
+        run(it)
