@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.desk import Desk
+from support.desk import Desk, run
 from support.scripted import completion
 
-from optillm_cerebras_cepo.cepo.flow import solve
 from optillm_cerebras_cepo.cepo.timing import MARGIN, MOST_CHOOSING, Times, kept_for_answer, kept_for_choosing
 from optillm_cerebras_cepo.chat import ChatRequest, Step
 from optillm_cerebras_cepo.deadline import Deadline, unlimited
@@ -52,11 +51,6 @@ def timed(seconds: Any, deadline: float, says: Any = (SEVEN,), **options: Any) -
     it = Desk(answer, **options)
     it.asker = replace(it.asker, deadline=Deadline(deadline, clock))
     return it, clock
-
-
-def run(it: Desk) -> Any:
-    """Solve with one model for all steps."""
-    return solve(it.asker, it.asker)
 
 
 @settings(max_examples=60, deadline=None)

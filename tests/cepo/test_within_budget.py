@@ -10,21 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.desk import Desk
+from support.desk import Desk, run
 from support.scripted import completion
 
-from optillm_cerebras_cepo.cepo.flow import solve
 from optillm_cerebras_cepo.chat import ChatRequest, Completion, Step, Usage
 from optillm_cerebras_cepo.errors import ApiUnavailable, CepoError, OutOfBudget
-from optillm_cerebras_cepo.parameters import Parameters
 
 EFFORTS = st.sampled_from(["low", "medium", "high", "auto", "none"])
-
-
-def run(it: Desk, **parameters: Any) -> Any:
-    """Solve with one model for all steps."""
-    asker = replace(it.asker, parameters=Parameters(**parameters))
-    return solve(asker, asker)
 
 
 NUMBERS = count(1)

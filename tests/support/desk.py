@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from optillm_cerebras_cepo.budget import Budget
 from optillm_cerebras_cepo.cepo.asker import Asker
-from optillm_cerebras_cepo.chat import ChatRequest, Completion, Message, Question
+from optillm_cerebras_cepo.cepo.flow import solve
+from optillm_cerebras_cepo.cepo.outcome import Outcome
+from optillm_cerebras_cepo.chat import ChatRequest, Completion, Message, Question, Step
 from optillm_cerebras_cepo.errors import CepoError
 from optillm_cerebras_cepo.llm.afford import Afford
 from optillm_cerebras_cepo.llm.base import ChatClient
+from optillm_cerebras_cepo.parameters import Parameters
 from optillm_cerebras_cepo.settings import Settings
 from support.scripted import Answer, Scripted
 
@@ -47,3 +51,16 @@ class Desk:
             settings=chosen,
             budget=Budget(chosen.max_calls, chosen.max_total_tokens),
         )
+
+
+def run(it: Desk, **parameters: Any) -> Outcome:
+    """Answer the question with one model for all steps."""
+    asker = replace(it.asker, parameters=Parameters(**parameters))
+    return solve(asker, asker)
+
+
+def by_candidate(request: ChatRequest) -> str:
+    """Each candidate answers with its number; the judge prefers the second."""
+    if request.label.step is Step.RATING:
+        return f"Rating: [[{int(request.label.candidate == 2)}]]"
+    return f"answer {request.label.candidate}"

@@ -1,0 +1,179 @@
+"""Degrading, in order: attempt, candidate, rating, answer. One test for each thing that is promised.
+
+Over a script, so that each failure stands alone; the last two over real HTTP. `tests/faults` has every fault of the
+wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import KEY
+from support.desk import Desk, run
+from support.quiet import quiet
+from support.scripted import completion
+
+from optillm_cerebras_cepo import errors
+from optillm_cerebras_cepo.chat import ChatRequest, Question, Step
+from optillm_cerebras_cepo.runtime import RUNTIME
+from optillm_cerebras_cepo.settings import Settings
+from optillm_cerebras_cepo.simulator import CLIENT_GONE
+from optillm_cerebras_cepo.simulator.answers import Rule
+from optillm_cerebras_cepo.simulator.problems import Reply
+from optillm_cerebras_cepo.simulator.server import Simulator
+
+BUSY = errors.ApiUnavailable("busy")
+FLAWS = [BUSY, completion("cut", "length"), completion(""), completion("f", "content_filter")]
+FATAL = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type)
+    and issubclass(kind, errors.CepoError)
+    and kind.fatal
+    and kind.status in (401, 402, 403, 404, 429)
+]
+
+
+def says(request: ChatRequest) -> str:
+    """What a sound model says: its step and candidate."""
+    return f"{request.label}. Rating: [[1]]"
+
+
+def failing(flaw: Any, *steps: Step, candidates: tuple[int, ...] = (1, 2, 3)) -> Callable[[ChatRequest], Any]:
+    """A model that fails in these steps of these candidates."""
+    return lambda r: flaw if r.label.step in steps and r.label.candidate in candidates else says(r)
+
+
+@pytest.mark.parametrize("step", [Step.PLAN, Step.EXECUTE])
+def test_a_failed_attempt_is_a_rejected_attempt(step: Step) -> None:
+    """Another takes its place, and the request answers in full."""
+    failed = list[ChatRequest]()
+
+    def answer(request: ChatRequest) -> Any:
+        if request.label.step is step and not failed:
+            failed.append(request)
+            return BUSY
+        return says(request)
+
+    it = Desk(answer)
+    outcome = run(it)
+    assert len(outcome.candidates) == 3
+    assert [len(candidate.solutions) for candidate in outcome.candidates] == [3, 3, 3]
+    assert it.asker.degraded.lines == (f"{failed[0].label} left out: busy",)
+
+
+def test_a_failed_candidate_is_dropped_while_another_lives() -> None:
+    """Its plans and its direct answer have all failed."""
+    it = Desk(failing(BUSY, *Step, candidates=(1, 3)))
+    assert [candidate.number for candidate in run(it).candidates] == [2]
+    assert {f"candidate {number} left out: busy" for number in (1, 3)} <= set(it.asker.degraded.lines)
+
+
+@pytest.mark.parametrize(("said", "chosen"), [((6, 7, 7), 2), ((5, 6, 7), 1)])
+def test_failed_ratings_leave_it_to_the_majority_then_to_the_first(said: tuple[int, ...], chosen: int) -> None:
+    """Each of the three ratings has failed, and each stands in `degraded`."""
+
+    def answer(request: ChatRequest) -> Any:
+        if request.label.step is Step.RATING:
+            return BUSY
+        return f"The answer is {said[request.label.candidate - 1]}."
+
+    it = Desk(answer)
+    outcome = run(it)
+    assert (outcome.chosen, outcome.ratings) == (chosen, (None, None, None))
+    assert sorted(it.asker.degraded.lines) == [f"rating of candidate {number} left out: busy" for number in (1, 2, 3)]
+
+
+def test_one_failed_rating_leaves_the_others() -> None:
+    """The candidate that has none is not chosen while one that has is there."""
+    it = Desk(failing(BUSY, Step.RATING, candidates=(1,)))
+    outcome = run(it)
+    assert (outcome.chosen, outcome.ratings) == (2, (None, 1.0, 1.0))
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+def test_a_failed_final_step_gives_the_reviewed_solution(flaw: Any) -> None:
+    """And a failed review before it the first solution."""
+    it = Desk(failing(flaw, Step.FINAL), bestofn_n=1)
+    assert run(it).answer == "candidate 1 review. Rating: [[1]]"
+    it = Desk(failing(flaw, Step.REVIEW, Step.FINAL), bestofn_n=1)
+    assert run(it).answer == "candidate 1 execute. Rating: [[1]]"
+    assert [line.split(" left")[0] for line in it.asker.degraded.lines] == ["candidate 1 review", "candidate 1 final"]
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+@pytest.mark.parametrize("step", [Step.PLAN, Step.EXECUTE])
+def test_a_failed_plan_stage_gives_the_direct_answer(flaw: Any, step: Step) -> None:
+    """Which is reviewed like any other; where that fails too, it is the answer."""
+    it = Desk(failing(flaw, step, Step.REVIEW, Step.FINAL), bestofn_n=1)
+    assert run(it).answer == "candidate 1 direct. Rating: [[1]]"
+    assert it.asker.degraded.lines[0].startswith(f"candidate 1 {step.value} left out: ")
+
+
+def test_what_was_lost_stands_in_degraded_with_the_reason() -> None:
+    """Each thing once, in the order in which it came up, and nothing when nothing was lost."""
+    it = Desk(failing(BUSY, Step.REVIEW, Step.RATING), bestofn_n=2)
+    run(it)
+    assert sorted(it.asker.degraded.lines) == [
+        "candidate 1 review left out: busy",
+        "candidate 2 review left out: busy",
+        "rating of candidate 1 left out: busy",
+        "rating of candidate 2 left out: busy",
+    ]
+    whole = Desk(says)
+    run(whole)
+    assert whole.asker.degraded.lines == ()
+
+
+@pytest.mark.parametrize("kind", FATAL)
+@pytest.mark.parametrize("step", [Step.PLAN, Step.REVIEW, Step.RATING])
+def test_a_fatal_error_ends_the_request_at_once(kind: type[errors.CepoError], step: Step) -> None:
+    """Whatever is there already, it is raised; no step of any candidate is begun after it."""
+    it = Desk(failing(kind("hopeless"), step, candidates=(1,)), bestofn_n=2)
+    with pytest.raises(kind, match="hopeless"):
+        run(it)
+    asked = [request.label.step for request in it.client.requests if request.label.candidate == 1]
+    assert asked.count(step) <= it.asker.settings.planning_n
+    assert not set(asked) & set(list(Step)[list(Step).index(step) + 1 :])
+
+
+def test_the_fatal_errors_are_those_of_key_account_model_and_day() -> None:
+    """No other status of the API's ends a request."""
+    assert {errors.WrongKey, errors.PaymentRequired, errors.Forbidden, errors.ModelUnavailable} <= set(FATAL)
+    met = [errors.RefusedCall, errors.UnprocessableCall, errors.PromptTooLong, errors.CallTooLarge, errors.RateLimited]
+    met += [errors.ApiUnavailable, errors.ApiUnreachable, errors.ApiTimeout, errors.UnusableReply]
+    assert not any(kind.fatal for kind in met)
+
+
+REFUSALS = {
+    401: ({"message": "Wrong API Key", "code": "wrong_api_key"}, errors.WrongKey),
+    402: ({"message": "no credit"}, errors.PaymentRequired),
+    403: ({"message": "no"}, errors.Forbidden),
+    404: ({"message": "no such model", "param": "model", "code": "model_not_found"}, errors.ModelUnavailable),
+}
+
+
+@pytest.mark.parametrize("status", REFUSALS)
+def test_after_a_fatal_error_no_further_call_is_made(simulate: Callable[..., Simulator], status: int) -> None:
+    """Over real HTTP: of 27 calls at most the nine plans are under way when one is refused; none follows them."""
+    body, kind = REFUSALS[status]
+    refused = Rule(reply=Reply(status, body), times=1, latency=0.2)
+    api = simulate(rules=(refused, Rule(latency=60.0)))
+    with pytest.raises(kind) as caught:
+        RUNTIME.solve(Question("What is 6 times 7?"), Settings(), RUNTIME.client(api.url, KEY))
+    assert sorted(quiet(api)) == [status] + [CLIENT_GONE] * (len(api.chat_calls) - 1)
+    assert len(api.chat_calls) <= 9
+    assert caught.value.spent == {"calls": len(api.chat_calls), "prompt_tokens": 0, "completion_tokens": 0}
+
+
+def test_whatever_fails_but_a_direct_answer_there_is_one(simulate: Callable[..., Simulator]) -> None:
+    """Over real HTTP: all of OptiLLM's planning calls are refused, and each candidate answers directly."""
+    planning = r"^(?!What is 6 times 7\?$)"  # OptiLLM's own words stand around the question
+    api = simulate(rules=(Rule(planning, reply=Reply(503, {"message": "down"})), Rule(text="It is 42.")))
+    question = Question("What is 6 times 7?")
+    solved = RUNTIME.solve(question, Settings(call_attempts=1), RUNTIME.client(api.url, KEY))
+    assert solved.outcome.answer == "It is 42."
+    assert len(solved.outcome.candidates) == 3
+    assert solved.ledger.total.calls == len(api.chat_calls) == 3 * (6 + 1 + 2) + 3
