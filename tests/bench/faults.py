@@ -30,7 +30,7 @@ BEGIN, END = "<!-- faults -->", "<!-- /faults -->"
 
 TIME_SCALE = 20  # so many of the API's seconds pass in a real one, for its limits and for the waits of both loops
 REQUESTS = 200
-OPTILLM_REQUESTS = 20
+OPTILLM_REQUESTS = 50
 AT_ONCE = 8
 ANSWER = "42"
 
@@ -59,11 +59,11 @@ ROWS: Mapping[str, Row] = MappingProxyType(
 LOOPS = ("OptiLLM", "ours", "ours, auto")
 
 TEXT = """\
-{requests} requests of each of ours, {optillm_requests} of OptiLLM's own loop, {at_once} at a time, each row and loop on
-an API of its own that meets calls with these faults by chance, before anything else. An hour of the API's passes in
-{hour:g} minutes: limits refill, and the waits of both loops pass, so many times faster; *seconds* are real ones, until
-all requests are over. To fail is quick. *Wrong* are answers that are not what the model said: it is right about every
-question, so they are texts that were cut. *Calls* are those of a request, on the average.
+{requests} requests of each of ours and {optillm_requests} of OptiLLM's own loop, {at_once} at a time, each row and loop
+on an API of its own whose calls meet these faults by chance. An hour of the API's passes in {hour:g} minutes: so many
+times faster do limits refill, and do the waits of both loops pass. *Wrong* are answers that are not what the model
+said: it is right about every question, so they are texts that were cut. *Calls* are those of a request, on the average;
+*seconds* are real ones, until all requests are over, answered or not: to fail is quick.
 
 {rows}"""
 
