@@ -13,7 +13,7 @@ from typing import Any
 from optillm_cerebras_cepo.chat import Listener
 from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import CepoError, Ended
-from optillm_cerebras_cepo.events import Event, Observer
+from optillm_cerebras_cepo.events import Called, Event, Observer
 from optillm_cerebras_cepo.host import progress
 from optillm_cerebras_cepo.runtime import Solved
 
@@ -53,6 +53,7 @@ class Work:
         self._solve = solve
         self._deadline = deadline
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
+        self._aborted: list[Called] = []
         threading.Thread(target=self._run, name="cepo-cerebras-request", daemon=True).start()
 
     def news(self, pause: float) -> Iterator[News]:
@@ -83,6 +84,8 @@ class Work:
         self._deadline.end(Ended("the client hung up"))
 
     def _observe(self, event: Event) -> None:
+        if isinstance(event, Called) and isinstance(event.error, Ended):
+            self._aborted.append(event)
         progress.log(event)
         self._news.put(event)
 
@@ -90,7 +93,18 @@ class Work:
         try:
             self._news.put(self._solve(self._observe, lambda delta: self._news.put(Piece(delta))))
         except Exception as error:
+            if isinstance(error, Ended):  # nobody else ends a request in the middle
+                logger.info("cepo_cerebras: %s", left(error.spent, len(self._aborted)))
             self._news.put(error if isinstance(error, CepoError) else defect(error))
+
+
+def left(spent: Mapping[str, int], aborted: int) -> str:
+    """Say what a client has cost that hung up: calls, those in flight among them, and tokens of whole replies."""
+    calls, prompt, completion = (spent.get(name, 0) for name in ("calls", "prompt_tokens", "completion_tokens"))
+    return (
+        f"the client hung up; {calls} calls were made, {aborted} of them aborted in flight, "
+        f"and {prompt} + {completion} tokens spent"
+    )
 
 
 def defect(error: Exception) -> CepoError:
