@@ -22,9 +22,8 @@ BODY: dict[str, Any] = {
     "messages": [{"role": "user", "content": "What is 6 times 7?"}],
     "cepo_cerebras_bestofn_n": 1,
 }
-LINE = re.compile(
-    r"the client hung up; (\d+) calls were made, (\d+) of them aborted in flight, and (\d+) \+ (\d+) tokens"
-)
+CALLS = r"the client hung up; (\d+) calls were made, (\d+) of them aborted in flight"
+LINE = re.compile(CALLS + r", and (\d+) \+ (\d+) tokens spent")
 
 
 def told(server: Server) -> list[tuple[int, ...]]:

@@ -1,0 +1,114 @@
+"""Deadline and budget as a client meets them: an answer that says what it lacks, or an error that says what it cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from optillm_cerebras_cepo.simulator.answers import Rule
+from optillm_cerebras_cepo.simulator.problems import Reply
+from optillm_cerebras_cepo.simulator.server import Simulator
+
+Simulate = Callable[..., Simulator]
+SMALL = {"cepo_cerebras_bestofn_n": 1, "cepo_cerebras_planning_n": 1, "cepo_cerebras_planning_m": 1}
+DOWN = Rule(reply=Reply(503, {"message": "down"}))
+
+
+def cost(api: Simulator) -> dict[str, int]:
+    """What the API has counted."""
+    tokens = api.usage
+    return {
+        "calls": len(api.chat_calls),
+        "prompt_tokens": tokens.prompt_tokens,
+        "completion_tokens": tokens.completion_tokens,
+    }
+
+
+def test_an_error_says_what_the_request_has_spent(serve: Any, simulate: Simulate) -> None:
+    """Calls and tokens, as the API has counted them, beside the error; some replies came before it."""
+    gone = Reply(404, {"message": "no", "type": "not_found_error", "param": "model", "code": "model_not_found"})
+    api = simulate(rules=(Rule(times=3), Rule(reply=gone)))
+    response = serve(api.url)(**SMALL)
+    assert response.status_code == 404
+    assert set(response.get_json()) == {"error", "cepo_cerebras"}
+    assert response.get_json()["cepo_cerebras"] == cost(api)
+    assert cost(api)["calls"] == 4
+
+
+def test_so_does_one_in_a_stream(serve: Any, simulate: Simulate) -> None:
+    """In its event."""
+    api = simulate(rules=(DOWN,))
+    response = serve(api.url)(**SMALL, stream=True, cepo_cerebras_call_attempts=1)
+    last = response.get_data(as_text=True).strip().split("\n\n")[-1]
+    body = json.loads(last.removeprefix("data: "))
+    assert body["error"]["code"] == "api_unavailable"
+    assert body["cepo_cerebras"] == cost(api) == {"calls": 2, "prompt_tokens": 0, "completion_tokens": 0}
+
+
+def test_what_spent_nothing_says_nothing_of_it(ask: Any) -> None:
+    """The error stands alone."""
+    assert set(ask(cepo_cerebras_efort="none").get_json()) == {"error"}
+
+
+def test_a_budget_of_calls_is_answered_within(ask: Any, api: Simulator) -> None:
+    """Two candidates of three are what 24 calls bear."""
+    reply = ask(cepo_cerebras_max_calls=24).get_json()
+    assert reply["cepo_cerebras"]["degraded"] == ["2 of 3 candidates: max_calls 24 allows no more"]
+    assert reply["cepo_cerebras"]["calls"] == len(api.chat_calls) == 18
+
+
+@pytest.mark.parametrize("body", [{}, {"cepo_cerebras_effort": "none"}])
+def test_a_budget_of_one_call_is_a_direct_answer(ask: Any, api: Simulator, body: dict[str, Any]) -> None:
+    """As with effort `none`."""
+    assert ask(**body, cepo_cerebras_max_calls=1).get_json()["choices"][0]["message"]["content"]
+    assert len(api.chat_calls) == 1
+
+
+def test_a_budget_of_tokens_is_kept_by_the_apis_own_count(ask: Any, api: Simulator) -> None:
+    """Calls that would not fit are not made, and the request answers."""
+    response = ask(cepo_cerebras_max_total_tokens=12_000)
+    assert response.status_code == 200
+    assert 0 < api.usage.total_tokens <= 12_000
+    assert response.get_json()["cepo_cerebras"]["degraded"][0].endswith("max_total_tokens 12000 allows no more")
+
+
+def test_a_budget_that_bears_no_answer_is_told_so(ask: Any, api: Simulator) -> None:
+    """422, what to raise, and nothing spent."""
+    response = ask(cepo_cerebras_max_total_tokens=100)
+    assert response.status_code == 422
+    error = response.get_json()["error"]
+    assert (error["code"], "raise max_total_tokens" in error["message"]) == ("out_of_budget", True)
+    assert response.headers["x-should-retry"] == "false"
+    assert api.chat_calls == ()
+
+
+def test_a_budget_beyond_the_operators_is_refused(ask: Any, api: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the field's name; less is taken."""
+    monkeypatch.setenv("CEPO_CEREBRAS_MAX_CALLS", "8")
+    response = ask(cepo_cerebras_max_calls=9)
+    assert (response.status_code, response.get_json()["error"]["param"]) == (400, "cepo_cerebras_max_calls")
+    assert api.chat_calls == ()
+    assert ask(cepo_cerebras_max_calls=3).get_json()["cepo_cerebras"]["calls"] == 3
+    assert ask().get_json()["cepo_cerebras"]["calls"] == 8
+
+
+def test_a_review_that_never_comes_costs_the_review(serve: Any, simulate: Simulate) -> None:
+    """The time runs out over it; the solution that is there answers, and the reply says so."""
+    api = simulate(rules=(Rule("(?s)^Previous responses", latency=60.0), Rule(text="It is 42.")))
+    reply = serve(api.url)(**SMALL, cepo_cerebras_deadline=2).get_json()
+    assert reply["choices"][0]["message"]["content"] == "It is 42."
+    assert any(line.startswith("candidate 1 review left out: ") for line in reply["cepo_cerebras"]["degraded"])
+
+
+@pytest.mark.parametrize("effort", ["medium", "auto", "none"])
+def test_no_answer_in_time_is_told_with_its_cost(serve: Any, simulate: Simulate, effort: str) -> None:
+    """504, whichever call was the last to notice; every call counts."""
+    api = simulate(rules=(Rule(latency=60.0),))
+    response = serve(api.url)(cepo_cerebras_deadline=1, cepo_cerebras_effort=effort)
+    assert response.status_code == 504
+    assert response.get_json()["error"]["code"] == "deadline_exceeded"
+    assert response.get_json()["cepo_cerebras"] == cost(api)
+    assert api.chat_calls
