@@ -62,6 +62,13 @@ bench: venv ## Measure OptiLLM's loop and ours side by side, and write docs/benc
 faults: venv ## Measure both loops among faults and under limits, and write the table in docs/reliability.md
 	PYTHONPATH=tests .venv/bin/python -m bench.faults
 
+# Minutes of load, for `make soak`.
+MINUTES ?= 10
+
+.PHONY: soak
+soak: venv ## Steady load with faults for MINUTES=10: nothing lost, leaked or left uncounted
+	PYTHONPATH=tests .venv/bin/python -m soak --minutes $(MINUTES)
+
 .PHONY: image-test
 image-test: ## Build the sidecar's image and run it, on a Docker engine of its own
 	bash tests/image/image-check.sh

@@ -1,0 +1,1 @@
+"""Steady load with faults on a real optillm, and what the process grows by meanwhile."""

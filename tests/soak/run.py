@@ -1,0 +1,148 @@
+"""One soak: the simulated API and optillm in processes of their own, and clients here."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from bench.api import LEDGER, Api, simulated
+from support.optillm_process import Server, optillm
+
+from soak.load import Clients, Told
+from soak.process import Holding, look
+
+FAULTS: Mapping[str, float] = {
+    "queue_exceeded": 0.02,
+    "500": 0.02,
+    "503": 0.01,
+    "close": 0.01,
+    "reset": 0.01,
+    "cut": 0.01,
+    "reset_body": 0.01,
+    "empty_content": 0.01,
+    "html": 0.005,
+    "no_choices": 0.005,
+}
+"""Shares of the calls: 11 % together. Each can be mended by another try."""
+
+CLIENTS = 8
+EVERY = 0.5  # seconds between two looks under load
+LEGS = 9  # the load pauses so often, for a look at rest and for the books; three legs are a third
+SETTLE = 60.0  # seconds in which everything must have come to rest after a leg
+KEY = "csk-0123456789abcdef"
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Calls and tokens: as the API has counted them, or as a client was told."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(
+            self.calls + other.calls,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+        )
+
+
+@dataclass(frozen=True)
+class Leg:
+    """Load, then rest.
+
+    Attributes:
+        loaded: looks at the process under load.
+        rest: one when all is over.
+        told: what the clients were told.
+        spent: what the API has counted, by the request's name.
+        ends: how many calls ended with this status, or with this code of an error.
+
+    """
+
+    loaded: Sequence[Holding]
+    rest: Holding
+    told: Sequence[Told]
+    spent: Mapping[str, Spent]
+    ends: Mapping[str, int]
+
+
+@dataclass
+class Soak:
+    """All legs of a run of so many clients, and the server's log."""
+
+    seconds: float
+    clients: int = CLIENTS
+    legs: list[Leg] = field(default_factory=list)
+    log: str = ""
+
+    @property
+    def told(self) -> list[Told]:
+        """What every client was told."""
+        return [told for leg in self.legs for told in leg.told]
+
+
+def soak(seconds: float, clients: int = CLIENTS) -> Soak:
+    """Run for so many seconds under load, and as long as it takes to rest in between."""
+    faults = [f"--fault={name}={share}" for name, share in FAULTS.items()]
+    done = Soak(seconds, clients)
+    with simulated("--latency", "0.05", "--jitter", "0.9", *faults, sigma=0.3, seconds=0.2) as api:
+        arguments = ("--base-url", api.url, "--approach", "cepo_cerebras")
+        with optillm(*arguments, environ={"CEREBRAS_API_KEY": KEY}) as server:
+            asking = Clients(server.url, clients)
+            for _ in range(LEGS):
+                done.legs.append(_leg(server, api, asking, seconds / LEGS))
+            done.log = server.log
+    return done
+
+
+def _leg(server: Server, api: Api, asking: Clients, seconds: float) -> Leg:
+    api.clear()
+    before = len(asking.told)
+    looks: list[Holding] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(EVERY):
+            looks.append(_look(server, api))
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        asking.run(seconds)
+    finally:
+        over.set()
+        watching.join()
+    calls = _rest(server, api)
+    spent: dict[str, Spent] = {}
+    for call in calls:
+        name = call["body"]["user"]
+        spent[name] = spent.get(name, Spent()) + Spent(1, call["prompt_tokens"], call["completion_tokens"])
+    ends = Counter(str(call["code"] or call["status"]) for call in calls)
+    return Leg(looks, _look(server, api), asking.told[before:], spent, ends)
+
+
+def _rest(server: Server, api: Api) -> list[dict[str, Any]]:
+    """Wait until no call is open and no client's connection is left; returns the leg's chat calls."""
+    until = time.monotonic() + SETTLE
+    while time.monotonic() < until:
+        books = httpx.get(api.url + LEDGER, timeout=60, trust_env=False).json()
+        calls = [call for call in books["calls"] if call["path"].endswith("/chat/completions")]
+        if not books["in_flight"] and not _look(server, api).client_sockets:
+            return calls
+        time.sleep(0.5)
+    raise AssertionError(f"no rest within {SETTLE:.0f} s: {_look(server, api)}")
+
+
+def _look(server: Server, api: Api) -> Holding:
+    return look(server.pid, _port(server.url), _port(api.url))
+
+
+def _port(url: str) -> int:
+    return int(url.rpartition(":")[2])

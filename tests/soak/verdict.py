@@ -1,0 +1,172 @@
+"""What a soak has to show, and what this one has shown."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from bench.page import Claim, table
+
+from soak.load import KINDS, Told
+from soak.process import NAMES, mean, most
+from soak.run import FAULTS, LEGS, Leg, Soak, Spent
+
+GROWTH = 16.0
+"""MiB that the process may grow by between the first third and the last.
+
+Python's and the C library's pools fill up as long as new peaks of threads and replies come, some MiB in ten minutes. A
+leak of 1 KiB a call, a quarter of what a call's prompt and reply take, is 16 MiB in the ten minutes of a full run.
+"""
+
+THREADS = 16
+"""At once, for each client: the server's and the request's own, those of two candidates and of their attempts, ratings,
+and what is left of a request that was hung up on while the next one is under way."""
+
+CALLS = 64
+"""At once: `CEPO_CEREBRAS_CONCURRENCY`. No more connections are needed; OptiLLM makes one more for each request."""
+
+SPARE = 2  # threads and files that may come and go at rest: a timer, a connection that is being closed
+ON_THEIR_WAY = 0.25  # of what hang-ups cost: replies that the API has counted, and that nobody read any more
+BROKEN_STREAM = "stream_broken"  # what a client has read cannot be asked for anew
+LOGGED = re.compile(
+    r"the client hung up; (\d+) calls were made, \d+ of them aborted in flight, and (\d+) \+ (\d+) tokens"
+)
+
+
+def hung_up(told: Told) -> bool:
+    """Whether the client left before it had all."""
+    return not told.whole
+
+
+def lost(told: Told) -> bool:
+    """Whether a request has ended otherwise than it had to; one that was hung up on cannot be lost."""
+    kind = KINDS[told.kind]
+    if hung_up(told):
+        return kind.patience is None
+    if told.code == BROKEN_STREAM:
+        return "stream" not in kind.body
+    return told.status != kind.status or (kind.status == 200 and told.code is not None)
+
+
+def claims(soak: Soak) -> list[Claim]:
+    """Each promise with what was seen of it."""
+    first, last = _thirds(soak)
+    at_rest = [leg.rest for leg in soak.legs[1:]]
+    peak = most([one for leg in soak.legs for one in leg.loaded])
+    grown = mean([leg.rest for leg in last]).memory - mean([leg.rest for leg in first]).memory
+    threads = max(one.threads for one in at_rest) - min(one.threads for one in at_rest)
+    files = [one.files - one.api_sockets for one in at_rest]
+    sockets = max(one.api_sockets for one in at_rest)
+    return [
+        _most("memory at rest, last third against first, MiB", grown, GROWTH),
+        _most("threads at rest, most against least", threads, SPARE),
+        _most("threads at once under load", peak.threads, THREADS * soak.clients),
+        _most("files at rest without connections to the API, most against least", max(files) - min(files), SPARE),
+        _most("connections to the API, kept at rest", sockets, CALLS),
+        _most("connections to the API, under load", peak.api_sockets, CALLS + 2 * soak.clients),
+        _most("connections of clients at rest", max(one.client_sockets for one in at_rest), 0),
+        _most("connections of clients under load", peak.client_sockets, 2 * soak.clients),
+        *_of_requests(soak),
+    ]
+
+
+def _of_requests(soak: Soak) -> list[Claim]:
+    gone = [told for told in soak.told if lost(told)]
+    wrong = [told for leg in soak.legs for told in leg.told if not hung_up(told) and _told(told) != _counted(leg, told)]
+    nobody = {name for leg in soak.legs for name in leg.spent} - {told.name for told in soak.told}
+    ends = sum((Counter(leg.ends) for leg in soak.legs), Counter())
+    left, seen = _left(soak), logged(soak.log)
+    missed = 1 - seen.prompt_tokens / left.prompt_tokens if left.prompt_tokens else 0.0
+    share = 1 - (ends["200"] + ends["499"]) / max(1, ends.total())
+    return [
+        _most("requests lost", len(gone), 0),
+        _most("answers and errors whose calls or tokens are not the API's", len(wrong), 0),
+        _most("calls that belong to no request", len(nobody), 0),
+        Claim(
+            "share of the tokens of hang-ups that the log does not have",
+            f"0 to {ON_THEIR_WAY:.0%}",
+            f"{missed:.1%}",
+            0 <= missed <= ON_THEIR_WAY,
+        ),
+        Claim("share of the calls that met a fault", "at least 5 %", f"{share:.1%}", share >= sum(FAULTS.values()) / 2),
+    ]
+
+
+def report(soak: Soak) -> str:
+    """The figures, in Markdown."""
+    first, last = _thirds(soak)
+    loaded = [mean([one for leg in legs for one in leg.loaded]) for legs in (first, last)]
+    rest = [mean([leg.rest for leg in legs]) for legs in (first, last)]
+    peak = most([one for leg in soak.legs for one in [*leg.loaded, leg.rest]])
+    names = {"memory": "memory, MiB", "files": "file descriptors", "children": "child processes"}
+    columns = [*loaded, *rest, peak]
+    rows = [
+        [
+            names.get(name, name.replace("_", " ").replace("api", "API")),
+            *(f"{getattr(one, name):.1f}" for one in columns),
+        ]
+        for name in NAMES
+    ]
+    head = ["", "load, first third", "load, last third", "rest, first third", "rest, last third", "most"]
+    ends = sum((Counter(leg.ends) for leg in soak.legs), Counter())
+    gone = [told for told in soak.told if hung_up(told)]
+    broken = sum(told.code == BROKEN_STREAM for told in soak.told)
+    answered = sum((_told(told) for told in soak.told if not hung_up(told)), Spent())
+    left = _left(soak)
+    total = sum((one for leg in soak.legs for one in leg.spent.values()), Spent())
+    lines = [
+        f"{soak.seconds / 60:.1f} minutes of load by {soak.clients} clients, in {LEGS} legs with a rest after each:"
+        f" {len(soak.told):,} requests and {ends.total():,} calls, of which {_faulty(ends):,} met a fault."
+        f" {len(gone):,} requests were hung up on; {broken} streams broke off after their beginning.",
+        table(head, rows),
+        table(
+            ["", "calls", "prompt tokens", "completion tokens"],
+            [
+                [what, f"{one.calls:,}", f"{one.prompt_tokens:,}", f"{one.completion_tokens:,}"]
+                for what, one in (
+                    ("told to clients that waited, in replies and errors", answered),
+                    ("counted by the API for those that hung up", left),
+                    ("of them in OptiLLM's log", logged(soak.log)),
+                    ("counted by the API in all", total),
+                )
+            ],
+        ),
+        table(
+            ["what", "limit", "seen", ""],
+            [[claim.what, claim.limit, claim.seen, "yes" if claim.holds else "**no**"] for claim in claims(soak)],
+        ),
+    ]
+    return "\n\n".join(lines) + "\n"
+
+
+def logged(log: str) -> Spent:
+    """What the log says that requests had spent whose clients hung up."""
+    return sum((Spent(*map(int, found)) for found in LOGGED.findall(log)), Spent())
+
+
+def _thirds(soak: Soak) -> tuple[Sequence[Leg], Sequence[Leg]]:
+    """The first third of the legs and the last, without the very first leg, which warms up."""
+    third = LEGS // 3
+    return soak.legs[1 : third + 1], soak.legs[-third:]
+
+
+def _left(soak: Soak) -> Spent:
+    """What the API has counted for requests that were hung up on."""
+    return sum((_counted(leg, told) for leg in soak.legs for told in leg.told if hung_up(told)), Spent())
+
+
+def _told(told: Told) -> Spent:
+    return Spent(told.calls, told.prompt_tokens, told.completion_tokens)
+
+
+def _counted(leg: Leg, told: Told) -> Spent:
+    return leg.spent.get(told.name, Spent())
+
+
+def _faulty(ends: Counter[str]) -> int:
+    return ends.total() - ends["200"] - ends["499"]
+
+
+def _most(what: str, seen: float, limit: float) -> Claim:
+    return Claim(what, f"at most {limit:g}", f"{seen:.3g}", seen <= limit)
