@@ -1,6 +1,6 @@
 """What passes between the layers: one call to a model, and what came back.
 
-All records are frozen. Where a number may be unknown it is None, which is not zero. Texts of clients and models stand in
+All records are frozen. A number that may be unknown is None, which is not zero. Texts of clients and models stand in
 no record's repr: what is logged by accident says nothing of them.
 """
 
@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from optillm_cerebras_cepo.budget import Budget, unbounded
 from optillm_cerebras_cepo.deadline import Deadline, unlimited
+from optillm_cerebras_cepo.quota import Quota
 
 Role = Literal["system", "user", "assistant"]
 
@@ -116,6 +117,7 @@ class Completion:
     fitted: tuple[str, ...] = ()
     reasoning: str = field(default="", repr=False)
     tool_calls: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    quota: Quota = field(default_factory=dict)  # what the reply's headers say of the limits
 
     @property
     def usable(self) -> bool:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from optillm_cerebras_cepo.quota import Quota
+
 
 class CepoError(Exception):
     """The one root. `message` is safe to show; `param` names the field at fault, as OpenAI's errors do."""
@@ -169,12 +171,31 @@ class CallTooLarge(PromptTooLong):
 
 
 class RateLimited(CepoError):
-    """A limit of the account, or of the API's capacity (429)."""
+    """A limit of the account, or of the API's capacity (429).
+
+    `window` is the limit that the API names, such as `requests-minute`; nothing where it lacks capacity. `quota` is
+    what its headers say beside.
+    """
 
     status = 429
     type = "rate_limit_error"
     code = "rate_limited"
     transient = True
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, window: str = "", quota: Quota | None = None
+    ) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.window = window
+        self.quota: Quota = quota or {}
+
+
+class QuotaExhausted(RateLimited):
+    """A day's limit of the account is used up (429); no call of this request is possible any more."""
+
+    code = "quota_exhausted"
+    transient = False
+    fatal = True
 
 
 class ApiUnavailable(CepoError):

@@ -24,10 +24,11 @@ from optillm_cerebras_cepo.form import Form
 from optillm_cerebras_cepo.llm.context import Contexts
 from optillm_cerebras_cepo.llm.estimate import Estimates
 from optillm_cerebras_cepo.llm.fit import Refusals
+from optillm_cerebras_cepo.llm.line import Places
 from optillm_cerebras_cepo.llm.loop import Loop
 from optillm_cerebras_cepo.llm.meter import Ledger
 from optillm_cerebras_cepo.llm.models import lookup, resolve
-from optillm_cerebras_cepo.llm.place import Places
+from optillm_cerebras_cepo.llm.pace import Gates, LocalBooks
 from optillm_cerebras_cepo.llm.record import Recorder
 from optillm_cerebras_cepo.llm.reserve import ReplyLengths
 from optillm_cerebras_cepo.llm.retry import RetryPolicy, patiently
@@ -69,7 +70,7 @@ class Runtime:
         self._loop = Loop()
         self._clients: dict[tuple[str, str], SdkClient] = {}
         self._catalogues: dict[SdkClient, tuple[float, tuple[str, ...]]] = {}
-        self._places: dict[int, Places] = {}
+        self._gates = Gates(lambda _, known: LocalBooks(known), 60.0 / time_scale)
         self._requests = Places(REQUESTS)
         self._ages = itertools.count(1)
         self.refusals = Refusals()
@@ -92,7 +93,7 @@ class Runtime:
             clients = list(self._clients.values())
             self._clients.clear()
             self._catalogues.clear()
-            self._places.clear()
+            self._gates.clear()
             self._seconds.clear()
             self.refusals = Refusals()
             self.lengths = ReplyLengths()
@@ -150,7 +151,7 @@ class Runtime:
             estimates=self.estimates,
             lengths=self.lengths if settings.fit_tokens else None,
             policy=policy,
-            places=self._places_for(settings.concurrency),
+            gate=lambda model: self._gates.of(api.address, model, settings.concurrency, own_limits(settings)),
             age=age,
             ledger=ledger,
             observer=observer,
@@ -217,14 +218,15 @@ class Runtime:
                 self._catalogues[api] = time.monotonic() + CATALOGUE_SECONDS, served
         return resolve(wanted, served)
 
-    def _places_for(self, count: int) -> Places:
-        """The process's places; their number is the operator's and so the same for all requests."""
-        with self._lock:
-            return self._places.setdefault(count, Places(count))
-
     def _forget_models(self, api: SdkClient) -> None:
         with self._lock:
             self._catalogues.pop(api, None)
+
+
+def own_limits(settings: Settings) -> dict[str, float]:
+    """The operator's limits, by window."""
+    own = {"requests-minute": settings.rpm, "tokens-minute": settings.tpm}
+    return {window: limit for window, limit in own.items() if limit is not None}
 
 
 def spent(ledger: Ledger) -> dict[str, int]:

@@ -44,7 +44,7 @@ _SUFFIX = {
 }
 
 # What concerns all requests is not one request's to say, nor what it may say.
-OPERATORS = frozenset({"concurrency", "locked", "max_bestofn_n", "max_planning_m"})
+OPERATORS = frozenset({"concurrency", "rpm", "tpm", "locked", "max_bestofn_n", "max_planning_m"})
 
 KEY_MARKS = ("csk-", "sk-")  # how keys begin, of Cerebras and of others; no model's name does
 
@@ -81,7 +81,11 @@ class Settings(BaseModel):
     max_calls: Annotated[Count | None, Field(description="most calls of a request, tries included")] = None
     max_total_tokens: Annotated[Count | None, Field(description="most tokens of a request, prompts included")] = None
 
-    concurrency: Annotated[Count, Field(description="calls of all requests at once; set by the operator only")] = 64
+    concurrency: Annotated[Count, Field(description="calls to a model at once; set by the operator only")] = 64
+    rpm: Annotated[
+        Count | None, Field(description="calls to a model a minute; set by the operator only; the API's own are learnt")
+    ] = None
+    tpm: Annotated[Count | None, Field(description="tokens of a model a minute; set by the operator only")] = None
     locked: Annotated[
         tuple[str, ...],
         Field(description="settings that no request changes, such as `model,effort`; set by the operator only"),

@@ -54,6 +54,8 @@ def time_for(request: ChatRequest, policy: RetryPolicy) -> float:
 def wait_before(attempt: int, error: BaseException | None, policy: RetryPolicy, chance: float) -> float:
     """Seconds to wait after a failed try: what the API asked for, else doubling with the upper half left to chance.
 
+    A call that was refused for a limit goes back to the gate at once, and waits there (`pace.py`).
+
     Args:
         attempt: number of the failed try, from 1; those that met a rate limit are counted apart from the others.
         error: what it met.
@@ -63,6 +65,8 @@ def wait_before(attempt: int, error: BaseException | None, policy: RetryPolicy, 
     """
     if isinstance(error, CepoError) and error.retry_after is not None:
         return error.retry_after
+    if isinstance(error, RateLimited) and error.window:
+        return 0.0  # the gate knows when there is room again
     doubled: float = min(policy.first * 2 ** min(attempt - 1, DOUBLINGS), policy.most)
     return doubled * (1 + chance) / 2 / policy.time_scale
 

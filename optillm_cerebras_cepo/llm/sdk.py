@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -21,6 +22,7 @@ from optillm_cerebras_cepo.errors import (
     ModelUnavailable,
     PaymentRequired,
     PromptTooLong,
+    QuotaExhausted,
     RateLimited,
     RefusedCall,
     StreamBroken,
@@ -32,6 +34,7 @@ from optillm_cerebras_cepo.llm.assembly import Assembly, completion_of
 from optillm_cerebras_cepo.llm.hush import hush
 from optillm_cerebras_cepo.llm.loop import Loop
 from optillm_cerebras_cepo.llm.models import lookup
+from optillm_cerebras_cepo.quota import quota_of, refused_window, unit_of
 
 PATH = "/v1/chat/completions"
 NO_COMPLETION = "the Cerebras API answered with something that is no completion"
@@ -91,7 +94,7 @@ class SdkClient:
         completion = completion_of(body, request.model)
         if completion is None:
             raise UnusableReply(NO_COMPLETION)
-        return completion
+        return replace(completion, quota=quota_of(response.headers))
 
     async def _stream(self, request: ChatRequest, listener: Listener, reply: Assembly) -> Completion:
         """Hand on each piece as it comes, and return the whole at the end."""
@@ -111,7 +114,12 @@ class SdkClient:
             await stream.close()
         if not reply.finished:
             raise UnusableReply("the Cerebras API broke off its reply")
-        return reply.completion()
+        return replace(reply.completion(), quota=quota_of(stream.response.headers))
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """Whose limits are those of this client: address and key."""
+        return self.base_url, self._client.api_key
 
     def list_models(self) -> tuple[str, ...]:
         """Return the ids that the API lists for this key. Raises a CepoError."""
@@ -175,8 +183,7 @@ def _by_status(error: sdk.APIStatusError, request: ChatRequest | None) -> CepoEr
             param="model",
         )
     if status == 429:
-        after = _seconds(error.response.headers.get("retry-after"))
-        return RateLimited(f"the Cerebras API limits this key ({code or '429'}); try again later", retry_after=after)
+        return _limited(error.response.headers, code, refused_window(text))
     if status in (408, 409, 425) or status >= 500:
         after = _seconds(error.response.headers.get("retry-after"))
         return ApiUnavailable(f"the Cerebras API answered {status}; try again later", retry_after=after)
@@ -187,6 +194,17 @@ def _by_status(error: sdk.APIStatusError, request: ChatRequest | None) -> CepoEr
     reason = f"{status} {code}".strip()
     kind = UnprocessableCall if status == 422 else RefusedCall
     return kind(f"the Cerebras API refused the call ({reason})", names=f"{param} {text}")
+
+
+def _limited(headers: httpx.Headers, code: str, window: str) -> RateLimited:
+    after, quota = _seconds(headers.get("retry-after")), quota_of(headers)
+    if unit_of(window) == "day":
+        message = (
+            f"the day's limit of this Cerebras key is used up ({code or '429'}); it fills up again as the day goes on"
+        )
+        return QuotaExhausted(message, retry_after=after, window=window, quota=quota)
+    message = f"the Cerebras API limits this key ({code or '429'}); try again later"
+    return RateLimited(message, retry_after=after, window=window, quota=quota)
 
 
 def _beyond_context(text: str, request: ChatRequest | None) -> PromptTooLong:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from optillm_cerebras_cepo.events import Observer
 from optillm_cerebras_cepo.llm.afford import Afford
 from optillm_cerebras_cepo.llm.base import ChatClient
@@ -9,7 +11,7 @@ from optillm_cerebras_cepo.llm.context import Context, Contexts
 from optillm_cerebras_cepo.llm.estimate import Estimates
 from optillm_cerebras_cepo.llm.fit import Fit, Refusals
 from optillm_cerebras_cepo.llm.meter import Ledger, Meter
-from optillm_cerebras_cepo.llm.place import Place, Places
+from optillm_cerebras_cepo.llm.pace import Gate, Pace
 from optillm_cerebras_cepo.llm.record import Record, Recorder
 from optillm_cerebras_cepo.llm.reserve import ReplyLengths, Reserve
 from optillm_cerebras_cepo.llm.retry import Retry, RetryPolicy
@@ -24,7 +26,7 @@ def stack(
     estimates: Estimates,
     lengths: ReplyLengths | None,
     policy: RetryPolicy,
-    places: Places,
+    gate: Callable[[str], Gate],
     age: int,
     ledger: Ledger,
     observer: Observer,
@@ -40,15 +42,15 @@ def stack(
     - Retry stands over everything that one try does.
     - Afford is below Retry, for each try counts, and above what waits: a call that the budget does not bear waits for
       nothing, and one that waits for another's tokens holds no place.
-    - Place is below Retry: a call that waits to be tried again gives its place away. It is above Meter: a call that
-      waits has not gone out yet. A wait for rate limits belongs here too.
+    - Pace is below Retry: a call that waits to be tried again gives its place away. It is above Meter: a call that
+      waits has not gone out yet.
     - Meter sees every try, for each is a call that the API counts.
     - Record sees the calls as they go out. It is above Trace, so that recording is not timed as part of a call.
     - Trace is next to the API: it times a call, not the waits around it.
     """
     traced = Trace(api, observer)
     recorded = traced if recorder is None else Record(traced, recorder)
-    placed = Place(Meter(recorded, ledger), places, age)
-    tried = Retry(Afford(placed, estimates.of), policy, observer)
+    paced = Pace(Meter(recorded, ledger), gate, estimates, age, observer)
+    tried = Retry(Afford(paced, estimates.of), policy, observer)
     reserved = tried if lengths is None else Reserve(tried, lengths)
     return Fit(Context(reserved, contexts, estimates), refusals)

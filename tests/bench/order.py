@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
@@ -13,8 +11,11 @@ from bench.loops import easy, our_loop
 from bench.measure import ratio, simultaneously
 from bench.page import Claim, Section, table
 from bench.pictures import GREY, OURS, canvas, save
-from optillm_cerebras_cepo.deadline import Deadline
-from optillm_cerebras_cepo.llm.place import Places, Rank
+from optillm_cerebras_cepo.chat import ChatRequest
+from optillm_cerebras_cepo.events import Observer
+from optillm_cerebras_cepo.llm.limits import Cost, Ticket
+from optillm_cerebras_cepo.llm.line import Rank
+from optillm_cerebras_cepo.llm.pace import Gate
 from optillm_cerebras_cepo.runtime import Runtime
 
 REQUESTS = 8
@@ -37,23 +38,21 @@ those with 4 calls at once.
 {picture}"""
 
 
-class FirstCome(Places):
-    """Places that are given in the order of coming, whatever the rank."""
+class FirstCome(Gate):
+    """Calls go in the order of their coming, whatever their rank."""
 
-    @contextmanager
-    def taken(self, rank: Rank, deadline: Deadline) -> Iterator[None]:
-        """Hold a place within this block."""
+    def enter(self, rank: Rank, cost: Cost, request: ChatRequest, observer: Observer) -> Ticket:
+        """Wait until this call may go out."""
         del rank
-        with super().taken((0,), deadline):
-            yield
+        return super().enter((0,), cost, request, observer)
 
 
 class FirstComeRuntime(Runtime):
     """Our runtime without our order."""
 
-    def _places_for(self, count: int) -> Places:
-        with self._lock:
-            return self._places.setdefault(count, FirstCome(count))
+    def __init__(self) -> None:
+        super().__init__()
+        self._gates.kind = FirstCome
 
 
 @dataclass(frozen=True)

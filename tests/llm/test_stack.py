@@ -11,8 +11,9 @@ from optillm_cerebras_cepo.llm.base import ChatClient
 from optillm_cerebras_cepo.llm.context import Contexts
 from optillm_cerebras_cepo.llm.estimate import Estimates
 from optillm_cerebras_cepo.llm.fit import Refusals
+from optillm_cerebras_cepo.llm.limits import limited
 from optillm_cerebras_cepo.llm.meter import Ledger, Spent
-from optillm_cerebras_cepo.llm.place import Places
+from optillm_cerebras_cepo.llm.pace import Gate, LocalBooks
 from optillm_cerebras_cepo.llm.reserve import ReplyLengths
 from optillm_cerebras_cepo.llm.retry import RetryPolicy
 from optillm_cerebras_cepo.llm.stack import stack
@@ -21,6 +22,7 @@ from optillm_cerebras_cepo.llm.stack import stack
 def build(answer: Answer) -> tuple[ChatClient, Ledger, list[Event]]:
     """A whole stack over a script, its books, and what its observer sees."""
     ledger, events = Ledger(), list[Event]()
+    gate = Gate(LocalBooks(lambda now: limited({}, now)), 4)
     client = stack(
         Scripted(answer),
         refusals=Refusals(),
@@ -28,7 +30,7 @@ def build(answer: Answer) -> tuple[ChatClient, Ledger, list[Event]]:
         estimates=Estimates(),
         lengths=ReplyLengths(),
         policy=RetryPolicy(first=0.0),
-        places=Places(4),
+        gate=lambda _: gate,
         age=0,
         ledger=ledger,
         observer=events.append,

@@ -234,7 +234,7 @@ def test_calls_in_flight_end_with_their_request(simulate: Simulate) -> None:
     api = simulate(rules=(Rule(reply=wrong, times=1, latency=0.3), Rule(latency=60.0)))
     started = time.monotonic()
     with pytest.raises(errors.WrongKey):
-        ask(api.url)
+        ask(api.url, rpm=6000)
     assert time.monotonic() - started < 20
     while api.in_flight:
         assert time.monotonic() - started < 30
@@ -288,14 +288,14 @@ def test_requests_that_wait_to_be_planned_go_by_age(simulate: Simulate, monkeypa
     with ThreadPoolExecutor(len(names)) as callers, runtime._requests.taken((0,), Deadline(60)):
         for number, name in enumerate(names, 1):
             callers.submit(runtime.solve, Question(f"The {name}?"), Settings(**SMALL), client, [].append)
-            while len(runtime._requests._waiting) < number:
+            while runtime._requests.waiting < number:
                 time.sleep(0.001)
     asked = [name for call in api.chat_calls for name in names if f"The {name}?" in str(call.body["messages"])]
     assert list(dict.fromkeys(asked)) == names
     runtime.reset()
 
 
-def test_calls_of_all_requests_share_the_places(simulate: Simulate) -> None:
+def test_calls_of_all_requests_share_the_gate(simulate: Simulate) -> None:
     """Three requests at once, planned ones and a direct one: never more calls than the setting says."""
     api = simulate(rules=(Rule(latency=0.03),))
     two_plans: dict[str, Any] = {"bestofn_n": 2, "planning_n": 1, "planning_m": 1}

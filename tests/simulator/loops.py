@@ -44,6 +44,8 @@ class Direct:
         self._model = StatisticalModel(statistics)
         self._lock = threading.Lock()
 
+    address = ("http://nowhere", "")
+
     def list_models(self) -> tuple[str, ...]:
         """The one model."""
         return (MODEL,)
