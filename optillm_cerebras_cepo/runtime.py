@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import itertools
+import statistics
 import threading
 import time
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from optillm_cerebras_cepo.cepo.timing import Times
 from optillm_cerebras_cepo.chat import Listener, Question
 from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import CepoError, ModelUnavailable, RefusedCall
-from optillm_cerebras_cepo.events import Observer, ignore
+from optillm_cerebras_cepo.events import Called, Event, Observer, ignore
 from optillm_cerebras_cepo.form import Form
 from optillm_cerebras_cepo.llm.context import Contexts
 from optillm_cerebras_cepo.llm.estimate import Estimates
@@ -77,7 +78,7 @@ class Runtime:
         self.lengths = ReplyLengths()
         self.contexts = Contexts()
         self.estimates = Estimates()
-        self._seconds: dict[str, float] = {}  # that a call of this model took lately
+        self._seconds: dict[str, float] = {}  # that a call of this model took lately, without its waits
 
     def client(self, base_url: str, api_key: str) -> SdkClient:
         """The one client for this API and key, made on first use."""
@@ -144,6 +145,13 @@ class Runtime:
             min_tokens_per_second=settings.min_tokens_per_second,
             time_scale=self._time_scale,
         )
+        took: list[float] = []
+
+        def timing(event: Event) -> None:
+            if isinstance(event, Called) and event.error is None:
+                took.append(event.seconds)
+            observer(event)
+
         client = stack(
             api,
             refusals=self.refusals,
@@ -154,7 +162,7 @@ class Runtime:
             gate=lambda model: self._gates.of(api.address, model, settings.concurrency, own_limits(settings)),
             age=age,
             ledger=ledger,
-            observer=observer,
+            observer=timing,
             recorder=recorder,
         )
         model = self._resolve(api, settings.model, policy, deadline)
@@ -187,8 +195,8 @@ class Runtime:
             raise
         finally:
             deadline.end()
-            if asker.times.usual is not None:
-                self._seconds[model] = asker.times.usual
+            if took:
+                self._seconds[model] = statistics.median(took)
         seconds = time.monotonic() - started
         return Solved(
             outcome,

@@ -17,7 +17,7 @@ class Times:
     """Seconds that the calls of one request took, waits included. For many threads.
 
     Args:
-        before: what a call usually took in earlier requests, if that is known.
+        before: what a call usually took in the request before, without waits, if that is known.
 
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -226,6 +227,29 @@ def test_time_runs_out_with_an_error_that_says_so(simulate: Simulate) -> None:
     with pytest.raises((errors.DeadlineExceeded, errors.ApiTimeout)) as caught:
         ask(api.url, deadline=0.2, **SMALL)
     assert caught.value.status == 504
+
+
+def test_what_a_call_takes_is_known_to_the_next_request(simulate: Simulate) -> None:
+    """Five calls after each other would take longer than there is: one candidate is begun, which needs no rating."""
+    api = simulate(rules=(Rule(latency=0.3),))
+    ask(api.url, effort="none")
+    solved = ask(api.url, deadline=1.45)
+    assert re.fullmatch(r"1 of 3 candidates: the 1.4\d? s that are left allow no more", solved.degraded[0])
+    assert ask(api.url).degraded == ()
+
+
+def test_what_was_spent_stands_in_the_error(simulate: Simulate) -> None:
+    """As the API counts it, tokens of the replies before it included."""
+    wrong = Reply(401, {"message": "Wrong API Key", "code": "wrong_api_key"})
+    api = simulate(rules=(Rule(times=3), Rule(reply=wrong)))
+    with pytest.raises(errors.WrongKey) as caught:
+        ask(api.url, **SMALL)
+    usage = api.usage
+    assert caught.value.spent == {
+        "calls": 4,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+    }
 
 
 def test_calls_in_flight_end_with_their_request(simulate: Simulate) -> None:
