@@ -111,51 +111,55 @@ FAILED = {
     "out of time": Outcome(504, PAIR | {"cepo_cerebras_deadline": 0.05}, (Rule(latency=60.0),)),
 }
 MISTAKEN = {
-    f"{name}: {value!r:.30}": Outcome(400, {name: value})
-    for name, value in (
-        ("messages", USER),
-        ("messages", [*MESSAGES, {"role": USER, "content": USER}]),
-        ("messages", [*MESSAGES, {"role": "user", "content": {"text": USER}}]),
-        ("messages", [*MESSAGES, {"role": "assistant", "content": USER}]),
-        ("temperature", USER),
-        ("n", USER),
-        ("stop", {USER: USER}),
-        ("logit_bias", {USER: 1}),
-        ("stream", USER),
-        ("stream_options", USER),
-        ("user", [USER]),
-        ("tools", USER),
-        ("tool_choice", USER),
-        ("parallel_tool_calls", USER),
-        ("response_format", {"type": USER}),
-        ("response_format", {"type": "json_schema", "json_schema": {"schema": {"$ref": USER}}}),
-        ("response_format", {"type": "json_schema", "json_schema": {"schema": {"type": USER}}}),
-        ("reasoning_effort", KEY),
-        ("optillm_approach", KEY),
-        ("model", [KEY]),
-        ("cepo_cerebras_model", KEY),
-        ("cepo_cerebras_model", f"gpt-oss-120b,{KEY}"),
-        ("cepo_cerebras_rating_model", KEY),
-        ("cepo_cerebras_effort", KEY),
-        ("cepo_cerebras_deadline", KEY),
-        ("cepo_cerebras_bestofn_n", KEY),
-        ("cepo_cerebras_locked", KEY),
-        ("cepo_cerebras_api_key", KEY),
+    f"{name} {number}": Outcome(400, {name: value})
+    for number, (name, value) in enumerate(
+        (
+            ("messages", USER),
+            ("messages", [*MESSAGES, {"role": USER, "content": USER}]),
+            ("messages", [*MESSAGES, {"role": "user", "content": {"text": USER}}]),
+            ("messages", [*MESSAGES, {"role": "assistant", "content": USER}]),
+            ("temperature", USER),
+            ("n", USER),
+            ("stop", {USER: USER}),
+            ("logit_bias", {USER: 1}),
+            ("stream", USER),
+            ("stream_options", USER),
+            ("user", [USER]),
+            ("tools", USER),
+            ("tool_choice", USER),
+            ("parallel_tool_calls", USER),
+            ("response_format", {"type": USER}),
+            ("response_format", {"type": "json_schema", "json_schema": {"schema": {"$ref": USER}}}),
+            ("response_format", {"type": "json_schema", "json_schema": {"schema": {"type": USER}}}),
+            ("reasoning_effort", KEY),
+            ("optillm_approach", KEY),
+            ("model", [KEY]),
+            ("cepo_cerebras_model", KEY),
+            ("cepo_cerebras_model", f"gpt-oss-120b,{KEY}"),
+            ("cepo_cerebras_rating_model", KEY),
+            ("cepo_cerebras_effort", KEY),
+            ("cepo_cerebras_deadline", KEY),
+            ("cepo_cerebras_bestofn_n", KEY),
+            ("cepo_cerebras_locked", KEY),
+            ("cepo_cerebras_api_key", KEY),
+        )
     )
 }
 MISCONFIGURED = {
-    f"{name}={value!r:.30}": Outcome(500, PAIR, environ={name: value})
-    for name, value in (
-        ("CEPO_CEREBRAS_LOCKED", KEY),
-        ("CEPO_CEREBRAS_LOCKED", f"model,{KEY}"),
-        ("CEPO_CEREBRAS_MODEL", KEY),
-        ("CEPO_CEREBRAS_RATING_MODEL", KEY),
-        ("CEPO_CEREBRAS_EFFORT", KEY),
-        ("CEPO_CEREBRAS_DEADLINE", KEY),
-        ("CEPO_CEREBRAS_CONCURRENCY", KEY),
-        ("CEPO_CEREBRAS_PROGRESS", KEY),
-        ("CEPO_CEREBRAS_API_KEY", KEY),
-        ("OPTILLM_API_KEY", KEY),
+    f"{name} {number}": Outcome(500, PAIR, environ={name: value})
+    for number, (name, value) in enumerate(
+        (
+            ("CEPO_CEREBRAS_LOCKED", KEY),
+            ("CEPO_CEREBRAS_LOCKED", f"model,{KEY}"),
+            ("CEPO_CEREBRAS_MODEL", KEY),
+            ("CEPO_CEREBRAS_RATING_MODEL", KEY),
+            ("CEPO_CEREBRAS_EFFORT", KEY),
+            ("CEPO_CEREBRAS_DEADLINE", KEY),
+            ("CEPO_CEREBRAS_CONCURRENCY", KEY),
+            ("CEPO_CEREBRAS_PROGRESS", KEY),
+            ("CEPO_CEREBRAS_API_KEY", KEY),
+            ("OPTILLM_API_KEY", KEY),
+        )
     )
 }
 KEYS = {
