@@ -67,7 +67,7 @@ MINUTES ?= 10
 
 .PHONY: soak
 soak: venv ## Steady load with faults for MINUTES=10: nothing lost, leaked or left uncounted
-	PYTHONPATH=tests .venv/bin/python -m soak --minutes $(MINUTES)
+	PYTHONPATH=tests .venv/bin/python -m soak --page --minutes $(MINUTES)
 
 .PHONY: image-test
 image-test: ## Build the sidecar's image and run it, on a Docker engine of its own

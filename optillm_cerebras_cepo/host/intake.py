@@ -207,7 +207,5 @@ def _check_keys() -> None:
     key = os.environ.get("CEREBRAS_API_KEY")
     if not key:
         raise MissingKey("the server has no Cerebras key; set CEREBRAS_API_KEY in its environment and restart it")
-    if not re.fullmatch(
-        r"[!-~]+", key
-    ):  # no header can hold it, and the libraries' errors and logs show what they hold
+    if not re.fullmatch(r"[!-~]+", key):  # no header can hold it, and the libraries' errors would show it
         raise BadConfiguration("CEREBRAS_API_KEY has a character that no key has: a space, or the end of a line")

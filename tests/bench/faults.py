@@ -125,12 +125,12 @@ def tabled(seen: Mapping[str, Mapping[str, Outcome]]) -> str:
     return table(head, rows)
 
 
-def write(text: str, page: Path) -> None:
-    """Put the text between the page's two marks. Raises ValueError when they are not there."""
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"{page} needs {BEGIN} and {END}")
+def write(text: str, page: Path, begin: str = BEGIN, end: str = END) -> None:
+    """Put the text between two marks of the page. Raises ValueError when they are not there."""
+    before, opened, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (opened and closed):
+        raise ValueError(f"{page} needs {begin} and {end}")
     page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 

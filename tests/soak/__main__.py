@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import sys
 from pathlib import Path
 
+from bench.faults import write
+from bench.page import DOCS
+
 from soak.run import CLIENTS, soak
 from soak.verdict import claims, lost, report
+
+FULL = 10.0  # minutes; what a shorter run shows is not for the page
+BEGIN, END = "<!-- soak -->", "<!-- /soak -->"
 
 
 def main() -> None:
     """Parse, run, print."""
     parser = argparse.ArgumentParser(prog="soak", description="Steady load with faults, and what it leaves behind.")
-    parser.add_argument("--minutes", type=float, default=10.0, help="of load (default: 10)")
+    parser.add_argument("--minutes", type=float, default=FULL, help=f"of load (default: {FULL:g})")
     parser.add_argument("--clients", type=int, default=CLIENTS, help=f"at once (default: {CLIENTS})")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="where to write the figures, beside the output")
+    parser.add_argument("--page", action="store_true", help="write a full run's figures into docs/reliability.md")
     parser.add_argument("--log", type=Path, metavar="FILE", help="where to write OptiLLM's log")
     given = parser.parse_args()
     done = soak(60 * given.minutes, given.clients)
@@ -23,8 +30,8 @@ def main() -> None:
     print(text)
     for told in filter(lost, done.told):
         print(f"lost: {told}")
-    if given.out:
-        given.out.write_text(text)
+    if given.page and given.minutes >= FULL:
+        write(f"Run on {datetime.date.today():%Y-%m-%d}: {text.strip()}", DOCS / "reliability.md", BEGIN, END)
     if given.log:
         given.log.write_text(done.log)
     sys.exit(0 if all(claim.holds for claim in claims(done)) else 1)
