@@ -1,34 +1,32 @@
-"""Under the API's limits of requests and of tokens per minute: who is answered at all."""
+"""Under the API's limits: how much of what they allow is used, how many calls are refused, and who is answered."""
 
 from __future__ import annotations
 
+import itertools
+import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.api import Api, simulated
-from bench.loops import Loop, easy, optillm_loop, our_loop
-from bench.measure import simultaneously
-from bench.page import Section, table
-from bench.pictures import AUTO, GREY, OPTILLM, OURS, canvas, save
+from bench.api import Api, Call, simulated
+from bench.loops import Answered, Loop, easy, optillm_loop, our_loop
+from bench.page import Claim, Section, table
+from bench.pictures import GREY, OPTILLM, OURS, canvas, save
 from optillm_cerebras_cepo.runtime import Runtime
 
-LIMITS = {
-    "300 requests/min": "requests_per_minute=300",
-    "1,000,000 tokens/min": "tokens_per_minute=1_000_000",
-}
-TIME_SCALE = 4  # a minute of the API's in so many times less
-SECONDS = 0.4  # of a call, of the API's; 0.1 as the loops see it
-AT_ONCE = 4
-COLOURS = {"OptiLLM": OPTILLM, "ours": OURS, "ours, auto": AUTO}
+REPLY = 0.5  # seconds of a call, of the API's
+LEARNT = 60.0  # the API's seconds after which the limits must be known
+COLOURS = {"OptiLLM": OPTILLM, "ours": OURS}
 
 TEXT = """\
-{count} requests, {at_once} at a time, on an API that refuses (429) what is beyond its limit; its bucket holds one
-minute's worth and is full at the start. A minute of the API's is {minute:g} s here; the waits between two tries are
-not shortened, of neither loop. Nothing in ours spaces calls out: it knows of a limit only by the refusals, tries
-each call up to five times, and leaves out what is refused to the end, as long as an answer is left. OptiLLM's loop
-has the SDK's two further tries, and one call that is refused three times ends its request. *Seconds* are those
-until all requests are over, answered or not: to fail is quick.
+As many requests at a time as keep the limit busy, each begun when one before it is over, from a cold start with a full
+bucket; so many of the API's minutes as the table says, in compressed time. A minute of the API's is a minute divided
+by *compressed*; waits of ours are shortened as much, those of OptiLLM's SDK (two retries, 1.4 s in all) are not.
+Nothing is told of the limits in advance, the headers and refusals have to. *Used* is what was admitted in that time
+(calls, or their tokens where these are limited), of what the limit allows: the full bucket and what flows in.
+*Refused* are the calls answered 429 after the first minute, of all calls then. Requests that are under way at the end
+are waited for, and count. OptiLLM's loop ends a request with its first call that is refused three times.
 
 {rows}
 
@@ -36,72 +34,133 @@ until all requests are over, answered or not: to fail is quick.
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of the requests of one loop under one limit."""
+class Limit:
+    """One row: a limit, and how it is filled.
 
+    Attributes:
+        option: the simulated API's.
+        allows: what is admitted in a minute.
+        burst: what the bucket holds.
+        minutes: of the API's, for which requests are begun.
+        scale: so many of the API's seconds pass in a real one.
+        clients: requests at a time.
+
+    """
+
+    option: str
+    allows: float
+    burst: float
+    minutes: float
+    scale: float
+    clients: int
+
+    @property
+    def seconds(self) -> float:
+        """Real seconds for which requests are begun."""
+        return self.minutes * 60 / self.scale
+
+
+LIMITS: Mapping[str, Limit] = {
+    "5 requests/min": Limit("requests_per_minute=5", 5, 5, 20, 60, 2),
+    "30 requests/min": Limit("requests_per_minute=30", 30, 30, 10, 40, 4),
+    "300 requests/min": Limit("requests_per_minute=300", 300, 300, 4, 16, 8),
+    "300 requests/min, burst of 10": Limit("requests_per_minute=300,burst=10", 300, 10, 4, 16, 8),
+    "1,000 requests/min": Limit("requests_per_minute=1000", 1_000, 1_000, 3, 6, 16),
+    "30K tokens/min": Limit("tokens_per_minute=30_000", 30_000, 30_000, 20, 60, 4),
+    "1M tokens/min": Limit("tokens_per_minute=1_000_000", 1_000_000, 1_000_000, 4, 12, 16),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one loop under one limit; `used` and `refused` are shares."""
+
+    begun: int
     answered: int
-    whole: int
-    seconds: float
-    refusals: int
-    calls: int
+    used: float
+    refused: float
 
 
 def run(pictures: Path, quick: bool) -> Section:
     """Measure both loops under each limit, each on a fresh API."""
-    count = 2 if quick else 16
-    seen = {limit: _under(option, count) for limit, option in list(LIMITS.items())[: 1 if quick else None]}
-    rows = [
-        [limit, name, f"{done.answered} of {count}", done.whole, f"{done.seconds:.1f}", done.refusals, done.calls]
-        for limit, loops in seen.items()
-        for name, done in loops.items()
-    ]
-    head = ["limit", "", "answered", "with nothing left out", "seconds", "calls refused", "calls"]
-    text = TEXT.format(
-        count=count,
-        at_once=AT_ONCE,
-        minute=60 / TIME_SCALE,
-        rows=table(head, rows),
-        picture=_draw(seen, count, pictures),
-    )
-    return Section("Under rate limits", text)
+    rows, claims, seen = [], [], {}
+    for name, limit in list(LIMITS.items())[: 1 if quick else None]:
+        seen[name] = {loop: _under(limit, loop, quick) for loop in COLOURS}
+        for loop, done in seen[name].items():
+            compressed = f"{limit.minutes:g} min, {limit.scale:g} ×"
+            rows.append(
+                [name, compressed, loop, f"{done.answered} of {done.begun}", f"{done.used:.1%}", f"{done.refused:.2%}"]
+            )
+        ours = seen[name]["ours"]
+        lost = ours.begun - ours.answered
+        claims += [
+            Claim(f"used of {name}", "≥ 95 %", f"{ours.used:.1%}", ours.used >= 0.95),
+            Claim(f"refused at {name}, once learnt", "≤ 2 %", f"{ours.refused:.2%}", ours.refused <= 0.02),
+            Claim(f"requests lost at {name}", "0", f"{lost}", lost == 0),
+        ]
+    head = ["limit", "compressed", "", "requests answered", "used", "calls refused"]
+    text = TEXT.format(rows=table(head, rows), picture=_draw(seen, pictures))
+    return Section("Under rate limits", text, () if quick else claims)
 
 
-def _under(limit: str, count: int) -> dict[str, Outcome]:
-    found = {}
-    for name in COLOURS:
-        with simulated(f"--limits={limit}", f"--time-scale={TIME_SCALE}", seconds=SECONDS) as api:
-            found[name] = _outcome(api, _loop(api, name), count)
-    return found
+def _under(limit: Limit, name: str, quick: bool) -> Outcome:
+    seconds = 1.0 if quick else limit.seconds
+    with simulated(f"--limits={limit.option}", f"--time-scale={limit.scale}", seconds=REPLY) as api:
+        loop = _loop(api, name, limit)
+        began = time.monotonic()
+        answered = keep_busy(loop, limit.clients, seconds)
+        return outcome(limit, api.calls(), began, seconds, answered)
 
 
-def _loop(api: Api, name: str) -> Loop:
+def _loop(api: Api, name: str, limit: Limit) -> Loop:
     if name == "OptiLLM":
         return optillm_loop(api.url)
-    return our_loop(api.url, runtime=Runtime(), effort="auto" if "auto" in name else "medium")
+    # Where tokens are limited, whole limits are asked for: else the processor is what limits.
+    return our_loop(api.url, runtime=Runtime(limit.scale), fit_tokens="tokens" not in limit.option)
 
 
-def _outcome(api: Api, loop: Loop, count: int) -> Outcome:
-    started = time.monotonic()
-    answered = simultaneously(loop, [easy(number) for number in range(count)], AT_ONCE)
-    seconds = time.monotonic() - started
-    calls = api.calls()
-    good = [one for one in answered if one.answer is not None]
-    refusals = sum(call.status == 429 for call in calls)
-    return Outcome(len(good), sum(not one.degraded for one in good), seconds, refusals, len(calls))
+def keep_busy(loop: Loop, clients: int, seconds: float) -> list[Answered]:
+    """Ask one question after the other with so many clients for so many seconds; returns when all are over."""
+    names, over, results = itertools.count(), time.monotonic() + seconds, list[Answered]()
+
+    def client() -> None:
+        while time.monotonic() < over:
+            results.append(loop(easy(next(names))))
+
+    threads = [threading.Thread(target=client) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
 
 
-def _draw(seen: dict[str, dict[str, Outcome]], count: int, pictures: Path) -> str:
-    figure, axes = canvas(7, 2.8)
+def outcome(limit: Limit, calls: Sequence[Call], began: float, seconds: float, answered: Sequence[Answered]) -> Outcome:
+    """What the API's own books say. Times are those of one clock, which all processes of a machine share."""
+    within = [call for call in calls if call.started < began + seconds]
+    later = [call for call in within if call.started > began + LEARNT / limit.scale]
+    admitted = [call for call in within if call.admission_tokens]
+    used = sum(call.admission_tokens if "tokens" in limit.option else 1 for call in admitted)
+    return Outcome(
+        len(answered),
+        sum(one.answer is not None for one in answered),
+        used / (limit.burst + limit.allows * seconds * limit.scale / 60),
+        sum(call.status == 429 for call in later) / max(1, len(later)),
+    )
+
+
+def _draw(seen: Mapping[str, Mapping[str, Outcome]], pictures: Path) -> str:
+    figure, axes = canvas(8, 3.2)
     for index, (name, colour) in enumerate(COLOURS.items()):
-        places = [place + (index - 1) * 0.27 for place in range(len(seen))]
-        answered = [100 * loops[name].answered / count for loops in seen.values()]
-        whole = [100 * loops[name].whole / count for loops in seen.values()]
-        axes.bar(places, answered, width=0.25, color=colour, alpha=0.35)
-        bars = axes.bar(places, whole, width=0.25, color=colour, label=name)
-        axes.bar_label(bars, [f"{share:.0f}" for share in answered], padding=2, color=GREY)
-    axes.set_xticks(range(len(seen)), list(seen))
-    axes.set_ylim(0, 110)
-    axes.set_ylabel("answered requests (%)\npale: something left out")
+        places = [place + (index - 0.5) * 0.36 for place in range(len(seen))]
+        shares = [100 * loops[name].answered / max(1, loops[name].begun) for loops in seen.values()]
+        bars = axes.bar(places, shares, width=0.34, color=colour, label=name)
+        axes.bar_label(bars, [f"{share:.0f}" for share in shares], padding=2, color=GREY)
+    axes.set_xticks(
+        range(len(seen)), [name.replace(" requests", "\nrequests").replace(" tokens", "\ntokens") for name in seen]
+    )
+    axes.set_ylim(0, 112)
+    axes.set_ylabel("answered requests (%)")
     axes.grid(axis="x", visible=False)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return save(figure, pictures, "limits", "share of requests answered under limits per minute, by loop")
