@@ -25,11 +25,11 @@ from optillm_cerebras_cepo.form import Form
 from optillm_cerebras_cepo.llm.context import Contexts
 from optillm_cerebras_cepo.llm.estimate import Estimates
 from optillm_cerebras_cepo.llm.fit import Refusals
+from optillm_cerebras_cepo.llm.keeping import Kept
 from optillm_cerebras_cepo.llm.line import Places
 from optillm_cerebras_cepo.llm.loop import Loop
 from optillm_cerebras_cepo.llm.meter import Ledger
 from optillm_cerebras_cepo.llm.models import lookup, resolve
-from optillm_cerebras_cepo.llm.pace import Gates, LocalBooks
 from optillm_cerebras_cepo.llm.record import Recorder
 from optillm_cerebras_cepo.llm.reserve import ReplyLengths
 from optillm_cerebras_cepo.llm.retry import RetryPolicy, patiently
@@ -71,7 +71,7 @@ class Runtime:
         self._loop = Loop()
         self._clients: dict[tuple[str, str], SdkClient] = {}
         self._catalogues: dict[SdkClient, tuple[float, tuple[str, ...]]] = {}
-        self._gates = Gates(lambda _, known: LocalBooks(known), 60.0 / time_scale)
+        self._gates = Kept(60.0 / time_scale)
         self._requests = Places(REQUESTS)
         self._ages = itertools.count(1)
         self.refusals = Refusals()
@@ -145,6 +145,7 @@ class Runtime:
             min_tokens_per_second=settings.min_tokens_per_second,
             time_scale=self._time_scale,
         )
+        gates = self._gates.at(settings.redis_url)
         took: list[float] = []
 
         def timing(event: Event) -> None:
@@ -159,7 +160,7 @@ class Runtime:
             estimates=self.estimates,
             lengths=self.lengths if settings.fit_tokens else None,
             policy=policy,
-            gate=lambda model: self._gates.of(api.address, model, settings.concurrency, own_limits(settings)),
+            gate=lambda model: gates.of(api.address, model, settings.concurrency, own_limits(settings)),
             age=age,
             ledger=ledger,
             observer=timing,

@@ -44,7 +44,7 @@ _SUFFIX = {
 }
 
 # What concerns all requests is not one request's to say, nor what it may say.
-OPERATORS = frozenset({"concurrency", "rpm", "tpm", "locked", "max_bestofn_n", "max_planning_m"})
+OPERATORS = frozenset({"concurrency", "rpm", "tpm", "redis_url", "locked", "max_bestofn_n", "max_planning_m"})
 
 KEY_MARKS = ("csk-", "sk-")  # how keys begin, of Cerebras and of others; no model's name does
 
@@ -86,6 +86,10 @@ class Settings(BaseModel):
         Count | None, Field(description="calls to a model a minute; set by the operator only; the API's own are learnt")
     ] = None
     tpm: Annotated[Count | None, Field(description="tokens of a model a minute; set by the operator only")] = None
+    redis_url: Annotated[
+        str | None,
+        Field(description="a Redis where processes share their pace; set by the operator only", repr=False),
+    ] = None
     locked: Annotated[
         tuple[str, ...],
         Field(description="settings that no request changes, such as `model,effort`; set by the operator only"),

@@ -77,6 +77,7 @@ def test_the_simulator_stands_alone() -> None:
         ("optillm", {"cepo", "host"}),
         ("cerebras", {"llm"}),
         ("tenacity", {"llm"}),
+        ("redis", {"llm"}),
         ("math_verify", {"voting"}),
     ],
 )

@@ -37,6 +37,7 @@ def test_every_setting_is_read_from_environment_and_request(name: str) -> None:
         "planning_m": 9,
         "fit_tokens": False,
         "progress": False,
+        "redis_url": "redis://127.0.0.1",
         "locked": "effort",
         "max_bestofn_n": 9,
         "max_planning_m": 9,
