@@ -20,11 +20,12 @@ USEFUL = 256  # tokens of a reply below which a call is not worth making
 
 @dataclass(frozen=True)
 class Means:
-    """What there is to spend; infinite where there is no limit."""
+    """What there is to spend, infinite where nothing limits it; `paced` are calls that the API lets through in time."""
 
     calls: float = math.inf
     tokens: float = math.inf
     seconds: float = math.inf
+    paced: float = math.inf
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -66,6 +67,11 @@ class Counts:
             return self.PER_CANDIDATE * label.candidate + self._made[label] - 1
 
 
+def boundless(_: float) -> float:
+    """No limit is known."""
+    return math.inf
+
+
 def unknown(_: Step) -> int | None:
     """Nobody knows how many tokens a step's replies take."""
     return None
@@ -84,6 +90,7 @@ class Asker:
         deadline: of all its calls.
         budget: that they are taken from.
         times: how long they took.
+        room: how many calls the API's limits let through in so many seconds.
         usual: tokens that a step's replies usually take, where that is known.
         degraded: where to note what failed and was left out.
         fitted: where to note what of a call did not suit the model.
@@ -102,6 +109,7 @@ class Asker:
     deadline: Deadline = field(default_factory=unlimited)
     budget: Budget = field(default_factory=unbounded)
     times: Times = field(default_factory=Times)
+    room: Callable[[float], float] = boundless
     usual: Callable[[Step], int | None] = unknown
     degraded: Notes = field(default_factory=Notes)
     fitted: Notes = field(default_factory=Notes)
@@ -162,7 +170,8 @@ class Asker:
     def left(self) -> Means:
         """What the request may still spend, without what is kept for choosing and sending its answer."""
         calls, tokens = self.budget.left
-        return Means(calls, tokens, self.deadline.remaining - self.kept_for_choosing)
+        seconds = self.deadline.remaining - self.kept_for_choosing
+        return Means(calls, tokens, seconds, self.room(seconds))
 
     @property
     def kept_for_choosing(self) -> float:

@@ -121,6 +121,8 @@ def short_of(settings: Settings, wanted: Means, means: Means) -> str:
         return f"max_calls {settings.max_calls} allows no more"
     if wanted.tokens > means.tokens:
         return f"max_total_tokens {settings.max_total_tokens} allows no more"
+    if wanted.calls > means.paced:
+        return f"the API's limits let no more calls through in the {means.seconds:.3g} s that are left"
     if wanted.seconds > means.seconds:
         return f"the {means.seconds:.3g} s that are left allow no more"
     return ""

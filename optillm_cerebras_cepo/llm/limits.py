@@ -153,6 +153,13 @@ def limited(own: Mapping[str, float], now: float, minute: float = 60.0) -> Limit
     return replace(limits, own=buckets, trial=None if "requests-minute" in own else TRIAL)
 
 
+def room(limits: Limits, seconds: float, now: float) -> float:
+    """How many calls the limits of requests let through in so many seconds from now; infinite where none is known."""
+    buckets = [(window, bucket.now(now)) for window, bucket in (*limits.buckets.items(), *limits.own.items())]
+    counts = [bucket.level + seconds * bucket.rate for window, bucket in buckets if window.startswith("requests")]
+    return max(0.0, min(counts, default=math.inf))
+
+
 def admit(limits: Limits, cost: Cost, now: float) -> tuple[Limits, Ticket | Wait]:
     """Charge a call to every window, or to none and say how long to wait."""
     limits = _marked(limits, now)

@@ -88,6 +88,11 @@ class Gate:
         """How many calls wait."""
         return self._line.length
 
+    def room(self, seconds: float) -> float:
+        """How many calls the limits let through in so many seconds, after those that wait already."""
+        let_through = self._books.change(lambda known, now: (known, limits.room(known, seconds, now)))
+        return max(0.0, let_through - self.waiting)
+
     def enter(self, rank: Rank, cost: Cost, request: ChatRequest, observer: Observer) -> Ticket:
         """Wait until this call may go out.
 

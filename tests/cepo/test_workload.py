@@ -88,6 +88,15 @@ def test_time_is_that_of_the_calls_that_wait_for_each_other() -> None:
     assert planned(Means(seconds=3)).work.plans == 0
 
 
+def test_what_limits_let_through_in_time_is_all_there_is() -> None:
+    """Five calls a minute are 20 in four minutes: two candidates, where a budget would say so too."""
+    done = planned(Means(seconds=240, paced=20))
+    assert done.work == Workload(2, True, False, True, 3)
+    assert done.degraded == (
+        "2 of 3 candidates: the API's limits let no more calls through in the 240 s that are left",
+    )
+
+
 def test_another_candidate_brings_its_ratings() -> None:
     """Its own, and that of the first where it makes ratings necessary."""
     work = asked_for(Settings(), 1)
