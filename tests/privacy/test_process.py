@@ -63,7 +63,7 @@ def level(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def server(api: Simulator, level: str, tmp_path: Path) -> Iterator[Server]:
-    """An optillm whose home is this folder; the SDK speaks at DEBUG either way."""
+    """An optillm whose home is this folder."""
     environ = {"CEREBRAS_API_KEY": KEY, "HOME": str(tmp_path)} | ({"CEREBRAS_LOG": "debug"} if level == "info" else {})
     with optillm(
         "--base-url", api.url, "--approach", "cepo_cerebras", "--log", level, environ=environ, folder=str(tmp_path)
@@ -79,7 +79,8 @@ def test_a_process_tells_nothing_of_its_requests(server: Server, api: Simulator,
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=1)
     quiet(api)
-    assert "Request options" in server.log  # of the client that OptiLLM makes: the SDK does speak
+    # Of the client that OptiLLM makes: the SDK does speak. OptiLLM 0.3 sets the level of its own log only.
+    assert "Request options" in server.log or level == "debug"
     assert tell_tales(server.log, level) == []
     assert [path for path in files(tmp_path) if kinds(path.read_text(errors="replace"))] == []
 
