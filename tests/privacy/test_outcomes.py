@@ -19,6 +19,7 @@ SMALL = {f"cepo_cerebras_{name}": 1 for name in ("bestofn_n", "planning_n", "pla
 PAIR = SMALL | {"cepo_cerebras_bestofn_n": 2}
 DIRECT = {"cepo_cerebras_effort": "none", "cepo_cerebras_call_attempts": 1}
 STREAM = {"stream": True}
+REDIS = f"redis://:{KEY}@127.0.0.1:1"  # nobody is there
 WHOLE = (Rule(text=f"{REPLY} Rating: [[1]]"),)
 PAGE = f"<html><body>{QUOTE}</body></html>"
 EVENT = f'data: {{"error": {{"message": "{QUOTE}", "code": "{KEY}"}}}}\n\n'
@@ -72,6 +73,7 @@ ANSWERED = {
     "a field that the model refuses": Outcome(
         200, DIRECT | {"seed": 1}, (Rule(times=1, reply=Reply(400, {"message": f"seed: {QUOTE}"})), *WHOLE)
     ),
+    "a Redis that is away": Outcome(200, SMALL, environ={"CEPO_CEREBRAS_REDIS_URL": REDIS}),
     "in a combination": Outcome(200, SMALL | {"optillm_approach": "cepo_cerebras&cepo_cerebras"}),
 }
 CALLED = {
@@ -142,6 +144,7 @@ MISTAKEN = {
             ("cepo_cerebras_bestofn_n", KEY),
             ("cepo_cerebras_locked", KEY),
             ("cepo_cerebras_api_key", KEY),
+            ("cepo_cerebras_redis_url", REDIS),
         )
     )
 }
@@ -158,6 +161,9 @@ MISCONFIGURED = {
             ("CEPO_CEREBRAS_CONCURRENCY", KEY),
             ("CEPO_CEREBRAS_PROGRESS", KEY),
             ("CEPO_CEREBRAS_API_KEY", KEY),
+            ("CEPO_CEREBRAS_REDIS_URL", KEY),
+            ("CEPO_CEREBRAS_REDIS_URL", f"{REDIS}x"),
+            ("CEPO_CEREBRAS_REDIS_URL", f"{REDIS}?{USER}={KEY}"),
             ("OPTILLM_API_KEY", KEY),
         )
     )

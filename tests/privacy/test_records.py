@@ -77,7 +77,7 @@ RECORDS: dict[str, Callable[[], Any]] = {
     "what a request came to": _solved,
     "a piece of an answer": lambda: Piece({"content": REPLY}),
     "a refusal of the API": lambda: RefusedCall("refused", names=f"messages {USER}"),
-    "settings": lambda: Settings(),
+    "settings": lambda: Settings(redis_url=f"redis://:{KEY}@host"),
     "a deadline": lambda: Deadline(1.0),
 }
 
