@@ -30,6 +30,7 @@ from optillm_cerebras_cepo.llm.line import Places
 from optillm_cerebras_cepo.llm.loop import Loop
 from optillm_cerebras_cepo.llm.meter import Ledger
 from optillm_cerebras_cepo.llm.models import lookup, resolve
+from optillm_cerebras_cepo.llm.pace import Gate
 from optillm_cerebras_cepo.llm.record import Recorder
 from optillm_cerebras_cepo.llm.reserve import ReplyLengths
 from optillm_cerebras_cepo.llm.retry import RetryPolicy, patiently
@@ -148,6 +149,9 @@ class Runtime:
         gates = self._gates.at(settings.redis_url)
         took: list[float] = []
 
+        def gate(model: str) -> Gate:
+            return gates.of(api.address, model, settings.concurrency, own_limits(settings))
+
         def timing(event: Event) -> None:
             if isinstance(event, Called) and event.error is None:
                 took.append(event.seconds)
@@ -160,7 +164,7 @@ class Runtime:
             estimates=self.estimates,
             lengths=self.lengths if settings.fit_tokens else None,
             policy=policy,
-            gate=lambda model: gates.of(api.address, model, settings.concurrency, own_limits(settings)),
+            gate=gate,
             age=age,
             ledger=ledger,
             observer=timing,
@@ -176,6 +180,7 @@ class Runtime:
             deadline=deadline,
             budget=Budget(settings.max_calls, settings.max_total_tokens),
             times=Times(self._seconds.get(model)),
+            room=lambda seconds: gate(model).room(seconds),
             usual=partial(self.lengths.usual, model),
             parameters=parameters,
             form=form,

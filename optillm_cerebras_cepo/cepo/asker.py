@@ -170,8 +170,8 @@ class Asker:
     def left(self) -> Means:
         """What the request may still spend, without what is kept for choosing and sending its answer."""
         calls, tokens = self.budget.left
-        seconds = self.deadline.remaining - self.kept_for_choosing
-        return Means(calls, tokens, seconds, self.room(seconds))
+        left = self.deadline.remaining
+        return Means(calls, tokens, left - self.kept_for_choosing, self.room(left - self.kept_for_answer))
 
     @property
     def kept_for_choosing(self) -> float:

@@ -24,6 +24,7 @@ from optillm_cerebras_cepo.runtime import REQUESTS, RUNTIME, Runtime, Solved
 from optillm_cerebras_cepo.settings import Settings
 from optillm_cerebras_cepo.simulator import CLIENT_GONE
 from optillm_cerebras_cepo.simulator.answers import Rule
+from optillm_cerebras_cepo.simulator.limits import RateLimits
 from optillm_cerebras_cepo.simulator.problems import Reply
 from optillm_cerebras_cepo.simulator.server import Simulator
 
@@ -236,6 +237,18 @@ def test_what_a_call_takes_is_known_to_the_next_request(simulate: Simulate) -> N
     solved = ask(api.url, deadline=1.45)
     assert re.fullmatch(r"1 of 3 candidates: the 1.4\d? s that are left allow no more", solved.degraded[0])
     assert ask(api.url).degraded == ()
+
+
+def test_a_request_begins_no_more_than_the_known_limits_let_through_in_its_time(simulate: Simulate) -> None:
+    """Five calls a minute, and half a minute of time (an hour passes in three minutes): nothing begun is lost."""
+    api, runtime = simulate(limits=RateLimits(requests_per_minute=5), time_scale=20.0), Runtime(time_scale=20.0)
+    client = runtime.client(api.url, KEY)
+    runtime.solve(Question("What is 6 times 7?"), Settings(effort="none"), client)
+    solved = runtime.solve(Question("What is 6 times 7?"), Settings(deadline=1.5), client)
+    assert solved.degraded[0].startswith("1 of 3 candidates: the API's limits let no more calls through in the ")
+    assert not [line for line in solved.degraded if "left out" in line]
+    assert {call.status for call in api.chat_calls} == {200}
+    runtime.reset()
 
 
 def test_what_was_spent_stands_in_the_error(simulate: Simulate) -> None:
