@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import threading
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from optillm_cerebras_cepo.budget import Budget, Means, unbounded
+from optillm_cerebras_cepo.cepo.notes import Counts, Notes
 from optillm_cerebras_cepo.cepo.timing import Times, kept_for_answer, kept_for_choosing
 from optillm_cerebras_cepo.chat import (
     ChatRequest,
@@ -30,41 +29,6 @@ from optillm_cerebras_cepo.parameters import Parameters
 from optillm_cerebras_cepo.settings import Settings
 
 THINK_SWITCH = " /think"  # OptiLLM appends it to prompts for every model (cepo.py:411, 413, 505, 541)
-
-
-class Notes:
-    """What a request had to leave out, each thing once, in the order in which it came up. For many threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lines: dict[str, None] = {}
-
-    def add(self, *lines: str) -> None:
-        """Note these; what stands already is not noted twice."""
-        with self._lock:
-            self._lines.update(dict.fromkeys(lines))
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """All notes so far."""
-        with self._lock:
-            return tuple(self._lines)
-
-
-class Counts:
-    """How many calls each candidate made of each step, so that equal prompts get unequal seeds. For many threads."""
-
-    PER_CANDIDATE = 1000  # more calls of one step no candidate makes
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._made: Counter[Label] = Counter()
-
-    def seed_offset(self, label: Label) -> int:
-        """A number that no other call of this step gets; the same in every run that calls in the same order."""
-        with self._lock:
-            self._made[label] += 1
-            return self.PER_CANDIDATE * label.candidate + self._made[label] - 1
 
 
 def boundless(_: float) -> float:
