@@ -12,13 +12,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from optillm_cerebras_cepo.llm.bucket import Bucket
 from optillm_cerebras_cepo.quota import SECONDS, Quota, unit_of
 
 TRIAL = 4  # calls that are out at once before anything is known: the smallest known limit is 5 a minute
 OPEN = 1_000  # replies without a word of limits after which none is expected
 MOST_CHARGED = 16_384  # tokens of a reply that admission charges at most (measured by a third party)
-# Seconds by which a call comes later than the mirror would let it, for one call may travel faster than another.
-MARGIN = 0.05
 TRAVEL = 0.1  # seconds by which every call that went out has reached the API
 GUESS = 0.9  # of what went through before the first refusal
 DEARER = 1.1  # times, after a refusal of a call for which there was room, as we count
@@ -42,45 +41,6 @@ class Cost:
 
     def __sub__(self, other: Cost) -> Cost:
         return Cost(self.requests - other.requests, self.tokens - other.tokens)
-
-
-@dataclass(frozen=True)
-class Bucket:
-    """The mirror of one window.
-
-    Attributes:
-        limit: what flows in within the window.
-        seconds: the window's length.
-        capacity: the most that it holds, as far as it was seen to: a minute's worth may not go out at once.
-        level: what it held at `at`; below zero when more was charged than there was.
-        at: a time, in seconds.
-        guessed: whether the limit is a guess from refusals, for no header says it.
-        changed: when a refusal, or a window without one, last changed it.
-
-    """
-
-    limit: float
-    seconds: float
-    capacity: float
-    level: float
-    at: float
-    guessed: bool = False
-    changed: float = -math.inf
-
-    @property
-    def rate(self) -> float:
-        """What flows in within a second."""
-        return self.limit / self.seconds
-
-    def now(self, now: float) -> Bucket:
-        """The same bucket at this time."""
-        level = min(self.capacity, self.level + max(0.0, now - self.at) * self.rate)
-        return replace(self, level=level, at=max(now, self.at))
-
-    def wait(self, cost: float) -> float:
-        """Seconds until a call of this cost may go out; a cost beyond the capacity waits for a full bucket."""
-        wanted = min(cost + MARGIN * self.rate, self.capacity)
-        return max(0.0, (wanted - self.level) / self.rate)
 
 
 @dataclass(frozen=True)
@@ -115,6 +75,8 @@ class Limits:
         charged: all calls so far.
         declined: those of them that the API refused.
         answers: replies so far.
+        out: calls that are out.
+        least: by window, the least that any header said since no call was out.
         sent: a time a moment ago, and what had been charged by then.
         arrived: the same a moment before: those calls have reached the API.
         mark: a time about a minute ago, and what had gone through by then.
@@ -132,6 +94,8 @@ class Limits:
     charged: Cost = Cost(0, 0)
     declined: Cost = Cost(0, 0)
     answers: int = 0
+    out: int = 0
+    least: Mapping[str, float] = field(default_factory=dict)
     sent: tuple[float, Cost] = (-math.inf, Cost(0, 0))
     arrived: tuple[float, Cost] = (-math.inf, Cost(0, 0))
     mark: tuple[float, Cost] = (-math.inf, Cost(0, 0))
@@ -182,13 +146,14 @@ def admit(limits: Limits, cost: Cost, now: float) -> tuple[Limits, Ticket | Wait
         own={window: replace(bucket, level=bucket.level - cost.of(window)) for window, bucket in own.items()},
         trial=None if limits.trial is None else limits.trial - 1,
         charged=charged,
+        out=limits.out + 1,
     )
     return limits, Ticket(now, cost, limits.arrived[1] + cost)
 
 
 def answered(limits: Limits, ticket: Ticket, quota: Quota, now: float) -> Limits:
     """Learn from a reply. Without a word of the requests per minute, one more call may be out than before."""
-    limits = replace(_seen(limits, ticket, quota, now), answers=limits.answers + 1)
+    limits = _settled(replace(_seen(limits, ticket, quota, now), answers=limits.answers + 1))
     if limits.trial is not None:
         known = "requests-minute" in limits.buckets or limits.answers >= OPEN
         limits = replace(limits, trial=None if known else limits.trial + 2)
@@ -197,7 +162,7 @@ def answered(limits: Limits, ticket: Ticket, quota: Quota, now: float) -> Limits
 
 def failed(limits: Limits) -> Limits:
     """Learn nothing from a call without a reply; whether it was charged, nobody knows."""
-    return replace(limits, trial=None if limits.trial is None else limits.trial + 1)
+    return _settled(replace(limits, trial=None if limits.trial is None else limits.trial + 1, least={}))
 
 
 def refused(limits: Limits, ticket: Ticket, window: str, quota: Quota, now: float) -> Limits:
@@ -236,9 +201,23 @@ def _seen(limits: Limits, ticket: Ticket, quota: Quota, now: float) -> Limits:
         most = seen.remaining + 1 + (now - ticket.at) * bucket.rate  # a header's number is rounded down
         # With a share of the limits, what the others have left is theirs.
         level = max(bucket.level, least) if limits.share == 1 else bucket.level
-        capacity = max(bucket.capacity, min(limit, seen.remaining))
+        capacity = max(bucket.capacity, min(limit, seen.remaining * limits.share))
         buckets[window] = replace(bucket, level=min(level, most, capacity), capacity=capacity)
-    return replace(limits, buckets=buckets)
+    lowest = {name: min(seen.remaining, limits.least.get(name, math.inf)) for name, seen in quota.items()}
+    return replace(limits, buckets=buckets, least={**limits.least, **lowest})
+
+
+def _settled(limits: Limits) -> Limits:
+    """One call less is out. With none out, every charge stands in some header: there is what the least of them says."""
+    out = max(0, limits.out - 1)
+    if out or limits.share != 1:
+        return replace(limits, out=out)
+    least = limits.least
+    buckets = {
+        window: replace(bucket, level=min(bucket.capacity, max(bucket.level, least.get(window, -math.inf))))
+        for window, bucket in limits.buckets.items()
+    }
+    return replace(limits, out=0, least={}, buckets=buckets)
 
 
 def _emptied(limits: Limits, bucket: Bucket | None, ticket: Ticket, window: str, quota: Quota, now: float) -> Bucket:

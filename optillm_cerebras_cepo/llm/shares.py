@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from optillm_cerebras_cepo.llm.limits import Bucket, Limits
+from optillm_cerebras_cepo.llm.bucket import Bucket
+from optillm_cerebras_cepo.llm.limits import Limits
 
 EXACT = 6  # decimals of a limit: a third of 100, three times, is to be 100 again
 

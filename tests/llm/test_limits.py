@@ -253,3 +253,16 @@ def test_a_share_of_the_limits_takes_no_more_than_it() -> None:
     known = limits.answered(known, ticket, {REQUESTS: Allowance(100, 99)}, 0.0)
     assert known.buckets[REQUESTS].limit == 25
     assert known.buckets[REQUESTS].capacity <= 25
+
+
+def test_when_no_call_is_out_what_is_left_is_known() -> None:
+    """One of four may not have arrived when the headers of the others were written: with the last reply it has."""
+    known, tickets = Limits(), list[Ticket]()
+    for _ in range(4):
+        known, ticket = limits.admit(known, Cost(), 0.0)
+        assert isinstance(ticket, Ticket)
+        tickets.append(ticket)
+    for ticket in tickets:
+        assert REQUESTS not in known.buckets or known.buckets[REQUESTS].level < 0
+        known = limits.answered(known, ticket, {REQUESTS: Allowance(5, 1)}, 1.0)
+    assert known.buckets[REQUESTS].level == 1
