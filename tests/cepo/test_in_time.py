@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from support.desk import Desk, run
 from support.scripted import completion
 
+from optillm_cerebras_cepo.cepo.candidate import Candidate
+from optillm_cerebras_cepo.cepo.survivors import survivors
 from optillm_cerebras_cepo.cepo.timing import MARGIN, MOST_CHOOSING, Times, kept_for_answer, kept_for_choosing
 from optillm_cerebras_cepo.chat import ChatRequest, Step
 from optillm_cerebras_cepo.deadline import Deadline, unlimited
@@ -145,6 +147,57 @@ def test_unfinished_candidates_are_ended_when_others_are_there_to_choose_from() 
     assert outcome.ratings == (1.0, 1.0)
     assert any(line.startswith("candidate 2 left out: ") for line in it.asker.degraded.lines)
     assert {request.label.step for request in it.client.requests if request.label.candidate == 2} == {Step.PLAN}
+
+
+def test_who_is_late_is_ended_when_one_more_call_is_all_there_is_time_for() -> None:
+    """A final answer might take the time that is kept for ratings; the review that is there stands for it."""
+    it = Desk(
+        lambda request: stuck(request) if (request.label.step, request.label.candidate) == (Step.FINAL, 2) else "7",
+        bestofn_n=2,
+    )
+    it.asker = replace(it.asker, deadline=Deadline(1.2))
+    for seconds in (0.0, 0.0, 10.0):  # most calls are quick, but one was not: a quarter of the time is kept
+        it.asker.times.add(seconds)
+    assert [candidate.answer for candidate in run(it).candidates] == ["7", "7"]
+    why = "the time that is left is needed for choosing among the other candidates"
+    assert f"candidate 2 final left out: {why}" in it.asker.degraded.lines
+
+
+@pytest.mark.parametrize("step", [Step.EXECUTE, Step.REVIEW, Step.FINAL, Step.RATING])
+def test_the_end_of_all_time_takes_nothing_that_is_there(step: Step) -> None:
+    """Where a step notices only when the whole is over: no further call, and the answer out of what there was."""
+    late = [2] if step is Step.EXECUTE else []  # the second execution: there is one solution
+
+    def answer(request: ChatRequest) -> Any:
+        if request.label.step is step and (not late or late.append(0) or len(late) > late[0]):
+            return DeadlineExceeded("over")
+        return "Rating: [[1]]"
+
+    it = Desk(answer, bestofn_n=2 if step is Step.RATING else 1, planning_n=2)
+    assert run(it).answer == "Rating: [[1]]"
+    assert any(line.endswith(" left out: over") for line in it.asker.degraded.lines)
+
+
+def test_a_candidate_whose_time_was_over_is_left_out_while_another_lives() -> None:
+    """It is no reason to take the other's answer away."""
+    it = Desk()
+    lives = Candidate(1, "7")
+    assert survivors(it.asker, [lives, DeadlineExceeded("over")]) == (lives,)
+    assert it.asker.degraded.lines == ("candidate 2 left out: over",)
+    with pytest.raises(DeadlineExceeded):
+        survivors(it.asker, [ApiTimeout("slow"), DeadlineExceeded("over")])
+
+
+def test_every_step_leaves_time_for_choosing() -> None:
+    """Those before the answer for one more call, the others for what follows a call."""
+    it, _ = timed(lambda _: 0, 100, bestofn_n=2, planning_n=1, planning_m=1)
+    seen: dict[Step, float] = {}
+    inner = it.client._answer
+    it.client._answer = lambda r: seen.setdefault(r.label.step, r.deadline.remaining) and inner(r)
+    run(it)
+    late = 100 - kept_for_choosing(100)
+    assert {step: seen[step] for step in (Step.FINAL, Step.RATING)} == {Step.FINAL: late, Step.RATING: late}
+    assert seen[Step.PLAN] == pytest.approx(100 - kept_for_answer(100, None))
 
 
 def test_an_unfinished_candidate_gives_the_solution_that_it_has() -> None:

@@ -99,6 +99,8 @@ def test_what_is_held_is_kept_for_the_answer() -> None:
         with hold.call(100, 1400, FREE) as share:
             share.spent = 600
     assert budget.left == (0, 900)
+    with (whole := Budget(calls=3)).holding(1, 0) as hold, hold.call(1, 1, FREE):
+        assert whole.left[0] == 2  # it is no longer held
     with budget.holding(3, 5000):
         assert budget.left == (0, 0)
     assert budget.left == (0, 900)
