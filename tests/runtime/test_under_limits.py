@@ -15,6 +15,7 @@ from optillm_cerebras_cepo.errors import QuotaExhausted, RateLimited
 from optillm_cerebras_cepo.events import Event, Waits, ignore
 from optillm_cerebras_cepo.runtime import Runtime, Solved
 from optillm_cerebras_cepo.settings import Settings
+from optillm_cerebras_cepo.simulator import CLIENT_GONE
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.limits import RateLimits
 from optillm_cerebras_cepo.simulator.problems import request_quota_exceeded, token_quota_exceeded
@@ -125,3 +126,21 @@ def test_the_operators_rate_is_kept(simulate: Simulate, runtime: Runtime) -> Non
     assert len(started) == 16
     # 6 more than the bucket holds flow in at 10 a minute, a second here.
     assert started[-1] - started[0] >= 0.9 * 6 / 10
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["cold", "known"])
+@pytest.mark.parametrize("seconds", [10, 40])
+def test_a_short_deadline_under_a_small_limit_is_answered_all_the_same(
+    simulate: Simulate, known: bool, seconds: float
+) -> None:
+    """27 calls are asked for, 6 to 8 are possible, or one: what they bear is the answer."""
+    slower = SCALE / 6
+    api = simulate(limits=RateLimits(requests_per_minute=5), time_scale=slower, rules=(Rule(latency=1.0),))
+    runtime = Runtime(slower)
+    for _ in range(4 if known else 0):
+        ask(runtime, api, effort="none")
+    solved = ask(runtime, api, deadline=seconds / slower)
+    runtime.reset()
+    assert "42" in solved.outcome.answer
+    assert solved.degraded
+    assert statuses(api).keys() <= {200, CLIENT_GONE}
