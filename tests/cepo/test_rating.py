@@ -13,7 +13,7 @@ from optillm_cerebras_cepo.cepo.asker import Asker
 from optillm_cerebras_cepo.cepo.candidate import Candidate
 from optillm_cerebras_cepo.cepo.rating import Panel, Ratings
 from optillm_cerebras_cepo.chat import ChatRequest, Step
-from optillm_cerebras_cepo.errors import ApiUnavailable, WrongKey
+from optillm_cerebras_cepo.errors import ApiUnavailable, DeadlineExceeded, WrongKey
 
 THREE = [Candidate(1, "first answer"), Candidate(2, "second answer"), Candidate(3, "third answer")]
 
@@ -85,6 +85,12 @@ def test_a_hopeless_error_goes_through() -> None:
     """A wrong key is no matter of ratings."""
     with pytest.raises(WrongKey):
         rate(Desk(lambda _: WrongKey("wrong")).asker, THREE)
+
+
+def test_a_rating_after_the_end_of_all_time_is_none() -> None:
+    """The candidates are there, and can be chosen among without."""
+    it = Desk(lambda _: DeadlineExceeded("over"))
+    assert rate(it.asker, THREE) == (None, None, None)
 
 
 @pytest.mark.parametrize("kind", ["absolute", "pairwise", "majority"])
