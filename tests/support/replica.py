@@ -1,11 +1,13 @@
-"""One of several processes that share a key; see `replicas`. It asks questions from a word on its input to its end."""
+"""Several processes that share a key, see `replicas`: forks of one, for to import everything takes seconds."""
 
 from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
 import sys
 import threading
+from typing import Any
 
 from optillm_cerebras_cepo.chat import Question
 from optillm_cerebras_cepo.errors import CepoError
@@ -13,6 +15,7 @@ from optillm_cerebras_cepo.runtime import Runtime
 from optillm_cerebras_cepo.settings import Settings
 
 LOGGER = "optillm_cerebras_cepo"
+FORK = multiprocessing.get_context("fork")
 
 
 class Kept(logging.Handler):
@@ -27,10 +30,9 @@ class Kept(logging.Handler):
         self.lines.append((record.levelname, record.getMessage()))
 
 
-def main() -> None:
-    """Print `ready`, wait for a line, ask until the input ends, and print what became of it."""
-    asked = json.loads(sys.argv[1])
-    kept, over, errors, seconds = Kept(), threading.Event(), list[str](), list[float]()
+def replica(asked: dict[str, Any], ready: Any, go: Any, over: Any, told: Any) -> None:
+    """Say `ready`, wait for `go`, ask until it is `over`, and tell what became of it."""
+    kept, errors, seconds = Kept(), list[str](), list[float]()
     logging.getLogger(LOGGER).addHandler(kept)
     logging.getLogger(LOGGER).setLevel(logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every call
@@ -50,17 +52,31 @@ def main() -> None:
             ask()
 
     threads = [threading.Thread(target=client) for _ in range(asked["clients"])]
-    print("ready", flush=True)
-    sys.stdin.readline()
+    ready.release()
+    go.wait()
     for thread in threads:
         thread.start()
-    sys.stdin.read()
-    over.set()
     for thread in threads:
         thread.join()
     runtime.reset()
-    answer = {"answered": len(seconds), "longest": max(seconds, default=0), "errors": errors, "log": kept.lines}
-    print(json.dumps(answer | {"redis": "redis" in sys.modules}), flush=True)
+    told.put({"answered": len(seconds), "errors": errors, "log": kept.lines, "redis": "redis" in sys.modules})
+
+
+def main() -> None:
+    """Print `ready`, let all go at a line of input, and at its end print what they told."""
+    asked = json.loads(sys.argv[1])
+    ready, go, over, told = FORK.Semaphore(0), FORK.Event(), FORK.Event(), FORK.Queue()
+    processes = [FORK.Process(target=replica, args=(asked, ready, go, over, told)) for _ in range(asked["count"])]
+    for process in processes:
+        process.start()
+    for _ in processes:
+        ready.acquire()
+    print("ready", flush=True)
+    sys.stdin.readline()
+    go.set()
+    sys.stdin.read()
+    over.set()
+    print(json.dumps([told.get() for _ in processes]), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,9 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from conftest import KEY
-
 PROGRAM = Path(__file__).with_name("replica.py")
+KEY = "csk-0123456789abcdef"
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,6 @@ class Told:
 
     Attributes:
         answered: requests.
-        longest: seconds that one of these took.
         errors: of the requests that were not answered.
         log: level and message of what it logged.
         redis: whether Redis' client was imported.
@@ -31,7 +31,6 @@ class Told:
     """
 
     answered: int
-    longest: float
     errors: list[str]
     log: list[list[str]]
     redis: bool
@@ -47,9 +46,7 @@ class Replicas:
 
 
 @contextmanager
-def replicas(
-    url: str, count: int = 4, *, scale: float, clients: int, key: str = KEY, **settings: Any
-) -> Iterator[Replicas]:
+def replicas(url: str, count: int = 4, *, scale: float, clients: int, **settings: Any) -> Iterator[Replicas]:
     """Let processes ask one question after the other while the block runs; requests under way are waited for.
 
     Args:
@@ -57,32 +54,22 @@ def replicas(
         count: of processes.
         scale: so many of the API's seconds pass in a real one.
         clients: of each process, that ask at a time.
-        key: the API's.
         settings: what they ask with.
 
     """
-    asked = {"url": url, "scale": scale, "clients": clients, "key": key, "settings": settings}
+    asked = {"url": url, "key": KEY, "count": count, "scale": scale, "clients": clients, "settings": settings}
     command = [sys.executable, str(PROGRAM), json.dumps(asked)]
     pipe = subprocess.PIPE
-    running = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(count)]
-    try:
-        for process in running:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        ours = Replicas(time.monotonic())
-        for process in running:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        yield ours
-        ours.seconds = time.monotonic() - ours.began
-        for process in running:
-            assert process.stdin is not None
-            process.stdin.close()
-        for process in running:
-            assert process.stdout is not None
-            ours.told.append(Told(**json.loads(process.stdout.readline())))
-    finally:
-        for process in running:
-            process.kill()
-            process.communicate() if process.stdin and not process.stdin.closed else process.wait()
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        try:
+            assert running.stdout.readline() == "ready\n"
+            ours = Replicas(time.monotonic())
+            print("go", file=running.stdin, flush=True)
+            yield ours
+            ours.seconds = time.monotonic() - ours.began
+            running.stdin.close()
+            ours.told += [Told(**told) for told in json.loads(running.stdout.readline())]
+        finally:
+            os.killpg(running.pid, signal.SIGKILL)  # with its forks
