@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import logging
 import sys
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="write a full run's figures into docs/reliability.md")
     parser.add_argument("--log", type=Path, metavar="FILE", help="where to write OptiLLM's log")
     given = parser.parse_args()
+    logging.disable(logging.INFO)  # httpx writes a line a request, where optillm has set the level
     done = soak(60 * given.minutes, given.clients)
     text = report(done)
     print(text)
