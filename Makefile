@@ -29,8 +29,13 @@ INSTALLED := pyproject.toml optillm_cerebras_cepo/host/cepo_cerebras_plugin.py
 run: venv ## Run the demo: a plan, its execution, a review and an answer from a real small model
 	@.venv/bin/cepo-cerebras demo
 
+# The tests of the pace that processes share start it. Debian's, where there is none; another one on the PATH will do.
+.PHONY: redis-server
+redis-server:
+	@command -v redis-server >/dev/null || sh tests/support/install-redis.sh
+
 .PHONY: test
-test: venv ## Lint, types, and the whole suite
+test: venv redis-server ## Lint, types, and the whole suite
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
@@ -38,7 +43,7 @@ test: venv ## Lint, types, and the whole suite
 
 # The ends of what pyproject.toml allows: OptiLLM and Python.
 .PHONY: test-pairs
-test-pairs: .venv-oldest/.installed .venv-newest/.installed ## The suite on (OptiLLM 0.3.21, Python 3.10) and (0.4.0, 3.13)
+test-pairs: .venv-oldest/.installed .venv-newest/.installed redis-server ## The suite on (OptiLLM 0.3.21, Python 3.10) and (0.4.0, 3.13)
 	.venv-oldest/bin/python -m pytest $(PAIRS_ARGS)
 	.venv-newest/bin/python -m pytest $(PAIRS_ARGS)
 

@@ -93,6 +93,14 @@ def test_the_sdk_is_known_to_one_file() -> None:
     assert set(users) == {"sdk.py"}
 
 
+def test_redis_is_known_to_one_file() -> None:
+    """Which is imported where there is a Redis."""
+    users = [path.name for path in FILES for name in imports(path) if name.split(".")[0] == "redis"]
+    assert set(users) == {"shared.py"}
+    above = [path.name for path in FILES for name in imports(path) if name.startswith(f"{NAME}.llm.shared")]
+    assert above == ["keeping.py"]
+
+
 def test_the_approach_sees_only_the_base_of_the_client() -> None:
     """It is handed a client; how that is built is no business of its."""
     used = {name for path in FILES if layer(path) == "cepo" for name in imports(path) if name.startswith(f"{NAME}.llm")}
