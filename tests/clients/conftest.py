@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 
 import pytest
@@ -23,12 +22,8 @@ def answering() -> Iterator[House]:
 
 @pytest.fixture(scope="package")
 def crowded() -> Iterator[House]:
-    """An API that answers 429 to everything; the server makes one call for each request, so both can be counted.
-
-    For it is told to wait longer than a request may take.
-    """
-    full = dataclasses.replace(problems.queue_exceeded(), headers={"retry-after": "3600"})
-    options = SimulatorOptions(rules=(Rule(reply=full),))
+    """An API that answers 429 to everything, for a day's limit is used up: the server makes no second call."""
+    options = SimulatorOptions(rules=(Rule(reply=problems.token_quota_exceeded("day")),))
     with house(options, CEPO_CEREBRAS_EFFORT="none") as running:
         yield running
 

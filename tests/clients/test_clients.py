@@ -154,7 +154,7 @@ def test_bad_request(client: Client, answering: House) -> None:
 
 @every_client
 def test_rate_limit(client: Client, crowded: House) -> None:
-    """An API without room: the library's own exception, and no second request, for the server has tried already."""
+    """An API without room: the library's own exception, and no second request, for none can go better."""
     crowded.api.clear()
     before = len(crowded.requests())
     # The AI SDK has retries of its own and knows no x-should-retry: see the next test.
@@ -162,7 +162,7 @@ def test_rate_limit(client: Client, crowded: House) -> None:
     assert ("AI_APICallError" if client in AI_SDK else "RateLimitError") in error["classes"]
     assert error["status"] == 429
     assert crowded.requests(since=before) == [429]
-    assert [call.status for call in crowded.api.chat_calls] == [429]
+    assert len(crowded.api.chat_calls) <= 1  # none, once the server knows that the day's limit is used up
 
 
 @pytest.mark.parametrize("client", AI_SDK, ids=named)
@@ -181,11 +181,11 @@ def test_error_in_a_stream(client: Client, crowded: House) -> None:
     crowded.api.clear()
     before = len(crowded.requests())
     error = client.run("stream_error", crowded)
-    assert "the Cerebras API limits this key" in error["message"]
+    assert "is used up" in error["message"]
     if client is not LITELLM:  # it keeps the message only
-        assert error["code"] == "rate_limited"
+        assert error["code"] == "quota_exhausted"
     assert crowded.requests(since=before) == [200]
-    assert [call.status for call in crowded.api.chat_calls] == [429]
+    assert len(crowded.api.chat_calls) <= 1  # none, once the server knows that the day's limit is used up
 
 
 @pytest.mark.parametrize(("client", "scenario"), CANCELS, ids=named)
