@@ -144,8 +144,10 @@ class SharedBooks:
         def settle(redis: Any) -> tuple[Limits, T, float, bool]:
             seconds, millionths = redis.time()
             now = seconds + millionths / 1e6
-            limits, result = what(self._kept(redis.get(self._key), now), now)
-            if isinstance(result, Wait):  # nothing was charged, and levels follow from the time
+            kept = self._kept(redis.get(self._key), now)
+            limits, result = what(kept, now)
+            # Where a call waits nothing was charged, and levels follow from the time.
+            if isinstance(result, Wait) or (limits is kept and self._alone is None):
                 redis.unwatch()
                 return limits, result, now, False
             redis.multi()
