@@ -63,7 +63,8 @@ TEXT = """\
 on an API of its own whose calls meet these faults by chance. An hour of the API's passes in {hour:g} minutes: so many
 times faster do limits refill, and do the waits of both loops pass. *Wrong* are answers that are not what the model
 said: it is right about every question, so they are texts that were cut. *Calls* are those of a request, on the average;
-*seconds* are real ones, until all requests are over, answered or not: to fail is quick.
+*seconds* are real ones, until all requests are over, answered or not: to fail is quick. Now and then a call of
+OptiLLM's loop waits out its client's time-out of 60 s, here as in [benchmarks.md](benchmarks.md).
 
 {rows}"""
 
