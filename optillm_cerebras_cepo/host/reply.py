@@ -27,6 +27,7 @@ class Whole(str):
         return part not in ("User:", "Assistant:") and isinstance(part, str) and super().__contains__(part)
 
 
+SOON = 60.0  # seconds: the longest retry-after that OpenAI's Python client keeps to
 UNBUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # of a stream: a proxy is to pass it on at once
 EMPTY: dict[str, Any] = {"choices": [], "usage": {}}  # what OptiLLM is given when the response is made elsewhere
 
@@ -130,11 +131,13 @@ def error_response(error: CepoError) -> flask.Response:
     """The error as OpenAI's clients read it.
 
     They would begin anew what failed with 408, 409, 429 or 5xx, up to twice. All its calls have been tried again
-    already: only where the API says when it will be ready is another try of any use.
+    already: only where the API says when it will be ready is another try of any use, and only where that is soon, for
+    they either wait as long without a word, or not as long.
     """
     response = flask.jsonify(error.body())
     response.status_code = error.status
     if error.retry_after is not None:
         response.headers["retry-after"] = str(max(1, round(error.retry_after)))
-    response.headers["x-should-retry"] = "true" if error.transient and error.retry_after is not None else "false"
+    soon = error.retry_after is not None and error.retry_after <= SOON
+    response.headers["x-should-retry"] = "true" if error.transient and soon else "false"
     return response

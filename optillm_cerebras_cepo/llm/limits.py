@@ -174,12 +174,18 @@ def refused(limits: Limits, ticket: Ticket, window: str, quota: Quota, now: floa
         name: replace(bucket.now(now), level=min(bucket.capacity, bucket.now(now).level + ticket.cost.of(name)))
         for name, bucket in limits.buckets.items()
     }
-    if window:
-        limits = replace(
-            limits, buckets={**back, window: _emptied(limits, back.get(window), ticket, window, quota, now)}
-        )
-        return replace(limits, trial=None if window == "requests-minute" else limits.trial)
-    return replace(limits, buckets=back)
+    if tells(window, quota) or window in back:
+        back[window] = _emptied(limits, back.get(window), ticket, window, quota, now)
+    known = window == "requests-minute"
+    return replace(limits, buckets=back, trial=None if known else limits.trial)
+
+
+def tells(window: str, quota: Quota) -> bool:
+    """Whether a refusal says for how long: a header has the limit, or it is a minute's, which can be guessed.
+
+    Of an hour or a day nobody has seen enough to guess.
+    """
+    return window in quota or window.endswith("-minute")
 
 
 def _full(limit: float, seconds: float, now: float) -> Bucket:

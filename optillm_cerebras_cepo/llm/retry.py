@@ -18,6 +18,7 @@ from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import CepoError, RateLimited, UnusableReply
 from optillm_cerebras_cepo.events import Observer, Waits, ignore
 from optillm_cerebras_cepo.llm.base import ChatClient
+from optillm_cerebras_cepo.llm.limits import tells
 
 DOUBLINGS = 50  # beyond every limit, and not yet beyond a float
 START_SECONDS = 15.0  # that a try may take beside its tokens: connecting, the API's queue, reading the prompt
@@ -65,7 +66,7 @@ def wait_before(attempt: int, error: BaseException | None, policy: RetryPolicy, 
     """
     if isinstance(error, CepoError) and error.retry_after is not None:
         return error.retry_after
-    if isinstance(error, RateLimited) and error.window:
+    if isinstance(error, RateLimited) and tells(error.window, error.quota):
         return 0.0  # the gate knows when there is room again
     doubled: float = min(policy.first * 2 ** min(attempt - 1, DOUBLINGS), policy.most)
     return doubled * (1 + chance) / 2 / policy.time_scale

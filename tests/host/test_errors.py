@@ -196,6 +196,7 @@ def test_what_cannot_be_processed_keeps_its_status(serve: Any, simulate: Simulat
     [
         (Reply(429, {"message": "?"}), 429, "false"),
         (Reply(429, {"message": "?"}, {"retry-after": "9"}), 429, "true"),
+        (Reply(429, {"message": "?"}, {"retry-after": "3600"}), 429, "false"),
         (Reply(503, {"message": "?"}), 503, "false"),
         (Reply(402, {"message": "?"}), 402, "false"),
     ],

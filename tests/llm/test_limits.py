@@ -266,3 +266,16 @@ def test_when_no_call_is_out_what_is_left_is_known() -> None:
         assert REQUESTS not in known.buckets or known.buckets[REQUESTS].level < 0
         known = limits.answered(known, ticket, {REQUESTS: Allowance(5, 1)}, 1.0)
     assert known.buckets[REQUESTS].level == 1
+
+
+@pytest.mark.parametrize("window", ["tokens-day", "requests-day", "tokens-hour"])
+def test_a_long_limit_that_no_header_tells_is_not_guessed(window: str) -> None:
+    """One refusal of a day's limit would else close the gate for a day, on a number that nobody has said."""
+    known, ticket = limits.admit(Limits(), Cost(1, 2_000), 0.0)
+    assert isinstance(ticket, Ticket)
+    known = limits.refused(known, ticket, window, {}, 1.0)
+    assert isinstance(limits.admit(known, Cost(1, 2_000), 2.0)[1], Ticket)
+    told = limits.refused(known, ticket, window, {window: Allowance(2_400, 0)}, 1.0)
+    wait = limits.admit(told, Cost(1, 2_000), 2.0)[1]
+    assert isinstance(wait, Wait)
+    assert wait.window == window

@@ -23,6 +23,7 @@ from optillm_cerebras_cepo.errors import (
 )
 from optillm_cerebras_cepo.events import Waits
 from optillm_cerebras_cepo.llm.retry import START_SECONDS, Retry, RetryPolicy, time_for, wait_before
+from optillm_cerebras_cepo.quota import Allowance
 
 AT_ONCE = RetryPolicy(attempts=4, first=0.0)
 
@@ -50,6 +51,14 @@ def test_where_the_apis_time_is_compressed_our_own_waits_are_too() -> None:
     policy = RetryPolicy(first=6.0, time_scale=60.0)
     assert wait_before(1, ApiUnavailable("busy"), policy, 1.0) == pytest.approx(0.1)
     assert wait_before(1, RateLimited("later", retry_after=0.5), policy, 1.0) == 0.5
+
+
+def test_a_limit_that_the_gate_knows_is_waited_for_there() -> None:
+    """Only there: of an hour without a header the gate knows nothing, and the wait is ours."""
+    hour = {"requests-hour": Allowance(150, 0)}
+    known = [RateLimited("m", window="requests-minute"), RateLimited("h", window="requests-hour", quota=hour)]
+    assert [wait_before(1, error, RetryPolicy(), 0.5) for error in known] == [0.0, 0.0]
+    assert wait_before(1, RateLimited("h", window="requests-hour"), RetryPolicy(), 0.5) > 0
 
 
 @pytest.mark.parametrize(
