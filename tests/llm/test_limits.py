@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optillm_cerebras_cepo.llm import limits
+from optillm_cerebras_cepo.llm.bucket import MARGIN, Bucket
 from optillm_cerebras_cepo.llm.limits import TRIAL, Cost, Limits, Ticket, Wait
 from optillm_cerebras_cepo.quota import Allowance, quota_of, refused_window
 from optillm_cerebras_cepo.simulator.limits import Limiter, RateLimits
@@ -279,3 +280,46 @@ def test_a_long_limit_that_no_header_tells_is_not_guessed(window: str) -> None:
     wait = limits.admit(told, Cost(1, 2_000), 2.0)[1]
     assert isinstance(wait, Wait)
     assert wait.window == window
+
+
+def test_what_others_use_of_the_key_shows_later_too() -> None:
+    """A header that says less than the mirror lowers it, also when the limit has long been known."""
+    known = Limits()
+    for remaining in (99, 0):
+        known, ticket = limits.admit(known, Cost(), 10.0)
+        assert isinstance(ticket, Ticket)
+        known = limits.answered(known, ticket, {REQUESTS: Allowance(100, remaining)}, 10.0)
+    assert isinstance(limits.admit(known, Cost(), 10.0)[1], Wait)
+
+
+def test_a_refused_call_was_charged_to_no_window() -> None:
+    """What it would have cost elsewhere is given back."""
+    quota = {REQUESTS: Allowance(30, 29), "tokens-minute": Allowance(10_000, 9_000)}
+    known, ticket = limits.admit(Limits(), Cost(1, 1_000), 0.0)
+    assert isinstance(ticket, Ticket)
+    known = limits.answered(known, ticket, quota, 0.0)
+    before = known.buckets["tokens-minute"].level
+    known, ticket = limits.admit(known, Cost(1, 5_000), 0.0)
+    assert isinstance(ticket, Ticket)
+    known = limits.refused(known, ticket, REQUESTS, {REQUESTS: Allowance(30, 0)}, 0.0)
+    assert known.buckets["tokens-minute"].level == before
+    assert known.buckets[REQUESTS].level == 0
+
+
+def test_a_guess_is_tried_higher_after_a_minute_without_a_refusal() -> None:
+    """And lower after one with: it goes to and fro about the limit."""
+    known, ticket = limits.admit(Limits(), Cost(), 0.0)
+    assert isinstance(ticket, Ticket)
+    known = limits.refused(known, ticket, REQUESTS, {}, 1.0)
+    first = known.buckets[REQUESTS].limit
+    known, _ = limits.admit(known, Cost(), 200.0)
+    assert known.buckets[REQUESTS].limit > first
+    again = limits.refused(known, replace(ticket, at=300.0), REQUESTS, {}, 300.0)
+    assert again.buckets[REQUESTS].limit <= known.buckets[REQUESTS].limit
+
+
+def test_a_call_goes_out_a_little_later_than_the_mirror_would_let_it() -> None:
+    """For one call may travel faster than another."""
+    empty = Bucket(limit=60.0, seconds=60.0, capacity=60.0, level=0.0, at=0.0)
+    assert empty.wait(1.0) == 1.0 + MARGIN
+    assert MARGIN > 0

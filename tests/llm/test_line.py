@@ -169,3 +169,22 @@ def test_what_the_door_raises_goes_to_who_asked() -> None:
     with pytest.raises(WrongKey):
         line.enter((0,), "first", Deadline(60))
     assert line.enter((0,), "second", Deadline(60)) == "second"
+
+
+def test_who_comes_later_does_not_slip_in() -> None:
+    """While the first in line waits for the door, it is asked for nobody else, though it would be open for others."""
+    line: Line[str, str, str] = Line(lambda name: Closed(60.0, "closed") if name == "first" else name)
+    first, second = Deadline(60), Deadline(60)
+    with ThreadPoolExecutor(2) as threads:
+        waits = threads.submit(line.enter, (0,), "first", first)
+        while line.length < 1:
+            time.sleep(0.001)
+        later = threads.submit(line.enter, (1,), "second", second)
+        while line.length < 2:
+            time.sleep(0.001)
+        time.sleep(0.05)
+        assert not later.done()
+        first.end()
+        assert later.result(30) == "second"
+        with pytest.raises(Ended):
+            waits.result(30)

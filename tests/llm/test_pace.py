@@ -175,3 +175,13 @@ def test_each_model_key_and_address_has_a_gate_of_its_own() -> None:
     assert gates.of(("http://a", "key"), "m", 4, {}) is one
     others = {gates.of(api, model, 4, {}) for api, model in [(("http://a", "other"), "m"), (("http://b", "key"), "m")]}
     assert len(others | {one, gates.of(("http://a", "key"), "n", 4, {})}) == 4
+
+
+def test_a_reply_is_charged_as_the_api_charges_it() -> None:
+    """Its limit, but no more than 16,384 tokens of it, and the prompt."""
+    gate, seen = gate_for(requests_minute=6_000, tokens_minute=40_000), list[Event]()
+    for _ in range(2):
+        pace(Scripted(), gate, events=seen).complete(replace(request(), max_tokens=60_000))
+    assert seen == []
+    with pytest.raises(RateLimited, match="40,000 tokens a minute is used up"):
+        pace(Scripted(), gate).complete(replace(request(seconds=5), max_tokens=60_000))
