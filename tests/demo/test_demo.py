@@ -174,6 +174,8 @@ def start_demo(environ: dict[str, str], *arguments: str) -> subprocess.Popen[str
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A suite that was started in the background of a shell ignores Ctrl-C, and all that it starts would.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
