@@ -23,6 +23,9 @@ column, a rating half as many or as many. The critical path is plan, execute, re
 the other: no loop that makes these steps can be quicker. OptiLLM's makes its six calls for ratings one by one.
 `auto` is asked a question on which its plans agree: plan, execute, final.
 
+The rows of 1 s are a first request, to an API that says nothing of limits: before its first reply four calls go out at
+once, then two more for each, which costs it two rounds. In the other rows a request before them is not counted.
+
 {rows}
 
 {picture}"""
