@@ -243,4 +243,4 @@ def test_answers_without_a_key() -> None:
     assert f"Q: {DEFAULT_QUESTION}" in output
     assert "  candidate 1 plan: " in output
     assert "\nA: " in output
-    assert none_left_with(mark, 0)
+    assert none_left_with(mark, 5.0), processes_with(mark)
