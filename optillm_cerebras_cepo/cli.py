@@ -12,14 +12,36 @@ from optillm_cerebras_cepo import __version__
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse, do, exit: 0 when done, 1 when it failed, 2 for wrong usage, 130 for Ctrl-C."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        _run(arguments)
+        # Each brings what takes a while to import; inside, so that Ctrl-C in that time is Ctrl-C too.
+        if given[:1] == ["serve"]:
+            _serve(given[1:])
+        else:
+            _run(given)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _run(arguments: Sequence[str] | None) -> None:
-    # These take half a second to import; inside, so that Ctrl-C in that time is Ctrl-C too.
+def _serve(arguments: Sequence[str]) -> None:
+    try:
+        from optillm_cerebras_cepo.sidecar.serve import serve
+    except ModuleNotFoundError as error:
+        sys.exit(f"cepo-cerebras: serve needs {error.name}: pip install 'optillm-cerebras-cepo[sidecar]'")
+    from optillm_cerebras_cepo.errors import BadConfiguration
+    from optillm_cerebras_cepo.sidecar.options import explained
+
+    if {"-h", "--help"} & set(arguments):
+        _say(f"usage: cepo-cerebras serve [options]\n\noptions:\n{explained()}\n\nand those of OptiLLM:\n")
+    try:
+        serve(arguments)
+    except BadConfiguration as error:
+        sys.exit(f"cepo-cerebras: {error.message}")
+    except OSError as error:
+        sys.exit(f"cepo-cerebras: {error}")
+
+
+def _run(arguments: Sequence[str]) -> None:
     from optillm_cerebras_cepo.demo.errors import DemoError
     from optillm_cerebras_cepo.demo.run import DEFAULT_QUESTION, run_demo
     from optillm_cerebras_cepo.simulator.options import add_arguments, options_from
@@ -28,6 +50,7 @@ def _run(arguments: Sequence[str] | None) -> None:
     parser = argparse.ArgumentParser(prog="cepo-cerebras", description="CePO for OptiLLM on the Cerebras API.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="serve OptiLLM with this approach, closed but for what is allowed")
     demo = commands.add_parser("demo", help="ask one question through a real optillm; local model without a key")
     demo.add_argument("question", nargs="?", default=DEFAULT_QUESTION)
     simulate = commands.add_parser("simulate", help="serve a simulated Cerebras API")

@@ -32,6 +32,11 @@ class CepoError(Exception):
         self.spent: Mapping[str, int] = {}  # on the whole request: calls and tokens, once it has made any
 
     @property
+    def again(self) -> bool:
+        """Whether the client's asking again, at the time that `retry_after` names, is of any use."""
+        return self.transient
+
+    @property
     def hopeless(self) -> bool:
         """Whether no answer is given, not even of what is there already. That the time is over is no such error."""
         return self.fatal
@@ -285,6 +290,29 @@ class Ended(CepoError):
 
     code = "ended"
     fatal = True
+
+
+class ServerFull(CepoError):
+    """The server works on as many requests as it may; none of this one's calls was made."""
+
+    status = 503
+    type = "server_error"
+    code = "server_full"
+    transient = True
+
+
+class ShuttingDown(CepoError):
+    """The server is stopping; another one, or the next, may answer."""
+
+    status = 503
+    type = "server_error"
+    code = "shutting_down"
+    fatal = True
+
+    @property
+    def again(self) -> bool:
+        """Somebody else may answer."""
+        return True
 
 
 class OfTheHost(CepoError):

@@ -7,8 +7,8 @@ import itertools
 import statistics
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -74,6 +74,8 @@ class Runtime:
         self._catalogues: dict[SdkClient, tuple[float, tuple[str, ...]]] = {}
         self._gates = Kept(60.0 / time_scale)
         self._requests = Places(REQUESTS)
+        self._running: set[Deadline] = set()
+        self._stopped: Callable[[], CepoError] | None = None
         self._ages = itertools.count(1)
         self.refusals = Refusals()
         self.lengths = ReplyLengths()
@@ -97,12 +99,32 @@ class Runtime:
             self._catalogues.clear()
             self._gates.clear()
             self._seconds.clear()
+            self._stopped = None
             self.refusals = Refusals()
             self.lengths = ReplyLengths()
             self.contexts = Contexts()
             self.estimates = Estimates()
         for client in clients:
             client.close()
+
+    def plan_at_once(self, requests: int) -> None:
+        """Say how many questions are planned at once; to be said before the first comes."""
+        self._requests = Places(requests)
+
+    def stop(self, reason: Callable[[], CepoError]) -> None:
+        """End all requests that are worked on, and each that is still to come, with an error of its own."""
+        with self._lock:
+            self._stopped = reason
+            running = list(self._running)
+        for deadline in running:
+            deadline.end(reason())
+
+    def models(self, api: SdkClient) -> tuple[str, ...]:
+        """Ask the API for its list of models, and keep it for the requests to come. Raises a CepoError."""
+        served = api.list_models()
+        with self._lock:
+            self._catalogues[api] = time.monotonic() + CATALOGUE_SECONDS, served
+        return served
 
     def solve(
         self,
@@ -192,7 +214,7 @@ class Runtime:
             thinks, usual = lookup(judge).think_switch, partial(self.lengths.usual, judge)
             rater = replace(asker, model=judge, thinks=thinks, usual=usual)
         try:
-            with self._requests.taken((age,), deadline) if planned else nullcontext():
+            with self._under_way(deadline), self._requests.taken((age,), deadline) if planned else nullcontext():
                 outcome = solve(asker, rater, listener)
         except CepoError as error:
             if isinstance(error, ModelUnavailable):
@@ -215,6 +237,19 @@ class Runtime:
             asker.degraded.lines,
             asker.fitted.lines,
         )
+
+    @contextmanager
+    def _under_way(self, deadline: Deadline) -> Iterator[None]:
+        """Let `stop` end what happens within this block."""
+        with self._lock:
+            if self._stopped is not None:
+                raise self._stopped()
+            self._running.add(deadline)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running.discard(deadline)
 
     def _resolve(self, api: SdkClient, wanted: Sequence[str], policy: RetryPolicy, deadline: Deadline) -> str:
         """The API's id of the first wanted model that it lists; the first wanted where it has no list."""

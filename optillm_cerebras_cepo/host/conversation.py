@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from optillm.server import extract_optillm_approach
+import optillm.server as server
 
 from optillm_cerebras_cepo.chat import Forward, Message, Question, RawMessage, Role
 from optillm_cerebras_cepo.errors import BadRequest
@@ -152,4 +152,4 @@ def _part(part: object, where: str) -> str:
 
 def _untagged(content: str) -> str:
     """A tag that names an approach is OptiLLM's, not the model's; OptiLLM 0.3 leaves it in."""
-    return cast(str, extract_optillm_approach(content)[0])
+    return cast(str, server.extract_optillm_approach(content)[0])

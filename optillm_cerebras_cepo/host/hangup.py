@@ -19,6 +19,9 @@ def watch() -> Callable[[], bool]:
 
 
 def _watch(environ: Mapping[str, Any]) -> Callable[[], bool]:
+    disconnected: Callable[[], bool] | None = environ.get("waitress.client_disconnected")  # of the sidecar's server
+    if disconnected is not None:
+        return disconnected
     connection = environ.get("werkzeug.socket")  # of the server that OptiLLM runs
     if not isinstance(connection, socket.socket):
         return lambda: False

@@ -32,6 +32,7 @@ from optillm_cerebras_cepo.host.conversation import question_from
 from optillm_cerebras_cepo.host.work import defect
 
 PATH = "/v1/chat/completions"
+NO_OBJECT = "the body must be a JSON object with messages, and its content-type application/json"
 LARGEST = 16 * 2**20  # bytes of a body; far more text than any model reads
 _ARRIVAL = "cepo_cerebras_arrival"
 
@@ -112,10 +113,10 @@ def _meet(slug: str) -> None:
     own = server.server_config["approach"] == slug
     if own:
         _check_size()
-    body = _parsed()
+    body = parsed()
     if not isinstance(body, dict):
         if own:
-            raise BadRequest("the body must be a JSON object with messages, and its content-type application/json")
+            raise BadRequest(NO_OBJECT)
         return
     if own:
         _check_approach(body)
@@ -145,7 +146,8 @@ def _meet(slug: str) -> None:
     setattr(flask.g, _ARRIVAL, Arrival(asked, text, alone))
 
 
-def _parsed() -> object:
+def parsed() -> object:
+    """The body of the request that this thread serves; None where it is no JSON."""
     try:
         return flask.request.get_json(silent=True)
     except RecursionError:  # which Flask takes for no fault of the body's

@@ -14,6 +14,7 @@ from optillm_cerebras_cepo.events import Observer
 from optillm_cerebras_cepo.host import configuration, conversation_log, hangup, intake, reply, stream
 from optillm_cerebras_cepo.host.asked import Asked, asked_from
 from optillm_cerebras_cepo.host.conversation import question_from, question_from_text
+from optillm_cerebras_cepo.host.served import watcher
 from optillm_cerebras_cepo.host.work import Work, defect
 from optillm_cerebras_cepo.llm.models import lookup
 from optillm_cerebras_cepo.llm.sdk import SdkClient, address_of
@@ -136,7 +137,10 @@ def _begin(asked: Asked, api: SdkClient) -> Work:
                 entry.finish(reply.full(solved) if solved else None, None if solved else error)
         return solved
 
-    return Work(solve, deadline)
+    who = watcher()
+    if who:
+        who.began(asked.settings.effort)
+    return Work(solve, deadline, who)
 
 
 def _api(client: object) -> SdkClient:

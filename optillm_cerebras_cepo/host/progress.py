@@ -28,7 +28,8 @@ def line(event: Event) -> str:
             return f"candidate {event.candidate}: {'no rating' if event.rating is None else f'rated {event.rating:g}'}"
 
 
-def log(event: Event) -> None:
-    """Log it: a failed call as a warning, for it may be tried again."""
+def log(event: Event, request_id: str | None = None) -> None:
+    """Log it: a failed call as a warning, for it may be tried again. The id, where there is one, is for a JSON log."""
     failed = isinstance(event, Called) and event.error is not None
-    logger.log(logging.WARNING if failed else logging.INFO, "%s%s", PREFIX, line(event))
+    extra = {"request_id": request_id} if request_id else None
+    logger.log(logging.WARNING if failed else logging.INFO, "%s%s", PREFIX, line(event), extra=extra)

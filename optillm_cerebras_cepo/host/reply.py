@@ -128,16 +128,22 @@ def send_error(error: CepoError) -> None:
 
 
 def error_response(error: CepoError) -> flask.Response:
-    """The error as OpenAI's clients read it.
+    """The error as OpenAI's clients read it."""
+    response = flask.jsonify(error.body())
+    response.status_code = error.status
+    response.headers.update(error_headers(error))
+    return response
+
+
+def error_headers(error: CepoError) -> dict[str, str]:
+    """What OpenAI's clients are told of another try.
 
     They would begin anew what failed with 408, 409, 429 or 5xx, up to twice. All its calls have been tried again
     already: only where the API says when it will be ready is another try of any use, and only where that is soon, for
     they either wait as long without a word, or not as long.
     """
-    response = flask.jsonify(error.body())
-    response.status_code = error.status
-    if error.retry_after is not None:
-        response.headers["retry-after"] = str(max(1, round(error.retry_after)))
     soon = error.retry_after is not None and error.retry_after <= SOON
-    response.headers["x-should-retry"] = "true" if error.transient and soon else "false"
-    return response
+    headers = {"x-should-retry": "true" if error.again and soon else "false"}
+    if error.retry_after is not None:
+        headers["retry-after"] = str(max(1, round(error.retry_after)))
+    return headers

@@ -15,6 +15,7 @@ from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import CepoError, Ended
 from optillm_cerebras_cepo.events import Called, Event, Observer
 from optillm_cerebras_cepo.host import progress
+from optillm_cerebras_cepo.host.served import Watcher
 from optillm_cerebras_cepo.runtime import Solved
 
 
@@ -42,6 +43,7 @@ class Work:
     Args:
         solve: answers it. It is given the observer and the listener; what it raises is the last of the news.
         deadline: the request's; giving the work up ends it.
+        watcher: hears of all that happens, beside whoever asks for the news.
 
     """
 
@@ -49,9 +51,11 @@ class Work:
         self,
         solve: Callable[[Observer, Listener], Solved],
         deadline: Deadline,
+        watcher: Watcher | None = None,
     ) -> None:
         self._solve = solve
         self._deadline = deadline
+        self._watcher = watcher
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
         self._aborted: list[Called] = []
         threading.Thread(target=self._run, name="cepo-cerebras-request", daemon=True).start()
@@ -86,16 +90,22 @@ class Work:
     def _observe(self, event: Event) -> None:
         if isinstance(event, Called) and isinstance(event.error, Ended):
             self._aborted.append(event)
-        progress.log(event)
+        progress.log(event, self._watcher.request_id if self._watcher else None)
+        if self._watcher:
+            self._watcher.heard(event)
         self._news.put(event)
 
     def _run(self) -> None:
+        result: Solved | CepoError
         try:
-            self._news.put(self._solve(self._observe, lambda delta: self._news.put(Piece(delta))))
+            result = self._solve(self._observe, lambda delta: self._news.put(Piece(delta)))
         except Exception as error:
             if isinstance(error, Ended):  # nobody else ends a request in the middle
                 logger.info("cepo_cerebras: %s", left(error.spent, len(self._aborted)))
-            self._news.put(error if isinstance(error, CepoError) else defect(error))
+            result = error if isinstance(error, CepoError) else defect(error)
+        if self._watcher:
+            self._watcher.ended(result)
+        self._news.put(result)
 
 
 def left(spent: Mapping[str, int], aborted: int) -> str:

@@ -134,6 +134,11 @@ class SdkClient:
         self._loop.run(self._client.close())
 
 
+def plain_client(base_url: str, api_key: str) -> sdk.Cerebras:
+    """The SDK's own client, which OptiLLM hands to its approaches; made without a call, and once for all requests."""
+    return sdk.Cerebras(api_key=api_key, base_url=without_v1(base_url), warm_tcp_connection=False)
+
+
 def address_of(client: object) -> tuple[str, str] | None:
     """Address and key of a client of the Cerebras SDK; None for any other client."""
     return (str(client.base_url), client.api_key) if isinstance(client, sdk.Cerebras) else None

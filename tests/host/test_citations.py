@@ -35,8 +35,11 @@ CEPO = {
     954: "majority_vote_mcq",
 }
 SERVER = {
+    23: "optillm.mcts",
     287: "def load_plugins",
+    315: "glob.glob",
     538: "range(n)",
+    657: "extract_optillm_approach",
     661: "User: {",
     680: "has_conversation_tags",
     811: "optillm_approach",

@@ -1,0 +1,106 @@
+"""The door of a closed OptiLLM: what is chosen is served, and whoever asks is given one client, ours.
+
+It stands before the door that our plugin has on any OptiLLM (`intake`), which then finds the choice made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from functools import cache
+from typing import Any
+
+import flask
+import optillm.server as server
+
+from optillm_cerebras_cepo.errors import BadRequest, CepoError, MissingKey
+from optillm_cerebras_cepo.host import intake, reply
+from optillm_cerebras_cepo.host.choice import FIELD, choose
+from optillm_cerebras_cepo.host.plugin import SLUG
+from optillm_cerebras_cepo.host.served import watcher
+from optillm_cerebras_cepo.host.work import defect
+from optillm_cerebras_cepo.llm.sdk import plain_client
+
+EFFORT = "cepo_cerebras_effort"
+_extract = server.extract_optillm_approach
+
+
+def close(*, served: Collection[str], known: Collection[str], by_message: bool) -> None:
+    """Let requests to OptiLLM's app choose among `served` only, and messages only where `by_message` says so."""
+    server.get_config = _config
+    # parse_conversation and whoever else reads a tag looks this up (server.py:657): the choice is made here, once.
+    server.extract_optillm_approach = (lambda text: (_extract(text)[0], None)) if by_message else _as_text
+
+    def choosing() -> flask.Response | None:
+        if flask.request.path != intake.PATH or flask.request.method != "POST":
+            return None
+        try:
+            _choose(served, known, by_message)
+        except CepoError as error:
+            return reply.error_response(error)
+        except Exception as error:  # Flask would log its message, which may quote the request
+            return reply.error_response(defect(error))
+        return None
+
+    server.app.before_request_funcs.setdefault(None, []).insert(0, choosing)
+
+
+def _choose(served: Collection[str], known: Collection[str], by_message: bool) -> None:
+    body = intake.parsed()
+    if not isinstance(body, dict):
+        raise BadRequest(intake.NO_OBJECT)
+    model = body.get("model")
+    if not isinstance(model, str | None):
+        raise BadRequest("model must be a text", param="model")
+    chosen = choose(
+        model or "",
+        body.get(FIELD),
+        tag=_tag(body.get("messages")) if by_message else None,
+        standing=server.server_config["approach"],
+        served=served,
+        known=known,
+    )
+    if chosen.approach == "none":
+        _direct(body)
+    if who := watcher():
+        who.chose(chosen.approach)
+    # Flask keeps the parsed body: what is changed here, OptiLLM finds changed.
+    body[FIELD] = SLUG if chosen.approach == "none" else chosen.approach
+    if model is not None:
+        body["model"] = chosen.model
+
+
+def _direct(body: dict[str, Any]) -> None:
+    """OptiLLM's `none` is one call through a client of its own; ours has the pace, the pin, and errors that say why."""
+    if body.get(EFFORT) not in (None, "none"):
+        raise BadRequest(f"`none` is a direct call: leave {EFFORT} out", param=EFFORT)
+    body[EFFORT] = "none"
+
+
+def _tag(messages: object) -> str | None:
+    """The approach that the first tag in the conversation names."""
+    for message in messages if isinstance(messages, list) else ():
+        content = message.get("content") if isinstance(message, dict) else None
+        texts = [content] if isinstance(content, str) else content if isinstance(content, list) else []
+        for part in texts:
+            text = part.get("text") if isinstance(part, dict) else part
+            if isinstance(text, str) and (approach := _extract(text)[1]):
+                return str(approach)
+    return None
+
+
+def _as_text(text: str) -> tuple[str, None]:
+    return text, None
+
+
+def _config() -> tuple[Any, str]:
+    """OptiLLM's get_config makes a client anew for each request, with a call to warm it up."""
+    key = os.environ.get("CEREBRAS_API_KEY")
+    if not key:
+        raise MissingKey("the server has no Cerebras key; set CEREBRAS_API_KEY in its environment and restart it")
+    return _client(server.server_config["base_url"], key), key
+
+
+@cache
+def _client(base_url: str, key: str) -> Any:
+    return plain_client(base_url, key)

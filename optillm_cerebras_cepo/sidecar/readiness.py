@@ -1,0 +1,78 @@
+"""Whether the sidecar can answer: its key is set, the API is there, and serves the pinned model.
+
+Looked at in the background, never on a request's time.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from optillm_cerebras_cepo.errors import CepoError, MissingKey, RefusedCall
+from optillm_cerebras_cepo.llm.models import lookup, resolve
+from optillm_cerebras_cepo.runtime import Runtime
+from optillm_cerebras_cepo.sidecar.keys import CEREBRAS
+
+WELL = 30.0  # seconds between two looks at an API that was there
+ILL = (1.0, 2.0, 5.0, 10.0)  # and at one that was not; the last goes on
+
+
+@dataclass(frozen=True)
+class State:
+    """What the last look saw: the model's id at the API, or why there is no answer to be had."""
+
+    model: str | None = None
+    reason: str = "the API has not been looked at yet"
+
+
+class Readiness:
+    """The state, looked at again and again by a thread of its own.
+
+    Args:
+        runtime: has the connection to the API.
+        base_url: the API's.
+        wanted: the pinned model, or several in order of preference.
+
+    """
+
+    def __init__(self, runtime: Runtime, base_url: str, wanted: Sequence[str]) -> None:
+        self._runtime = runtime
+        self._base_url = base_url
+        self._wanted = wanted
+        self._stopped = threading.Event()
+        self.state = State()
+
+    def watch(self) -> None:
+        """Look from now on, until `stop`."""
+        threading.Thread(target=self._watch, name="cepo-cerebras-readiness", daemon=True).start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopped.set()
+
+    def look(self) -> State:
+        """Ask the API once."""
+        try:
+            self.state = State(self._served())
+        except CepoError as error:
+            self.state = State(reason=error.message)
+        return self.state
+
+    def _served(self) -> str:
+        key = os.environ.get(CEREBRAS)
+        if not key:
+            raise MissingKey(f"{CEREBRAS} is not set, nor {CEREBRAS}_FILE")
+        try:
+            served = self._runtime.models(self._runtime.client(self._base_url, key))
+        except RefusedCall:  # an endpoint without a list: what it serves shows in the first call
+            return lookup(self._wanted[0]).id
+        return resolve(self._wanted, served)
+
+    def _watch(self, wait: Callable[[float], object] | None = None) -> None:
+        wait = wait or self._stopped.wait
+        failures = 0
+        while not self._stopped.is_set():
+            failures = 0 if self.look().model else failures + 1
+            wait(ILL[min(failures, len(ILL)) - 1] if failures else WELL)

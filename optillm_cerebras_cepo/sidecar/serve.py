@@ -1,0 +1,87 @@
+"""`cepo-cerebras serve`: from the command line to a server that listens, and from SIGTERM to its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from types import FrameType
+
+from optillm_cerebras_cepo.host.launch import Launched, launch
+from optillm_cerebras_cepo.sidecar import keys
+from optillm_cerebras_cepo.sidecar.options import Options, options_from
+
+LAST_WORDS = 3.0  # seconds for the replies to those who are ended
+
+
+def serve(arguments: Sequence[str]) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    Raises:
+        BadConfiguration: it cannot work so; the message says what to change.
+        OSError: it cannot listen there.
+
+    """
+    stop = threading.Event()
+
+    def told(_: int, __: FrameType | None) -> None:
+        stop.set()
+
+    # Before all else: process 1 ignores a signal that nobody has asked for.
+    signal.signal(signal.SIGTERM, told)
+    signal.signal(signal.SIGINT, told)
+    from optillm_cerebras_cepo.sidecar import logs
+
+    logs.to_json()
+    options, others = options_from(arguments, os.environ)
+    keys.read_cerebras_key(os.environ)
+    client_keys = keys.client_keys(os.environ)
+    launched = launch(others, options.approaches, options.choose_by_message)
+    logs.less()
+    _Sidecar(options, launched, (*client_keys, *filter(None, [launched.client_key]))).run(stop)
+
+
+class _Sidecar:
+    def __init__(self, options: Options, launched: Launched, client_keys: Sequence[str]) -> None:
+        # Here, and not above: these import OptiLLM, and `launch` says first what of it.
+        from optillm_cerebras_cepo.runtime import RUNTIME
+        from optillm_cerebras_cepo.sidecar.admission import Admission
+        from optillm_cerebras_cepo.sidecar.entrance import Entrance
+        from optillm_cerebras_cepo.sidecar.metrics import Metrics
+        from optillm_cerebras_cepo.sidecar.readiness import Readiness
+        from optillm_cerebras_cepo.sidecar.server import SPARE, Server
+
+        most = options.max_requests + options.max_queue
+        self._grace = options.grace
+        self._runtime = RUNTIME
+        self._runtime.plan_at_once(options.max_requests)
+        self._admission = Admission(most)
+        self._readiness = Readiness(RUNTIME, launched.base_url, launched.models)
+        entrance = Entrance(
+            launched.application,
+            keys=keys.ClientKeys(client_keys),
+            admission=self._admission,
+            metrics=Metrics(lambda: self._admission.in_flight),
+            readiness=self._readiness,
+            wanted=launched.models,
+            approaches=options.approaches,
+        )
+        self._server = Server(
+            entrance, launched.host, launched.port, threads=most + SPARE, max_body=int(options.max_body * 2**20)
+        )
+
+    def run(self, stop: threading.Event) -> None:
+        """Serve until `stop`, and end in good order."""
+        from optillm_cerebras_cepo.sidecar.admission import stopping
+
+        threading.Thread(target=self._server.run, name="cepo-cerebras-http", daemon=True).start()
+        self._readiness.watch()
+        stop.wait()
+        self._server.refuse_connections()
+        self._admission.close()
+        self._readiness.stop()
+        if not self._admission.wait_until_empty(self._grace):
+            self._runtime.stop(stopping)
+            self._admission.wait_until_empty(LAST_WORDS)
+        self._server.task_dispatcher.shutdown(timeout=1)

@@ -1,0 +1,93 @@
+"""One request to the sidecar: what the access log and the metrics will say of it."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from optillm_cerebras_cepo.errors import CepoError
+from optillm_cerebras_cepo.events import Event
+from optillm_cerebras_cepo.runtime import Solved
+from optillm_cerebras_cepo.sidecar.metrics import Metrics
+
+ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
+SHOWN = re.compile(r"[ -~]{1,200}")  # of a path, in a log
+
+
+class Visit:
+    """What is known of a request; it hears how the work on it goes (`host.served.Watcher`).
+
+    Args:
+        environ: the request's, as WSGI has it.
+        metrics: what else hears of it.
+
+    """
+
+    def __init__(self, environ: Mapping[str, Any], metrics: Metrics) -> None:
+        wanted = environ.get("HTTP_X_REQUEST_ID", "")
+        self.request_id = wanted if ID.fullmatch(wanted) else uuid.uuid4().hex
+        self.method = str(environ.get("REQUEST_METHOD", ""))
+        self.path = str(environ.get("PATH_INFO", ""))
+        self.client = str(environ.get("REMOTE_ADDR", ""))
+        self.status = 0
+        self.sent = 0  # bytes of the reply's body
+        self.approach = ""
+        self.effort = ""
+        self._result: Solved | CepoError | None = None
+        self._metrics = metrics
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Since the request came."""
+        return time.monotonic() - self._started
+
+    def chose(self, approach: str) -> None:
+        """The request asks for this approach, which is served."""
+        self.approach = approach
+
+    def began(self, effort: str) -> None:
+        """The work on the answer begins."""
+        self.effort = effort
+
+    def heard(self, event: Event) -> None:
+        """Something happened."""
+        self._metrics.heard(event)
+
+    def ended(self, result: Solved | CepoError) -> None:
+        """The work on the answer is over."""
+        self._result = result
+        self._metrics.ended(result)
+
+    def line(self) -> dict[str, Any]:
+        """What the access log has of it: no query, no header, no text of the request or of its reply."""
+        shown = self.path if SHOWN.fullmatch(self.path) else "(unprintable)"
+        line = {
+            "request_id": self.request_id,
+            "client": self.client,
+            "method": self.method,
+            "path": shown,
+            "status": self.status,
+            "seconds": round(self.seconds, 4),
+            "bytes": self.sent,
+        }
+        if self.approach:
+            line["approach"] = self.approach
+        if self.effort:
+            line["effort"] = self.effort
+        match self._result:
+            case Solved() as solved:
+                total = solved.ledger.total
+                line |= {
+                    "model": solved.model,
+                    "calls": total.calls,
+                    "prompt_tokens": total.prompt_tokens,
+                    "completion_tokens": total.completion_tokens,
+                    "degraded": len(solved.degraded),
+                }
+            case CepoError() as error:
+                line |= {"error": error.code or error.type, **error.spent}
+        return line
