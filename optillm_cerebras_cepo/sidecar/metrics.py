@@ -26,7 +26,7 @@ class Metrics:
     """
 
     def __init__(self, in_flight: Callable[[], int]) -> None:
-        disable_created_metrics()  # a time beside each figure, which Prometheus does not need
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a time beside each figure, which Prometheus does not need
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         registry = self._registry
