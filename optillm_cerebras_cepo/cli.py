@@ -37,8 +37,6 @@ def _serve(arguments: Sequence[str]) -> None:
         serve(arguments)
     except BadConfiguration as error:
         sys.exit(f"cepo-cerebras: {error.message}")
-    except OSError as error:
-        sys.exit(f"cepo-cerebras: {error}")
 
 
 def _run(arguments: Sequence[str]) -> None:

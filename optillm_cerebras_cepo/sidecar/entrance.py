@@ -131,6 +131,7 @@ class _Reply:
         for part in self._body:
             self._visit.sent += len(part)
             yield part
+        self._visit.hung_up = False
 
     def close(self) -> None:
         """The server is done with it."""

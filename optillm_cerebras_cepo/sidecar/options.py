@@ -49,8 +49,8 @@ def _switch(text: str) -> bool:
     return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
 
 
-def _positive(text: str) -> float:
-    return number if 0 < (number := float(text)) < 1e6 else _wrong()
+def _body(text: str) -> float:
+    return number if 0 < (number := float(text)) <= 16 else _wrong()  # beyond, the plugin's own limit holds
 
 
 def _seconds(text: str) -> float:
@@ -74,7 +74,7 @@ FLAGS = {
     "choose_by_message": _Flag(_switch, "true or false", "let a tag in a message choose the approach"),
     "max_requests": _Flag(_count, "a number from 1 to 9999", "questions worked on at once"),
     "max_queue": _Flag(_count_or_none, "a number from 0 to 9999", "questions that may wait; the next is answered 503"),
-    "max_body": _Flag(_positive, "a number of MiB above 0", "MiB of a request's body"),
+    "max_body": _Flag(_body, "a number of MiB, at most 16", "MiB of a request's body"),
     "grace": _Flag(_seconds, "a number of seconds", "seconds to finish in after SIGTERM"),
 }
 

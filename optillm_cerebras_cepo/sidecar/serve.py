@@ -20,12 +20,12 @@ def serve(arguments: Sequence[str]) -> None:
 
     Raises:
         BadConfiguration: it cannot work so; the message says what to change.
-        OSError: it cannot listen there.
-
     """
     stop = threading.Event()
 
     def told(_: int, __: FrameType | None) -> None:
+        if stop.is_set():  # asked again: at once
+            raise KeyboardInterrupt
         stop.set()
 
     # Before all else: process 1 ignores a signal that nobody has asked for.
@@ -84,4 +84,4 @@ class _Sidecar:
         if not self._admission.wait_until_empty(self._grace):
             self._runtime.stop(stopping)
             self._admission.wait_until_empty(LAST_WORDS)
-        self._server.task_dispatcher.shutdown(timeout=1)
+        self._server.finish(LAST_WORDS)

@@ -11,7 +11,9 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask
 from waitress.wasyncore import dispatcher
 
+from optillm_cerebras_cepo.errors import BadConfiguration
 from optillm_cerebras_cepo.host.launch import Wsgi
+from optillm_cerebras_cepo.sidecar import logs
 from optillm_cerebras_cepo.sidecar.entrance import unreadable
 
 CONNECTIONS = 1000  # open at once; the next ones wait in the kernel's queue
@@ -33,6 +35,7 @@ class _Refusal(ErrorTask):  # type: ignore[misc]
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)
+        logs.access({"client": self.channel.addr[0], "status": code, "bytes": len(body), "error": error.code})
 
 
 class _Channel(HTTPChannel):  # type: ignore[misc]
@@ -62,32 +65,35 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         max_body: bytes of a body.
 
     Raises:
-        OSError: it cannot listen there.
+        BadConfiguration: it cannot listen there.
 
     """
 
     channel_class = _Channel
 
     def __init__(self, application: Wsgi, host: str, port: int, *, threads: int, max_body: int) -> None:
-        self._sockets: dict[int, object] = {}
-        super().__init__(
-            application,
-            self._sockets,
-            adj=Adjustments(
-                host=host,
-                port=port,
-                threads=threads,
-                ident=None,
-                connection_limit=CONNECTIONS,
-                max_request_header_size=HEADERS,
-                max_request_body_size=max_body,
-                channel_timeout=IDLE,
-                cleanup_interval=5,
-                channel_request_lookahead=1,  # reads on while it answers, and so sees that the client hangs up
-                asyncore_use_poll=True,  # select() knows no file beyond 1024
-                clear_untrusted_proxy_headers=True,
-            ),
-        )
+        try:
+            super().__init__(
+                application,
+                {},  # its sockets
+                adj=Adjustments(
+                    host=host,
+                    port=port,
+                    threads=threads,
+                    ident=None,
+                    connection_limit=CONNECTIONS,
+                    max_request_header_size=HEADERS,
+                    max_request_body_size=max_body,
+                    channel_timeout=IDLE,
+                    cleanup_interval=5,
+                    channel_request_lookahead=1,  # reads on while it answers, and so sees that the client hangs up
+                    asyncore_use_poll=True,  # select() knows no file beyond 1024
+                    clear_untrusted_proxy_headers=True,
+                ),
+            )
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "no such address"
+            raise BadConfiguration(f"cannot listen at {host}:{port}: {reason}") from None
 
     def maintenance(self, now: float) -> None:
         """Close what is idle, and what has been arriving for too long: a byte now and then is no request."""
@@ -99,3 +105,10 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def refuse_connections(self) -> None:
         """Take no new connection; those that are open stay. From any thread."""
         self.trigger.pull_trigger(lambda: dispatcher.close(self))
+
+    def finish(self, seconds: float) -> None:
+        """Let the last replies leave, for so many seconds at most, and end the threads that are idle."""
+        end = time.time() + seconds
+        while time.time() < end and any(channel.total_outbufs_len for channel in [*self.active_channels.values()]):
+            time.sleep(0.01)
+        self.task_dispatcher.shutdown(timeout=0)

@@ -34,6 +34,7 @@ class Visit:
         self.client = str(environ.get("REMOTE_ADDR", ""))
         self.status = 0
         self.sent = 0  # bytes of the reply's body
+        self.hung_up = True  # until the whole reply is on its way
         self.approach = ""
         self.effort = ""
         self._result: Solved | CepoError | None = None
@@ -74,6 +75,8 @@ class Visit:
             "seconds": round(self.seconds, 4),
             "bytes": self.sent,
         }
+        if self.hung_up:
+            line["hung_up"] = True
         if self.approach:
             line["approach"] = self.approach
         if self.effort:
