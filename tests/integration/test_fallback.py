@@ -1,0 +1,132 @@
+"""When the example backend asks Cerebras itself, and when it does not."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+from support.backend import DIRECT, IDENTITY, Backend, House, backend, events, sidecar, told
+from support.client_libraries import eventually
+from support.optillm_process import free_port
+
+from optillm_cerebras_cepo.simulator import Rule, Simulator, SimulatorOptions, problems
+
+QUESTION = "What is 6 times 7?"
+
+
+@pytest.fixture(scope="module")
+def wary(calm: House) -> Iterator[Backend]:
+    """A backend before the same sidecar that waits half a second, and leaves it alone for 1.5 s after two failures."""
+    patience = {"SPEED_TIMEOUT": "0.5", "CIRCUIT_FAILURES": "2", "CIRCUIT_SECONDS": "1.5"}
+    with backend(calm.sidecar.url, calm.direct.url, **patience) as example:
+        yield example
+
+
+@pytest.mark.parametrize("layer", ["speed", "reasoning"])
+def test_a_sidecar_that_fails(house: House, layer: str) -> None:
+    """It answers 503, for its API does: one direct call in either layer, with the same words and the model's own id."""
+    response = house.backend.ask("FAILING", layer)
+    assert (response.status_code, response.headers["x-answered-by"]) == (200, "cerebras")
+    assert response.json()["choices"][0]["message"]["content"] == DIRECT
+    (call,) = house.direct.chat_calls
+    most = {"speed": 2000, "reasoning": 4096}[layer]
+    assert (call.body["model"], call.body["max_completion_tokens"]) == ("llama-3.3-70b", most)
+    assert call.body["messages"] == [{"role": "system", "content": IDENTITY}, {"role": "user", "content": "FAILING"}]
+    assert house.api.chat_calls
+
+
+def test_a_stream_that_broke_is_not_begun_again(house: House) -> None:
+    """Part of the answer has been read: what follows is an error, and no direct call."""
+    with house.backend.streaming("CUT") as response:
+        assert response.headers["x-answered-by"] == "sidecar"
+        chunks = events(response.read().decode())
+    assert told(chunks, "content")
+    assert chunks[-1]["error"]["code"] == "stream_broken"
+    assert house.direct.chat_calls == ()
+
+
+def test_a_refusal_is_passed_on(house: House) -> None:
+    """A 400 is the question's fault: the sidecar's words and status, no direct call, and no failure is counted."""
+    messages = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": "planted-word"}]
+    for _ in range(6):
+        response = house.backend.ask("", messages=messages)
+        assert (response.status_code, response.headers["x-answered-by"]) == (400, "sidecar")
+        assert response.json()["error"]["param"] == "messages"
+    assert house.direct.chat_calls == ()
+    assert house.backend.state["circuit"] == "closed"
+
+
+def test_a_direct_call_that_is_refused_too(house: House) -> None:
+    """Its status and code; the API's words, which may quote the question, stay here."""
+    response = house.backend.ask("FAILING QUOTED")
+    assert (response.status_code, response.headers["x-answered-by"]) == (400, "cerebras")
+    assert response.json()["error"]["code"] == "wrong_api_format"
+    assert "planted" not in response.text
+
+
+def test_the_circuit(wary: Backend, house: House) -> None:
+    """Two failures open it, a time-out among them; nobody asks the sidecar while it is open; an answer closes it."""
+    assert wary.ask("FAILING").headers["x-answered-by"] == "cerebras"
+    assert wary.ask("SLOW").headers["x-answered-by"] == "cerebras"
+    eventually(lambda: house.api.in_flight == 0, 10, lambda: "the call that was given up runs on")
+    assert wary.state["circuit"] == "open"
+    house.clear()
+    before = house.sidecar.log.count("/v1/chat/completions")
+    with wary.streaming(QUESTION) as response:
+        assert response.headers["x-answered-by"] == "cerebras"
+        assert "".join(told(events(response.read().decode()), "content")) == DIRECT
+    assert house.api.chat_calls == ()
+    assert house.sidecar.log.count("/v1/chat/completions") == before
+    wary.until(circuit="half_open")
+    assert wary.ask("FAILING").headers["x-answered-by"] == "cerebras"
+    assert wary.state["circuit"] == "open"  # one that fails now is enough
+    wary.until(circuit="half_open")
+    assert wary.ask(QUESTION).headers["x-answered-by"] == "sidecar"
+    assert wary.state["circuit"] == "closed"
+
+
+def test_a_sidecar_that_is_not_ready(house: House) -> None:
+    """Alive, without a key: it is never asked a question."""
+    with sidecar(house.api.url, CEREBRAS_API_KEY="") as server, backend(server.url, house.direct.url) as example:
+        example.until(sidecar="not ready")
+        assert example.ask(QUESTION).headers["x-answered-by"] == "cerebras"
+        assert "/v1/chat/completions" not in server.log
+
+
+def test_a_sidecar_that_dies(house: House) -> None:
+    """In the middle of a stream: an error. Then it is down, and found to be: direct answers."""
+    with sidecar(house.api.url) as server, backend(server.url, house.direct.url) as example:
+        with example.streaming("SLOW", "reasoning") as response:
+            lines = response.iter_lines()
+            assert "assistant" in next(lines)
+            os.kill(server.pid, signal.SIGKILL)
+            (end,) = events("\n".join(lines))
+        assert end["error"]["code"] == "broken"
+        assert house.direct.chat_calls == ()
+        assert example.ask(QUESTION).headers["x-answered-by"] == "cerebras"
+        example.until(sidecar="not ready", circuit="closed")
+        assert example.ask(QUESTION, "reasoning").headers["x-answered-by"] == "cerebras"
+
+
+def test_a_sidecar_that_was_never_there(house: House) -> None:
+    """The backend starts and answers all the same."""
+    with backend(f"http://127.0.0.1:{free_port()}", house.direct.url, READY_SECONDS="60") as example:
+        assert example.ask(QUESTION).headers["x-answered-by"] == "cerebras"
+
+
+def test_a_limit_is_passed_on(house: House) -> None:
+    """A 429 is the account's: with the sidecar's status and advice, no direct call, and no failure is counted."""
+    options = SimulatorOptions(rules=(Rule(reply=problems.token_quota_exceeded("day")),))
+    with (
+        Simulator(options) as api,
+        sidecar(api.url) as server,
+        backend(server.url, house.direct.url, CIRCUIT_FAILURES="1") as example,
+    ):
+        response = example.ask(QUESTION)
+        assert (response.status_code, response.headers["x-answered-by"]) == (429, "sidecar")
+        assert response.json()["error"]["code"] == "quota_exhausted"
+        assert response.headers["x-should-retry"] == "false"
+        assert example.state["circuit"] == "closed"
+    assert house.direct.chat_calls == ()

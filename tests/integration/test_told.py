@@ -1,0 +1,72 @@
+"""What the example backend says to anybody: no key, and no text of a question but in the answer to it."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from conftest import KEY
+from support.backend import CLIENT_KEY, FOLDER, House, environment
+from support.optillm_process import optillm
+from support.planted import kinds
+
+WORD = "planted-user"
+UNFINISHED = [{"role": "user", "content": WORD}, {"role": "assistant", "content": WORD}]
+
+
+def test_the_sidecar_wants_a_key_that_the_backend_has(house: House) -> None:
+    """Both keys come from files here, and neither of them goes to the other server."""
+    assert house.sidecar.ask({"messages": [{"role": "user", "content": "?"}]}).status_code == 401
+    assert house.backend.ask("?").headers["x-answered-by"] == "sidecar"
+    assert house.backend.ask("FAILING").headers["x-answered-by"] == "cerebras"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("layer", ["speed", "reasoning"])
+def test_logs(house: House, layer: str, stream: bool) -> None:
+    """However a question ends: both servers have lines about it, without its text, its answer, or a key."""
+    before = len(house.backend.server.lines), len(house.sidecar.lines)
+    statuses = [
+        house.backend.ask(text, layer, stream=stream, **more).status_code
+        for text, more in (
+            (WORD, {}),
+            (f"FAILING {WORD}", {}),
+            (f"FAILING QUOTED {WORD}", {}),
+            (f"CUT {WORD}", {}),
+            ("", {"messages": UNFINISHED}),
+            (WORD, {WORD: WORD}),
+        )
+    ]
+    assert {400, 200} <= set(statuses)
+    for server, begin in zip((house.backend.server, house.sidecar), before, strict=True):
+        lines = "".join(server.lines[begin:])
+        assert lines.count("/chat") >= 5
+        assert kinds(lines) == set()
+        assert KEY not in lines
+
+
+@pytest.mark.parametrize(
+    ("text", "param"),
+    [
+        ('{"messages": [{"role": "user", "content": "\\ud800"}]}', "messages.0.content"),
+        ('{"\\ud800": 1, "messages": [{"role": "user", "content": "?"}]}', None),
+        ("no JSON", "0"),
+    ],
+)
+def test_a_body_that_cannot_be_read(house: House, text: str, param: str | None) -> None:
+    """Half of a surrogate pair, which JSON can spell, or no JSON: 400, and no trace in the log."""
+    headers = {"content-type": "application/json"}
+    response = httpx.post(f"{house.backend.server.url}/chat", content=text, headers=headers)
+    assert (response.status_code, response.json()["error"]["param"]) == (400, param)
+    assert "Traceback" not in house.backend.server.log
+
+
+def test_settings_that_cannot_be() -> None:
+    """It does not start, and names the settings, not their values."""
+    wrong = {"CEPO_URL": f"{CLIENT_KEY}@nowhere"}  # and no key for direct calls
+    command = environment() / ".venv/bin/uvicorn"
+    running = optillm("app.main:app", "--app-dir", str(FOLDER), environ=wrong, command=command)
+    with pytest.raises(AssertionError, match="ended with 3") as ended, running:
+        pass
+    assert "cepo_url" in str(ended.value)
+    assert "cerebras_api_key" in str(ended.value)
+    assert kinds(str(ended.value)) == set()
