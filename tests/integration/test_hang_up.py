@@ -12,6 +12,8 @@ from support.quiet import quiet
 
 from optillm_cerebras_cepo.simulator import CLIENT_GONE
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("layer", ["speed", "reasoning"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])

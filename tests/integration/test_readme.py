@@ -8,10 +8,13 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
 from conftest import KEY
 from support.backend import CLIENT_KEY, FOLDER, README, House, block, environment, events, told
 from support.client_libraries import eventually
 from support.optillm_process import free_port
+
+pytestmark = pytest.mark.slow
 
 PORT = "8000"
 

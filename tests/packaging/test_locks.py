@@ -18,7 +18,11 @@ else:
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
-LOCKS = sorted([*DOCKER.glob("*.lock"), *ROOT.glob("tests/image/*.lock"), *ROOT.glob("tests/clients/*.lock")])
+LOCKS = sorted(
+    lock
+    for folder in ("docker", "docs/integration", "tests/clients", "tests/image")
+    for lock in (ROOT / folder).glob("*.lock")
+)
 OLDEST = DOCKER / "optillm-0.3.21.lock"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PYTHONS = ["3.10.0", "3.11.0", "3.12.0", "3.13.0"]
