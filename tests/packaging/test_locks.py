@@ -102,6 +102,18 @@ def test_locks_satisfy_pyproject(python: str) -> None:
     assert unmet(build, pins(DOCKER / "requirements-build.lock", python=python)) == []
 
 
+@pytest.mark.parametrize("python", PYTHONS)
+def test_image_lock_is_the_slim_set_without_what_is_not_served(python: str) -> None:
+    """The image has the same versions as every other environment, and leaves four packages out, with what they need."""
+    slim = pins(DOCKER / "requirements.lock", python=python)
+    image = pins(DOCKER / "requirements-image.lock", python=python)
+    assert image.items() <= slim.items()
+    assert unmet([text for text in PROJECT["dependencies"] if not text.startswith("optillm")], image) == []
+    left_out = slim.keys() - image.keys()
+    assert {"networkx", "numpy", "openai", "z3-solver"} <= left_out
+    assert left_out <= {"networkx", "numpy", "openai", "z3-solver", "httpcore2", "httpx2", "jiter", "truststore"}
+
+
 def test_oldest_lock_is_the_oldest_optillm_allowed() -> None:
     """The suite's pair of oldest versions has the lower bound that pyproject.toml gives OptiLLM."""
     (wanted,) = [Requirement(text) for text in PROJECT["dependencies"] if text.startswith("optillm")]

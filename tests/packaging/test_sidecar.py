@@ -1,12 +1,7 @@
-"""What of the sidecar can be checked without a Docker engine; tests/image/image-check.sh does the rest."""
+"""What of the image and of docker/compose.yaml can be checked without a Docker engine; tests/image does the rest."""
 
-import os
-import signal
-import socket
-import subprocess
+import re
 import sys
-import time
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -14,68 +9,88 @@ import pytest
 import yaml
 
 from optillm_cerebras_cepo.settings import ENVIRONMENT, Settings
+from optillm_cerebras_cepo.sidecar.options import FLAGS
 
-DOCKER = Path(__file__).parents[2] / "docker"
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
-
-@pytest.fixture
-def service() -> dict[str, Any]:
-    """Return the one service of docker/compose.yaml."""
-    (service,) = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"].values()
-    return service
-
-
-def test_compose_passes_every_setting_on_and_sets_none(service: dict[str, Any]) -> None:
-    """The service's environment has a valueless entry for each setting: passed on when set, absent when not."""
-    environment = service["environment"]
-    settings = {name: value for name, value in environment.items() if name.startswith(ENVIRONMENT)}
-    assert settings == {ENVIRONMENT + name.upper(): None for name in Settings.model_fields}
-    assert environment.keys() - settings.keys() == {"CEREBRAS_API_KEY", "CEREBRAS_BASE_URL"}
-    assert environment["CEREBRAS_API_KEY"].startswith("${CEREBRAS_API_KEY:?")
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "docker/Dockerfile").read_text()
+SERVICES = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
+SIDECARS = ("cepo-cerebras", "replica")
+KEYS = {"CEREBRAS_API_KEY", "CEPO_CEREBRAS_CLIENT_KEY"}
 
 
-def test_compose_gives_the_container_no_more_than_it_needs(service: dict[str, Any]) -> None:
-    """Published on loopback alone, nothing writable but /tmp, no capability, no way to gain one."""
-    assert service["ports"] == ["127.0.0.1:8080:8080"]
+@pytest.mark.parametrize("name", SIDECARS)
+def test_compose_passes_everything_on_and_sets_nothing(name: str) -> None:
+    """A sidecar's environment has each setting, option and key without a value: passed on when set, else absent."""
+    environment = SERVICES[name]["environment"]
+    valued = {name: value for name, value in environment.items() if value is not None}
+    settings = {ENVIRONMENT + name.upper() for name in (*Settings.model_fields, *FLAGS)}
+    files = {f"{key}_FILE" for key in KEYS}
+    assert environment.keys() == settings | KEYS | files | {"CEREBRAS_BASE_URL"}
+    assert valued.keys() == files | ({"CEPO_CEREBRAS_REDIS_URL"} if name == "replica" else set())
+
+
+@pytest.mark.parametrize("name", [*SIDECARS, "backend"])
+def test_compose_hands_keys_in_as_secrets(name: str) -> None:
+    """Both keys can come in files; where they do, the sidecar is told of the file, and else of an empty name."""
+    assert {secret["source"] for secret in SERVICES[name]["secrets"]} == KEYS
+    if name in SIDECARS:
+        for secret in SERVICES[name]["secrets"]:
+            told = f"{secret['source']}_FILE"
+            assert SERVICES[name]["environment"][told] == f"${{{told}:+/run/secrets/{secret['target']}}}"
+
+
+@pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES.keys())
+def test_compose_gives_no_container_more_than_it_needs(service: dict[str, Any]) -> None:
+    """Published on loopback alone, nothing writable but memory, no capability, no way to gain one."""
+    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
     assert service["read_only"] is True
-    assert service["tmpfs"] == ["/tmp"]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
+    assert all(volume.endswith(":ro") for volume in service.get("volumes", []))
+
+
+def test_the_one_sidecar_and_the_balancer_are_found_where_the_users_service_was() -> None:
+    """Port 8080 of the host, and gogga-cepo:8080 for other containers."""
+    for name in ("cepo-cerebras", "balancer"):
+        assert SERVICES[name]["ports"] == ["127.0.0.1:8080:8080"]
+        assert SERVICES[name]["networks"]["default"]["aliases"] == ["gogga-cepo"]
+    assert SERVICES["backend"]["environment"]["CEPO_URL"] == "http://gogga-cepo:8080"
+
+
+def test_only_the_one_sidecar_is_in_no_profile() -> None:
+    """Everything else is asked for by its profile."""
+    assert {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service} == {
+        "replica": ["scale"],
+        "redis": ["scale"],
+        "balancer": ["scale"],
+        "backend": ["backend"],
+    }
 
 
 def test_dockerfile_needs_no_frontend_to_be_fetched() -> None:
     """The Dockerfile builds with the engine's own frontend: no `# syntax=` line and no heredoc."""
-    text = (DOCKER / "Dockerfile").read_text()
-    assert "syntax=" not in text
-    assert "<<" not in text
+    assert "syntax=" not in DOCKERFILE
+    assert "<<" not in DOCKERFILE
 
 
-def test_entry_serves_optillm_and_ends_on_sigterm_with_0() -> None:
-    """The image's process 1 answers /health and takes SIGTERM as a wish to end."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, DOCKER / "entry.py", "--port", str(port), "--approach", "cepo_cerebras"]
-    environment = {**os.environ, "CEREBRAS_API_KEY": "csk-test"}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        try:
-            assert answers(port, seconds=60)
-            process.send_signal(signal.SIGTERM)
-            _, log = process.communicate(timeout=20)
-            assert process.returncode == 0, log.decode()
-        finally:
-            process.kill()
+def test_dockerfile_has_no_step_for_one_architecture() -> None:
+    """No download by address, no platform named, nothing of Debian installed: the locks' hashes decide."""
+    assert re.findall(r"--platform|TARGETARCH|x86_64|aarch64|amd64|arm64|apt-get|curl|https?://", DOCKERFILE) == []
 
 
-def answers(port: int, seconds: float) -> bool:
-    """Return whether /health answered 200 within the given time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        connection = HTTPConnection("127.0.0.1", port, timeout=2)
-        try:
-            connection.request("GET", "/health")
-            return connection.getresponse().status == 200
-        except OSError:
-            time.sleep(0.1)
-        finally:
-            connection.close()
-    return False
+def test_labels_say_what_pyproject_says() -> None:
+    """Title, description, licence and version are the package's."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', DOCKERFILE.partition("LABEL")[2]))
+    assert labels == {
+        "title": project["name"],
+        "description": project["description"],
+        "licenses": project["license"],
+        "version": "$VERSION",
+    }
+    assert re.findall(r"^ARG VERSION=(.+)$", DOCKERFILE, re.MULTILINE) == [project["version"]]
