@@ -66,6 +66,39 @@ class BodyTooLarge(BadRequest):
     code = "request_too_large"
 
 
+class HeadersTooLarge(BadRequest):
+    """The request's headers are larger than the server reads."""
+
+    status = 431
+    code = "headers_too_large"
+
+
+class UnknownPath(BadRequest):
+    """The server has nothing under this address."""
+
+    status = 404
+    code = "unknown_path"
+
+
+class WrongMethod(BadRequest):
+    """What is under this address is asked for otherwise; `allowed` is how."""
+
+    status = 405
+    code = "wrong_method"
+
+    def __init__(self, message: str, *, allowed: str = "") -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+
+class OriginRefused(BadRequest):
+    """A page in a browser asks a server that wants no key: whoever opens the page would ask in its name."""
+
+    status = 403
+    type = "permission_error"
+    code = "origin_refused"
+
+
 class WrongClientKey(CepoError):
     """The client's key is not the one that this server wants, whatever Cerebras would say of the server's own."""
 
