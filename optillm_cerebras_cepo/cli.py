@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from optillm_cerebras_cepo import __version__
 
@@ -24,12 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _serve(arguments: Sequence[str]) -> None:
-    try:
-        from optillm_cerebras_cepo.sidecar.serve import serve
-    except ModuleNotFoundError as error:
-        sys.exit(f"cepo-cerebras: serve needs {error.name}: pip install 'optillm-cerebras-cepo[sidecar]'")
+    missing = next(
+        (name for name in ("waitress", "prometheus_client", "pythonjsonlogger") if not find_spec(name)), None
+    )
+    if missing:
+        sys.exit(f"cepo-cerebras: serve needs {missing}: pip install 'optillm-cerebras-cepo[sidecar]'")
     from optillm_cerebras_cepo.errors import BadConfiguration
     from optillm_cerebras_cepo.sidecar.options import explained
+    from optillm_cerebras_cepo.sidecar.serve import serve
 
     if {"-h", "--help"} & set(arguments):
         _say(f"usage: cepo-cerebras serve [options]\n\noptions:\n{explained()}\n\nand those of OptiLLM:\n")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from optillm_cerebras_cepo.errors import ServerFull, ShuttingDown
 
+GLANCE = 0.5  # seconds; a thread that waits longer hears no signal
 RETRY_AFTER = 5.0  # seconds; about what a place takes to get free where questions take a minute
 
 
@@ -66,7 +67,7 @@ class Admission:
                 left = end - clock()
                 if left <= 0:
                     return False
-                self._changed.wait(left)
+                self._changed.wait(min(left, GLANCE))
             return True
 
 

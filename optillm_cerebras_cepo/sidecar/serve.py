@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections.abc import Sequence
-from types import FrameType
 
 from optillm_cerebras_cepo.host.launch import Launched, launch
-from optillm_cerebras_cepo.sidecar import keys
+from optillm_cerebras_cepo.sidecar import keys, logs
 from optillm_cerebras_cepo.sidecar.options import Options, options_from
+from optillm_cerebras_cepo.sidecar.signals import Signals
 
 LAST_WORDS = 3.0  # seconds for the replies to those who are ended
 
@@ -20,26 +19,16 @@ def serve(arguments: Sequence[str]) -> None:
 
     Raises:
         BadConfiguration: it cannot work so; the message says what to change.
+
     """
-    stop = threading.Event()
-
-    def told(_: int, __: FrameType | None) -> None:
-        if stop.is_set():  # asked again: at once
-            raise KeyboardInterrupt
-        stop.set()
-
-    # Before all else: process 1 ignores a signal that nobody has asked for.
-    signal.signal(signal.SIGTERM, told)
-    signal.signal(signal.SIGINT, told)
-    from optillm_cerebras_cepo.sidecar import logs
-
+    signals = Signals()
     logs.to_json()
     options, others = options_from(arguments, os.environ)
     keys.read_cerebras_key(os.environ)
     client_keys = keys.client_keys(os.environ)
     launched = launch(others, options.approaches, options.choose_by_message)
     logs.less()
-    _Sidecar(options, launched, (*client_keys, *filter(None, [launched.client_key]))).run(stop)
+    _Sidecar(options, launched, (*client_keys, *filter(None, [launched.client_key]))).run(signals)
 
 
 class _Sidecar:
@@ -71,13 +60,13 @@ class _Sidecar:
             entrance, launched.host, launched.port, threads=most + SPARE, max_body=int(options.max_body * 2**20)
         )
 
-    def run(self, stop: threading.Event) -> None:
-        """Serve until `stop`, and end in good order."""
+    def run(self, signals: Signals) -> None:
+        """Serve until a signal, and end in good order."""
         from optillm_cerebras_cepo.sidecar.admission import stopping
 
         threading.Thread(target=self._server.run, name="cepo-cerebras-http", daemon=True).start()
         self._readiness.watch()
-        stop.wait()
+        signals.wait()
         self._server.refuse_connections()
         self._admission.close()
         self._readiness.stop()

@@ -44,6 +44,11 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     error_task_class = _Refusal
     arriving_since: float | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request on it is not answered to the last byte."""
+        return bool(self.requests or self.total_outbufs_len)
+
     def received(self, data: bytes) -> bool:
         """Read on."""
         done = super().received(data)
@@ -109,6 +114,6 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def finish(self, seconds: float) -> None:
         """Let the last replies leave, for so many seconds at most, and end the threads that are idle."""
         end = time.time() + seconds
-        while time.time() < end and any(channel.total_outbufs_len for channel in [*self.active_channels.values()]):
+        while time.time() < end and any(channel.busy for channel in [*self.active_channels.values()]):
             time.sleep(0.01)
         self.task_dispatcher.shutdown(timeout=0)
