@@ -68,9 +68,23 @@ def test_a_direct_call_that_is_refused_too(house: House) -> None:
     assert "planted" not in response.text
 
 
+def test_a_stream_that_takes_too_long(wary: Backend, house: House) -> None:
+    """Of the speed layer: the sidecar itself ends it, though it has kept saying that it works."""
+    with wary.streaming("SLOW") as response:
+        chunks = events(response.read().decode())
+    assert chunks[-1]["error"]["code"] == "deadline_exceeded"
+    assert house.direct.chat_calls == ()
+
+
 def test_the_circuit(wary: Backend, house: House) -> None:
-    """Two failures open it, a time-out among them; nobody asks the sidecar while it is open; an answer closes it."""
+    """Two failures open it, a time-out among them; nobody asks the sidecar while it is open; an answer closes it.
+
+    A client that leaves between the two does not make them forgotten.
+    """
     assert wary.ask("FAILING").headers["x-answered-by"] == "cerebras"
+    house.clear()
+    wary.leave("SLOW", "reasoning", stream=False, when=lambda: house.api.in_flight > 0)
+    eventually(lambda: house.api.in_flight == 0, 10, lambda: "its calls run on")
     assert wary.ask("SLOW").headers["x-answered-by"] == "cerebras"
     eventually(lambda: house.api.in_flight == 0, 10, lambda: "the call that was given up runs on")
     assert wary.state["circuit"] == "open"

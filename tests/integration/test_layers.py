@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import httpx
 import pytest
@@ -96,7 +97,7 @@ def test_a_request_has_one_name_everywhere(house: House) -> None:
         ({"model": "planted-model"}, "model"),
     ],
 )
-def test_a_body_that_is_no_question(house: House, wrong: dict[str, object], param: str) -> None:
+def test_a_body_that_is_no_question(house: House, wrong: dict[str, Any], param: str) -> None:
     """400 in OpenAI's shape, with the field and without its value; nobody is asked."""
     response = house.backend.ask(QUESTION, **wrong)
     assert response.status_code == 400

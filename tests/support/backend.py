@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +91,13 @@ class Backend:
             client.stream("POST", f"{self.server.url}/chat", **body(text, layer, stream=True)) as response,
         ):
             yield response
+
+    def leave(self, text: str, layer: str, stream: bool, when: Callable[[], bool]) -> None:
+        """Ask one question, and hang up before it is answered, as soon as this holds."""
+        question = json.dumps(body(text, layer, stream=stream)["json"])
+        with subprocess.Popen(["curl", "-sN", f"{self.server.url}/chat", "--json", question]) as client:
+            eventually(when, 10, lambda: self.server.log)
+            client.kill()
 
     @property
     def state(self) -> dict[str, str]:

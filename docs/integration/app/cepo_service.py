@@ -128,11 +128,12 @@ class CepoService:
     async def _through_sidecar(self, question: Question) -> Answer:
         settings = self._settings
         if question.layer == "speed":
+            seconds = settings.speed_timeout
             parameters: dict[str, Any] = {
                 "max_tokens": settings.speed_max_tokens,
-                "extra_body": {"cepo_cerebras_effort": "none"},
+                # The deadline bounds a stream too, in which something is said every 5 s.
+                "extra_body": {"cepo_cerebras_effort": "none", "cepo_cerebras_deadline": seconds},
             }
-            seconds = settings.speed_timeout
         else:
             effort = settings.reasoning_effort
             parameters = {"extra_body": {"cepo_cerebras_effort": effort}} if effort else {}

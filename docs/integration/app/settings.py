@@ -29,9 +29,9 @@ class Settings(BaseSettings):
         direct_max_tokens: longest direct answer to a question of the reasoning layer.
         reasoning_effort: how much CePO does in the reasoning layer; unset: what the sidecar is configured for.
         connect_timeout: seconds until somebody must have picked up.
-        speed_timeout: seconds without a byte after which a call of the speed layer, or a direct one, is given up.
-        reasoning_timeout: the same for a whole CePO answer; beyond the sidecar's own deadline of 600 s.
-        stream_timeout: the same for streamed ones, in which the sidecar says something every 5 s.
+        speed_timeout: seconds that the speed layer gives the sidecar; a direct call: without a byte.
+        reasoning_timeout: seconds to wait for a whole CePO answer; beyond the sidecar's own deadline of 600 s.
+        stream_timeout: seconds without a byte in a streamed one, in which the sidecar says something every 5 s.
         ready_seconds: between two looks at the sidecar's /ready.
         circuit_failures: failures in a row after which the sidecar is left alone.
         circuit_seconds: for how long.
