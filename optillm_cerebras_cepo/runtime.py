@@ -7,7 +7,7 @@ import itertools
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,9 +19,10 @@ from optillm_cerebras_cepo.cepo.outcome import Outcome
 from optillm_cerebras_cepo.cepo.timing import Times
 from optillm_cerebras_cepo.chat import Listener, Question
 from optillm_cerebras_cepo.deadline import Deadline
-from optillm_cerebras_cepo.errors import CepoError, ModelUnavailable, RefusedCall
+from optillm_cerebras_cepo.errors import CepoError, ModelUnavailable
 from optillm_cerebras_cepo.events import Called, Event, Observer, ignore
 from optillm_cerebras_cepo.form import Form
+from optillm_cerebras_cepo.llm.catalogue import Catalogue
 from optillm_cerebras_cepo.llm.context import Contexts
 from optillm_cerebras_cepo.llm.estimate import Estimates
 from optillm_cerebras_cepo.llm.fit import Refusals
@@ -29,11 +30,11 @@ from optillm_cerebras_cepo.llm.keeping import Kept
 from optillm_cerebras_cepo.llm.line import Places
 from optillm_cerebras_cepo.llm.loop import Loop
 from optillm_cerebras_cepo.llm.meter import Ledger
-from optillm_cerebras_cepo.llm.models import lookup, resolve
+from optillm_cerebras_cepo.llm.models import lookup
 from optillm_cerebras_cepo.llm.pace import Gate
 from optillm_cerebras_cepo.llm.record import Recorder
 from optillm_cerebras_cepo.llm.reserve import ReplyLengths
-from optillm_cerebras_cepo.llm.retry import RetryPolicy, patiently
+from optillm_cerebras_cepo.llm.retry import RetryPolicy
 from optillm_cerebras_cepo.llm.sdk import SdkClient, without_v1
 from optillm_cerebras_cepo.llm.stack import stack
 from optillm_cerebras_cepo.parameters import Parameters
@@ -41,7 +42,6 @@ from optillm_cerebras_cepo.settings import Settings
 
 AS_IT_IS = Parameters()  # of a client that asks for nothing in particular
 REQUESTS = 32  # questions that are planned at once; others wait, or the threads would grow with the load
-CATALOGUE_SECONDS = 600.0  # how long a list of models is believed
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ class Runtime:
         self._lock = threading.Lock()
         self._loop = Loop()
         self._clients: dict[tuple[str, str], SdkClient] = {}
-        self._catalogues: dict[SdkClient, tuple[float, tuple[str, ...]]] = {}
         self._gates = Kept(60.0 / time_scale)
         self._requests = Places(REQUESTS)
         self._running: set[Deadline] = set()
         self._stopped: Callable[[], CepoError] | None = None
         self._ages = itertools.count(1)
+        self.catalogue = Catalogue()
         self.refusals = Refusals()
         self.lengths = ReplyLengths()
         self.contexts = Contexts()
@@ -96,10 +96,10 @@ class Runtime:
         with self._lock:
             clients = list(self._clients.values())
             self._clients.clear()
-            self._catalogues.clear()
             self._gates.clear()
             self._seconds.clear()
             self._stopped = None
+            self.catalogue.clear()
             self.refusals = Refusals()
             self.lengths = ReplyLengths()
             self.contexts = Contexts()
@@ -118,13 +118,6 @@ class Runtime:
             running = list(self._running)
         for deadline in running:
             deadline.end(reason())
-
-    def models(self, api: SdkClient) -> tuple[str, ...]:
-        """Ask the API for its list of models, and keep it for the requests to come. Raises a CepoError."""
-        served = api.list_models()
-        with self._lock:
-            self._catalogues[api] = time.monotonic() + CATALOGUE_SECONDS, served
-        return served
 
     def solve(
         self,
@@ -192,7 +185,7 @@ class Runtime:
             observer=timing,
             recorder=recorder,
         )
-        model = self._resolve(api, settings.model, policy, deadline)
+        model = self.catalogue.resolve(api, settings.model, policy, deadline)
         asker = Asker(
             client,
             model,
@@ -210,7 +203,7 @@ class Runtime:
         )
         rater = asker
         if settings.rating_model:
-            judge = self._resolve(api, (settings.rating_model,), policy, deadline)
+            judge = self.catalogue.resolve(api, (settings.rating_model,), policy, deadline)
             thinks, usual = lookup(judge).think_switch, partial(self.lengths.usual, judge)
             rater = replace(asker, model=judge, thinks=thinks, usual=usual)
         try:
@@ -218,7 +211,7 @@ class Runtime:
                 outcome = solve(asker, rater, listener)
         except CepoError as error:
             if isinstance(error, ModelUnavailable):
-                self._forget_models(api)  # the list may name a model that has stopped working
+                self.catalogue.forget(api)  # the list may name a model that has stopped working
             error.spent = spent(ledger)
             raise
         finally:
@@ -250,26 +243,6 @@ class Runtime:
         finally:
             with self._lock:
                 self._running.discard(deadline)
-
-    def _resolve(self, api: SdkClient, wanted: Sequence[str], policy: RetryPolicy, deadline: Deadline) -> str:
-        """The API's id of the first wanted model that it lists; the first wanted where it has no list."""
-        with self._lock:
-            until, served = self._catalogues.get(api, (0.0, ()))
-        if until <= time.monotonic():
-            try:
-                served = patiently(policy, deadline)(api.list_models)
-            except RefusedCall:  # an endpoint without a list: what it serves shows in the first call
-                return lookup(wanted[0]).id
-            except CepoError as error:
-                if error.fatal or not served:
-                    raise
-            with self._lock:
-                self._catalogues[api] = time.monotonic() + CATALOGUE_SECONDS, served
-        return resolve(wanted, served)
-
-    def _forget_models(self, api: SdkClient) -> None:
-        with self._lock:
-            self._catalogues.pop(api, None)
 
 
 def own_limits(settings: Settings) -> dict[str, float]:

@@ -6,26 +6,39 @@ What it does not answer itself goes on to OptiLLM's application.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from werkzeug.wrappers import Response
 
-from optillm_cerebras_cepo.errors import BadRequest, CepoError, ModelUnavailable
+from optillm_cerebras_cepo.errors import (
+    BadRequest,
+    BodyTooLarge,
+    CepoError,
+    HeadersTooLarge,
+    ModelUnavailable,
+    OriginRefused,
+    ServerFull,
+    UnknownPath,
+    WrongMethod,
+)
 from optillm_cerebras_cepo.host.launch import Wsgi
 from optillm_cerebras_cepo.host.reply import error_headers
 from optillm_cerebras_cepo.host.served import WATCHER
 from optillm_cerebras_cepo.host.work import defect
-from optillm_cerebras_cepo.sidecar import catalogue, logs
-from optillm_cerebras_cepo.sidecar.admission import Admission, stopping
-from optillm_cerebras_cepo.sidecar.keys import ClientKeys
+from optillm_cerebras_cepo.sidecar import logs
+from optillm_cerebras_cepo.sidecar.admission import RETRY_AFTER, Admission, stopping
+from optillm_cerebras_cepo.sidecar.keys import OPEN, ClientKeys
 from optillm_cerebras_cepo.sidecar.metrics import CONTENT_TYPE, Metrics
+from optillm_cerebras_cepo.sidecar.names import listed, names
 from optillm_cerebras_cepo.sidecar.readiness import Readiness
 from optillm_cerebras_cepo.sidecar.visit import Visit
 
 CHAT = "/v1/chat/completions"
 MODELS = "/v1/models"
-KNOWN = frozenset({CHAT, MODELS, "/health", "/ready", "/metrics"})
+READ = ("GET", "HEAD")
+KNOWN = {CHAT: ("POST",), MODELS: READ, "/health": READ, "/ready": READ, "/metrics": READ}
+UNREAD = "cepo_cerebras.unread"  # in the environ of a request that the server could not read: the status that says why
 
 
 class Entrance:
@@ -72,9 +85,10 @@ class Entrance:
 
         entered = False
         try:
-            # Checked here, and for nobody else: OptiLLM would send one that begins with `sk-` upstream.
-            self._keys.check(visit.path, environ.pop("HTTP_AUTHORIZATION", ""))
-            if visit.path == CHAT and visit.method == "POST":
+            self._check(environ)
+            # Looked at here, and by nobody else: OptiLLM would send one that begins with `sk-` upstream.
+            environ.pop("HTTP_AUTHORIZATION", None)
+            if visit.path == CHAT:
                 self._admission.enter()
                 entered = True
             body = self._answer(visit)(environ, start)
@@ -83,8 +97,33 @@ class Entrance:
                 self._admission.leave()
                 entered = False
             failure = error if isinstance(error, CepoError) else defect(error)
+            visit.ended(failure)
             body = _refusal(failure)(environ, start)
         return _Reply(body, visit, lambda: self._left(visit, entered))
+
+    def wants_body(self, environ: Mapping[str, Any]) -> bool:
+        """Whether a request's body will be looked at, by what its headers tell; it is answered in any case."""
+        try:
+            self._check(environ)
+        except CepoError:
+            return False
+        return str(environ["PATH_INFO"]) == CHAT
+
+    def _check(self, environ: Mapping[str, Any]) -> None:
+        """Refuse what is wrong whatever its body is."""
+        if UNREAD in environ:
+            raise _unread(environ[UNREAD])
+        path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
+        self._keys.check(path, environ.get("HTTP_AUTHORIZATION", ""))
+        if "HTTP_ORIGIN" in environ and not self._keys and path not in OPEN:
+            raise OriginRefused(
+                "this server wants no key, and answers no page in a browser; set CEPO_CEREBRAS_CLIENT_KEY on it"
+            )
+        allowed = READ if path.startswith(f"{MODELS}/") else KNOWN.get(path)
+        if allowed is None:
+            raise UnknownPath("there is nothing under this address")
+        if method not in allowed:
+            raise WrongMethod("this address is asked for otherwise", allowed=", ".join(allowed))
 
     def _answer(self, visit: Visit) -> Wsgi:
         if visit.path == "/ready":
@@ -92,12 +131,12 @@ class Entrance:
         if visit.path == "/metrics":
             return Response(self._metrics.page(), content_type=CONTENT_TYPE)
         if visit.path == MODELS:
-            return _json({"object": "list", "data": [catalogue.listed(name) for name in self._names()]})
+            return _json({"object": "list", "data": [listed(name) for name in self._names()]})
         if visit.path.startswith(f"{MODELS}/"):
             name = visit.path.removeprefix(f"{MODELS}/")
             if name not in self._names():
                 raise ModelUnavailable("the server has no model of this name; see /v1/models", param="model")
-            return _json(catalogue.listed(name))
+            return _json(listed(name))
         return self._inner
 
     def _ready(self) -> Response:
@@ -109,7 +148,7 @@ class Entrance:
         return _json({"status": "ready", "model": state.model})
 
     def _names(self) -> list[str]:
-        return catalogue.names(self._readiness.state.model, self._wanted, self._approaches)
+        return names(self._readiness.state.model, self._wanted, self._approaches)
 
     def _left(self, visit: Visit, entered: bool) -> None:
         if entered:
@@ -148,10 +187,21 @@ def _json(body: dict[str, Any], status: int = 200) -> Response:
 def _refusal(error: CepoError) -> Response:
     response = _json(error.body(), error.status)
     response.headers.update(error_headers(error))
+    if isinstance(error, WrongMethod):
+        response.headers["allow"] = error.allowed
     return response
 
 
-def unreadable(status: int) -> CepoError:
+def _unread(status: int) -> CepoError:
     """What is said of a request that is no HTTP, or more of it than is read."""
-    words = {413: "the body is larger than this server reads", 431: "the headers are larger than this server reads"}
-    return BadRequest(words.get(status, "this is no HTTP request that the server can read"))
+    match status:
+        case 413:
+            return BodyTooLarge("the body is larger than this server reads")
+        case 431:
+            return HeadersTooLarge("the headers are larger than this server reads")
+        case 500:
+            return CepoError("the server failed over this request; its log says where")
+        case 503:
+            return ServerFull("the server has as much in hand as it takes; try again later", retry_after=RETRY_AFTER)
+        case _:
+            return BadRequest("this is no HTTP request that the server can read")

@@ -65,6 +65,10 @@ class ClientKeys:
     def __init__(self, keys: Iterable[str]) -> None:
         self._keys = [key.encode() for key in keys]
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._keys)
+
     def check(self, path: str, authorization: str) -> None:
         """Raise WrongClientKey where the path wants a key and this is none. Takes as long whichever key is wrong."""
         if not self._keys or path in OPEN:

@@ -65,7 +65,7 @@ class Readiness:
         if not key:
             raise MissingKey(f"{CEREBRAS} is not set, nor {CEREBRAS}_FILE")
         try:
-            served = self._runtime.models(self._runtime.client(self._base_url, key))
+            served = self._runtime.catalogue.look(self._runtime.client(self._base_url, key))
         except RefusedCall:  # an endpoint without a list: what it serves shows in the first call
             return lookup(self._wanted[0]).id
         return resolve(self._wanted, served)

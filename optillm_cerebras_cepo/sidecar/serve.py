@@ -39,7 +39,7 @@ class _Sidecar:
         from optillm_cerebras_cepo.sidecar.entrance import Entrance
         from optillm_cerebras_cepo.sidecar.metrics import Metrics
         from optillm_cerebras_cepo.sidecar.readiness import Readiness
-        from optillm_cerebras_cepo.sidecar.server import SPARE, Server
+        from optillm_cerebras_cepo.sidecar.server import SPARE, Limits, Server
 
         most = options.max_requests + options.max_queue
         self._grace = options.grace
@@ -57,7 +57,12 @@ class _Sidecar:
             approaches=options.approaches,
         )
         self._server = Server(
-            entrance, launched.host, launched.port, threads=most + SPARE, max_body=int(options.max_body * 2**20)
+            entrance,
+            launched.host,
+            launched.port,
+            threads=most + SPARE,
+            limits=Limits(body=int(options.max_body * 2**20)),
+            wants_body=entrance.wants_body,
         )
 
     def run(self, signals: Signals) -> None:

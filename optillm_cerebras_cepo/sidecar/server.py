@@ -2,61 +2,41 @@
 
 from __future__ import annotations
 
-import json
 import time
+from dataclasses import dataclass
 
 from waitress.adjustments import Adjustments
-from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask
 from waitress.wasyncore import dispatcher
 
 from optillm_cerebras_cepo.errors import BadConfiguration
 from optillm_cerebras_cepo.host.launch import Wsgi
-from optillm_cerebras_cepo.sidecar import logs
-from optillm_cerebras_cepo.sidecar.entrance import unreadable
+from optillm_cerebras_cepo.sidecar.connection import Connection, Patience
+from optillm_cerebras_cepo.sidecar.parser import Room, WantsBody
 
-CONNECTIONS = 1000  # open at once; the next ones wait in the kernel's queue
-HEADERS = 32 * 2**10  # bytes of a request's headers
-IDLE = 75  # seconds after which a connection on which nothing happens is closed; proxies keep theirs for 60
-READING = 60.0  # seconds that a request may take to arrive
 SPARE = 8  # threads for those that are refused, and for probes, when all others are taken
 
 
-class _Refusal(ErrorTask):  # type: ignore[misc]
-    """What waitress answers itself, in the form of all other errors."""
+@dataclass(frozen=True)
+class Limits:
+    """What the server bears.
 
-    def execute(self) -> None:
-        code = self.request.error.code
-        error = unreadable(code)
-        body = json.dumps(error.body()).encode()
-        self.status = f"{code} {self.request.error.reason}"
-        self.response_headers.append(("Content-Type", "application/json"))
-        self.set_close_on_finish()
-        self.content_length = len(body)
-        self.write(body)
-        logs.access({"client": self.channel.addr[0], "status": code, "bytes": len(body), "error": error.code})
+    Attributes:
+        connections: open at once; the next ones wait in the kernel's queue.
+        headers: bytes of a request's headers.
+        body: bytes of a body.
+        bodies: bytes of all bodies that are in hand, arriving ones among them.
+        patience: with connections.
+        crowded: with connections when there are as many as may be.
 
+    """
 
-class _Channel(HTTPChannel):  # type: ignore[misc]
-    """A connection that remembers since when a request has been arriving on it."""
-
-    error_task_class = _Refusal
-    arriving_since: float | None = None
-
-    @property
-    def busy(self) -> bool:
-        """Whether a request on it is not answered to the last byte."""
-        return bool(self.requests or self.total_outbufs_len)
-
-    def received(self, data: bytes) -> bool:
-        """Read on."""
-        done = super().received(data)
-        if self.request is None:
-            self.arriving_since = None
-        elif self.arriving_since is None:
-            self.arriving_since = time.time()
-        return bool(done)
+    connections: int = 1000
+    headers: int = 32 * 2**10
+    body: int = 16 * 2**20
+    bodies: int = 256 * 2**20
+    patience: Patience = Patience()  # noqa: RUF009 - frozen, so one default instance can be shared
+    crowded: Patience = Patience(idle=5.0, reading=10.0)  # noqa: RUF009
 
 
 class Server(TcpWSGIServer):  # type: ignore[misc]
@@ -67,16 +47,29 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         host: the address to listen at.
         port: and the port; 0 for any.
         threads: how many requests are answered at once.
-        max_body: bytes of a body.
+        limits: what it bears.
+        wants_body: whether a large body will be of any use, by the WSGI environ of its headers; else it is not read.
 
     Raises:
         BadConfiguration: it cannot listen there.
 
     """
 
-    channel_class = _Channel
+    channel_class = Connection
 
-    def __init__(self, application: Wsgi, host: str, port: int, *, threads: int, max_body: int) -> None:
+    def __init__(
+        self,
+        application: Wsgi,
+        host: str,
+        port: int,
+        *,
+        threads: int,
+        limits: Limits = Limits(),
+        wants_body: WantsBody = lambda _: True,
+    ) -> None:
+        self.wants_body = wants_body
+        self.room = Room(limits.bodies)
+        self._limits = limits
         try:
             super().__init__(
                 application,
@@ -86,11 +79,13 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
                     port=port,
                     threads=threads,
                     ident=None,
-                    connection_limit=CONNECTIONS,
-                    max_request_header_size=HEADERS,
-                    max_request_body_size=max_body,
-                    channel_timeout=IDLE,
-                    cleanup_interval=5,
+                    connection_limit=limits.connections,
+                    max_request_header_size=limits.headers,
+                    max_request_body_size=limits.body + 1,  # the first size that is refused
+                    inbuf_overflow=limits.body + 1,  # what is asked is never written to a disk,
+                    outbuf_overflow=2**30,  # nor what is answered,
+                    outbuf_high_watermark=2**20,  # of which a client that reads slowly lets no more pile up
+                    cleanup_interval=1,
                     channel_request_lookahead=1,  # reads on while it answers, and so sees that the client hangs up
                     asyncore_use_poll=True,  # select() knows no file beyond 1024
                     clear_untrusted_proxy_headers=True,
@@ -101,11 +96,14 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             raise BadConfiguration(f"cannot listen at {host}:{port}: {reason}") from None
 
     def maintenance(self, now: float) -> None:
-        """Close what is idle, and what has been arriving for too long: a byte now and then is no request."""
-        super().maintenance(now)
-        for channel in self.active_channels.values():
-            if channel.arriving_since is not None and channel.arriving_since < now - READING:
-                channel.will_close = True
+        """Close what takes too long: a byte now and then is no request, and who does not read gets no more.
+
+        At once: waitress' own way waits until the client can be written to, which may be never.
+        """
+        patience = self._limits.crowded if self.in_connection_overflow else self._limits.patience
+        for connection in [*self.active_channels.values()]:
+            if connection.overdue(now, patience):
+                connection.handle_close()
 
     def refuse_connections(self) -> None:
         """Take no new connection; those that are open stay. From any thread."""
@@ -114,6 +112,6 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def finish(self, seconds: float) -> None:
         """Let the last replies leave, for so many seconds at most, and end the threads that are idle."""
         end = time.time() + seconds
-        while time.time() < end and any(channel.busy for channel in [*self.active_channels.values()]):
+        while time.time() < end and any(connection.busy for connection in [*self.active_channels.values()]):
             time.sleep(0.01)
         self.task_dispatcher.shutdown(timeout=0)

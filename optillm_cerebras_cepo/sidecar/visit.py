@@ -15,6 +15,7 @@ from optillm_cerebras_cepo.sidecar.metrics import Metrics
 
 ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
 SHOWN = re.compile(r"[ -~]{1,200}")  # of a path, in a log
+METHOD = re.compile(r"[A-Z]{1,20}")
 
 
 class Visit:
@@ -65,12 +66,12 @@ class Visit:
 
     def line(self) -> dict[str, Any]:
         """What the access log has of it: no query, no header, no text of the request or of its reply."""
-        shown = self.path if SHOWN.fullmatch(self.path) else "(unprintable)"
+        unprintable = "(unprintable)"
         line = {
             "request_id": self.request_id,
             "client": self.client,
-            "method": self.method,
-            "path": shown,
+            "method": self.method if METHOD.fullmatch(self.method) else unprintable,
+            "path": self.path if SHOWN.fullmatch(self.path) else unprintable,
             "status": self.status,
             "seconds": round(self.seconds, 4),
             "bytes": self.sent,

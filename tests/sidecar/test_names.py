@@ -1,4 +1,4 @@
-from optillm_cerebras_cepo.sidecar.catalogue import listed, names
+from optillm_cerebras_cepo.sidecar.names import listed, names
 
 
 def test_the_pinned_model_under_each_name_that_works() -> None:
