@@ -67,6 +67,10 @@ bench: venv ## Measure OptiLLM's loop and ours side by side, and write docs/benc
 faults: venv ## Measure both loops among faults and under limits, and write the table in docs/reliability.md
 	PYTHONPATH=tests .venv/bin/python -m bench.faults
 
+.PHONY: load
+load: venv ## Measure the sidecar beside stock optillm under load, and write the figures in docs/sidecar.md
+	PYTHONPATH=tests .venv/bin/python -m bench.sidecar
+
 # Minutes of load, for `make soak`.
 MINUTES ?= 10
 

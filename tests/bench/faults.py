@@ -13,7 +13,6 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 
 from cerebras.cloud.sdk import Cerebras
@@ -21,7 +20,7 @@ from cerebras.cloud.sdk import Cerebras
 from bench.api import simulated
 from bench.loops import KEY, Answered, Loop, hang_up, optillm_loop, our_loop
 from bench.measure import simultaneously
-from bench.page import DOCS, table
+from bench.page import DOCS, insert, table
 from optillm_cerebras_cepo.runtime import Runtime
 from optillm_cerebras_cepo.simulator import SimQuestion, read_answer
 
@@ -126,15 +125,6 @@ def tabled(seen: Mapping[str, Mapping[str, Outcome]]) -> str:
     return table(head, rows)
 
 
-def write(text: str, page: Path, begin: str = BEGIN, end: str = END) -> None:
-    """Put the text between two marks of the page. Raises ValueError when they are not there."""
-    before, opened, rest = page.read_text(encoding="utf-8").partition(begin)
-    _, closed, after = rest.partition(end)
-    if not (opened and closed):
-        raise ValueError(f"{page} needs {begin} and {end}")
-    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
-
-
 def main() -> None:
     """Parse, measure, write."""
     parser = argparse.ArgumentParser(prog="bench.faults", description="OptiLLM's loop and ours among faults.")
@@ -165,7 +155,7 @@ def main() -> None:
             hour=60 / TIME_SCALE,
             rows=rows,
         )
-        write(text, PAGE)
+        insert(text, PAGE, BEGIN, END)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ from typing import Any
 from cerebras.cloud.sdk import RateLimitError
 
 from bench.api import Api, simulated
+from bench.figures import ratio
 from bench.loops import MODEL, our_loop, sdk_client
-from bench.measure import ratio, simultaneously
+from bench.measure import simultaneously
 from bench.page import Claim, Section, table
 from optillm_cerebras_cepo.runtime import Runtime
 from optillm_cerebras_cepo.simulator import SimQuestion, read_answer

@@ -9,8 +9,9 @@ from pathlib import Path
 from statistics import mean
 
 from bench.api import simulated
+from bench.figures import percentile
 from bench.loops import Loop, easy, optillm_loop, our_loop
-from bench.measure import most_threads, percentile, simultaneously
+from bench.measure import most_threads, simultaneously
 from bench.page import Claim, Section, table
 from bench.pictures import OPTILLM, OURS, canvas, save
 from optillm_cerebras_cepo.runtime import REQUESTS as PLANNED

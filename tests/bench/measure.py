@@ -6,15 +6,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from math import ceil
 from statistics import median
 
 from bench.loops import Answered, Loop
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share of the values does not exceed."""
-    return sorted(values)[max(0, ceil(share * len(values)) - 1)]
 
 
 def medians(loops: Mapping[str, Loop], ask: Callable[[object], str], repeat: int) -> dict[str, float]:
@@ -62,8 +56,3 @@ def most_threads(*, clients: int) -> Iterator[list[int]]:
         over.set()
         watcher.join()
         found.append(max(0, most - before - clients - 1))
-
-
-def ratio(value: float, of: float) -> str:
-    """How many times as much, to two digits after the point."""
-    return f"{value / of:.2f} ×"

@@ -7,8 +7,9 @@ from pathlib import Path
 from statistics import mean, median
 
 from bench.api import simulated
+from bench.figures import ratio
 from bench.loops import easy, our_loop
-from bench.measure import ratio, simultaneously
+from bench.measure import simultaneously
 from bench.page import Claim, Section, table
 from bench.pictures import GREY, OURS, canvas, save
 from optillm_cerebras_cepo.chat import ChatRequest

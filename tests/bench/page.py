@@ -73,3 +73,12 @@ def write(sections: Sequence[Section], seconds: float, path: Path = DOCS / "benc
         *(f"## {section.title}\n\n{section.text}" for section in sections),
     ]
     path.write_text("\n\n".join(part.strip() for part in parts) + "\n")
+
+
+def insert(text: str, page: Path, begin: str, end: str) -> None:
+    """Put the text between two marks of the page. Raises ValueError when they are not there."""
+    before, opened, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (opened and closed):
+        raise ValueError(f"{page} needs {begin} and {end}")
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")

@@ -7,8 +7,9 @@ from pathlib import Path
 from statistics import mean
 
 from bench.api import simulated
+from bench.figures import percentile
 from bench.loops import easy, optillm_loop, our_loop
-from bench.measure import percentile, simultaneously
+from bench.measure import simultaneously
 from bench.page import Section, table
 from bench.pictures import AUTO, OPTILLM, OURS, canvas, save
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.api import simulated
+from bench.figures import ratio
 from bench.loops import Loop, easy, optillm_loop, our_loop
-from bench.measure import medians, ratio
+from bench.measure import medians
 from bench.page import Claim, Section, table
 from bench.pictures import AUTO, GREY, OPTILLM, OURS, canvas, save
 

@@ -8,8 +8,7 @@ import logging
 import sys
 from pathlib import Path
 
-from bench.faults import write
-from bench.page import DOCS
+from bench.page import DOCS, insert
 
 from soak.run import CLIENTS, soak
 from soak.verdict import claims, lost, report
@@ -33,7 +32,7 @@ def main() -> None:
     for told in filter(lost, done.told):
         print(f"lost: {told}")
     if given.page and given.minutes >= FULL:
-        write(f"Run on {datetime.date.today():%Y-%m-%d}: {text.strip()}", DOCS / "reliability.md", BEGIN, END)
+        insert(f"Run on {datetime.date.today():%Y-%m-%d}: {text.strip()}", DOCS / "reliability.md", BEGIN, END)
     if given.log:
         given.log.write_text(done.log)
     sys.exit(0 if all(claim.holds for claim in claims(done)) else 1)
