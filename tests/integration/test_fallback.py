@@ -60,11 +60,15 @@ def test_a_refusal_is_passed_on(house: House) -> None:
     assert house.backend.state["circuit"] == "closed"
 
 
-def test_a_direct_call_that_is_refused_too(house: House) -> None:
-    """Its status and code; the API's words, which may quote the question, stay here."""
-    response = house.backend.ask("FAILING QUOTED")
-    assert (response.status_code, response.headers["x-answered-by"]) == (400, "cerebras")
-    assert response.json()["error"]["code"] == "wrong_api_format"
+@pytest.mark.parametrize(
+    ("word", "status", "code"),
+    [("QUOTED", 400, "wrong_api_format"), ("GATEWAY", 400, "wrong_api_format"), ("PAGE", 403, None)],
+)
+def test_a_direct_call_that_is_refused_too(house: House, word: str, status: int, code: str | None) -> None:
+    """Its status and code; the words, which may quote the question, stay here."""
+    response = house.backend.ask(f"FAILING {word}")
+    assert (response.status_code, response.headers["x-answered-by"]) == (status, "cerebras")
+    assert response.json()["error"]["code"] == code
     assert "planted" not in response.text
 
 
@@ -85,8 +89,10 @@ def test_the_circuit(wary: Backend, house: House) -> None:
     house.clear()
     wary.leave("SLOW", "reasoning", stream=False, when=lambda: house.api.in_flight > 0)
     eventually(lambda: house.api.in_flight == 0, 10, lambda: "its calls run on")
+    house.clear()
     assert wary.ask("SLOW").headers["x-answered-by"] == "cerebras"
     eventually(lambda: house.api.in_flight == 0, 10, lambda: "the call that was given up runs on")
+    assert len(house.api.chat_calls) == 1  # nobody tried it again
     assert wary.state["circuit"] == "open"
     house.clear()
     before = house.sidecar.log.count("/v1/chat/completions")

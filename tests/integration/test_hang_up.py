@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
-from support.backend import House
+from support.backend import FOLDER, House, environment
 from support.quiet import quiet
 
 from optillm_cerebras_cepo.simulator import CLIENT_GONE
@@ -18,6 +20,36 @@ def test_a_client_that_leaves_before_the_answer(house: House, layer: str, stream
     house.backend.leave("SLOW", layer, stream, when=lambda: house.api.in_flight > 0)
     assert set(quiet(house.api)) == {CLIENT_GONE}
     assert house.direct.chat_calls == ()
+
+
+LEFT_BEFORE = """
+import asyncio
+from types import SimpleNamespace
+from app.chat import Relay
+
+async def lines():
+    yield "never asked for"
+
+async def close():
+    print("closed")
+
+async def left():
+    return {"type": "http.disconnect"}
+
+async def stuck(message):
+    await asyncio.sleep(60)
+
+answer = SimpleNamespace(response=SimpleNamespace(aclose=close))
+asyncio.run(Relay(answer, lines(), {})({"type": "http"}, left, stuck))
+"""
+
+
+def test_a_client_that_leaves_before_the_stream_is_begun() -> None:
+    """Nobody has read a line by then, so the lines' own end comes too late to close the call behind them."""
+    done = subprocess.run(
+        [environment() / ".venv/bin/python", "-c", LEFT_BEFORE], cwd=FOLDER, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "closed\n"
 
 
 def test_a_client_that_leaves_in_the_middle_of_the_answer(house: House) -> None:
