@@ -52,6 +52,9 @@ Temperature = Annotated[float, Field(ge=0, le=2)]
 Tokens = Annotated[int, Field(ge=1)]
 TokensOrOff = Annotated[int, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+# Far beyond what helps an answer: each is a thread at least, for as long as the request takes.
+Few = Annotated[int, Field(ge=1, le=100)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class StepLimits(NamedTuple):
@@ -73,10 +76,10 @@ class Settings(BaseModel):
         Literal["none", "low", "medium", "high", "auto"],
         Field(description="`none` (one direct call), `low`, `medium` (as configured), `high`, `auto` (as needed)"),
     ] = "medium"
-    deadline: Annotated[float, Field(gt=0, description="seconds a request may take")] = 600.0
-    call_timeout: Annotated[float, Field(gt=0, description="seconds one call may take")] = 120.0
+    deadline: Annotated[Seconds, Field(description="seconds a request may take")] = 600.0
+    call_timeout: Annotated[Seconds, Field(description="seconds one call may take")] = 120.0
     min_tokens_per_second: Annotated[float, Field(gt=0, description="a reply slower than this is given up")] = 50.0
-    call_attempts: Annotated[Count, Field(description="tries of one call, the first included")] = 5
+    call_attempts: Annotated[Few, Field(description="tries of one call, the first included")] = 5
 
     max_calls: Annotated[Count | None, Field(description="most calls of a request, tries included")] = None
     max_total_tokens: Annotated[Count | None, Field(description="most tokens of a request, prompts included")] = None
@@ -103,14 +106,14 @@ class Settings(BaseModel):
         bool, Field(description="ask for the tokens that replies take, and for the whole limit only when one is cut")
     ] = True
 
-    bestofn_n: Annotated[Count, Field(description="candidates")] = 3
+    bestofn_n: Annotated[Few, Field(description="candidates")] = 3
     bestofn_temperature: Annotated[Temperature, Field(description="temperature of a rating")] = 0.1
     bestofn_max_tokens: Annotated[Tokens, Field(description="token limit of a rating")] = 4096
     bestofn_rating_type: Annotated[
         Literal["absolute", "pairwise", "majority"], Field(description="how the best candidate is found")
     ] = "absolute"
-    planning_n: Annotated[Count, Field(description="plans that a candidate needs")] = 3
-    planning_m: Annotated[Count, Field(description="attempts at getting them")] = 6
+    planning_n: Annotated[Few, Field(description="plans that a candidate needs")] = 3
+    planning_m: Annotated[Few, Field(description="attempts at getting them")] = 6
     planning_temperature_step0: Annotated[Temperature, Field(description="temperature: approaches")] = 0.55
     planning_temperature_step1: Annotated[Temperature, Field(description="temperature: plan")] = 0.55
     planning_temperature_step2: Annotated[Temperature, Field(description="temperature: execute")] = 0.25

@@ -71,8 +71,13 @@ def _split(model: str, known: Collection[str]) -> tuple[list[str], str]:
 
 
 def _check(approach: str, served: Collection[str], param: str) -> None:
-    """Raise BadRequest for what is not served. The name is not repeated: it may be any text."""
+    """Raise BadRequest for what is not served. The name is not repeated: it may be any text.
+
+    Nor is an approach served twice in a combination, which would multiply what a request costs, nor under both signs,
+    of which OptiLLM reads one.
+    """
     names = re.split("[&|]", approach)
-    if any(name not in served for name in names) or (len(names) > 1 and "none" in names):
+    combinable = "none" not in names and len(set(names)) == len(names) and not {"&", "|"} <= set(approach)
+    if any(name not in served for name in names) or (len(names) > 1 and not combinable):
         choice = ", ".join(sorted(served))
         raise BadRequest(f"this server does not serve that approach; it serves {choice}", param=param)

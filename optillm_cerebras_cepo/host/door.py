@@ -22,6 +22,8 @@ from optillm_cerebras_cepo.host.work import defect
 from optillm_cerebras_cepo.llm.sdk import plain_client
 
 EFFORT = "cepo_cerebras_effort"
+VALUES = 200_000  # in a body, keys among them; a conversation of ten thousand messages has half as many
+UNCOUNTED = 2**18  # bytes that have no more values than that
 _extract = server.extract_optillm_approach
 
 
@@ -42,10 +44,16 @@ def close(*, served: Collection[str], known: Collection[str], by_message: bool) 
             return reply.error_response(defect(error))
         return None
 
+    def in_form(response: flask.Response) -> flask.Response:
+        return intake.in_openais_form(response) if response.status_code >= 400 else response
+
     server.app.before_request_funcs.setdefault(None, []).insert(0, choosing)
+    server.app.after_request(in_form)
 
 
 def _choose(served: Collection[str], known: Collection[str], by_message: bool) -> None:
+    if flask.request.is_json:
+        _check_values(flask.request.get_data())
     body = intake.parsed()
     if not isinstance(body, dict):
         raise BadRequest(intake.NO_OBJECT)
@@ -68,6 +76,18 @@ def _choose(served: Collection[str], known: Collection[str], by_message: bool) -
     body[FIELD] = SLUG if chosen.approach == "none" else chosen.approach
     if model is not None:
         body["model"] = chosen.model
+
+
+def _check_values(data: bytes) -> None:
+    """Refuse what would take fifty times its size in memory, and seconds, before anybody could look at it."""
+    if b"\0" in data:  # Python reads UTF-16 and UTF-32 too, where what is counted here means something else
+        raise BadRequest("the body must be JSON in UTF-8")
+    if len(data) <= UNCOUNTED:
+        return
+    plain = data.replace(b"\\\\", b"").replace(b'\\"', b"")  # every quote that is left begins or ends a text
+    outside = plain.split(b'"')[::2] if plain.count(b'"') <= 2 * VALUES else None
+    if outside is None or sum(part.count(mark) for part in outside for mark in (b",", b":", b"[", b"{")) > VALUES:
+        raise BadRequest(f"the body has more than {VALUES:,} values in it")
 
 
 def _direct(body: dict[str, Any]) -> None:

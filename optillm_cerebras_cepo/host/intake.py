@@ -74,7 +74,7 @@ def register(slug: str) -> None:
 
     def part(response: flask.Response) -> flask.Response:
         ours = server.server_config["approach"] == slug or arrival() is not None
-        return _in_openais_form(response) if ours and response.status_code >= 400 else response
+        return in_openais_form(response) if ours and response.status_code >= 400 else response
 
     meet.__name__ = part.__name__ = f"{slug}_intake"
     known = server.app.before_request_funcs.setdefault(None, [])
@@ -83,7 +83,7 @@ def register(slug: str) -> None:
         server.app.after_request(part)
 
 
-def _in_openais_form(response: flask.Response) -> flask.Response:
+def in_openais_form(response: flask.Response) -> flask.Response:
     """What OptiLLM itself says is a string under `error`, or a page of HTML: it knows neither type nor code."""
     body = response.get_json(silent=True)
     said = body.get("error") if isinstance(body, dict) else None
@@ -173,11 +173,13 @@ def _check_known(approaches: Sequence[str], param: str) -> None:
 
 
 def _check_text(body: Mapping[str, Any]) -> None:
-    """Half a surrogate pair can be written in JSON, and sent nowhere."""
+    """Half a surrogate pair can be written in JSON, and sent nowhere; NaN cannot, but Python reads it."""
     try:
-        json.dumps(body, ensure_ascii=False).encode()
+        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError:
         raise BadRequest("the body has half a surrogate pair in it, which is no text") from None
+    except ValueError:
+        raise BadRequest("the body has NaN or an infinite number in it, which is no JSON") from None
     except RecursionError:
         raise BadRequest("the body is nested too deeply") from None
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from optillm_cerebras_cepo.errors import BadConfiguration
 from optillm_cerebras_cepo.host.absent import leave_out
+from optillm_cerebras_cepo.host.choice import AUTO
 from optillm_cerebras_cepo.settings import load
 
 SLUG = "cepo_cerebras"
@@ -45,7 +46,7 @@ def launch(arguments: Sequence[str], served: Collection[str], by_message: bool) 
     """Set OptiLLM up in this process; once.
 
     Args:
-        arguments: OptiLLM's flags. `--approach` is ours unless they or OPTILLM_APPROACH say otherwise.
+        arguments: OptiLLM's flags. Unless told otherwise, `--approach` is ours, or the first served.
         served: the approaches that requests may choose.
         by_message: whether a tag in a message may choose one.
 
@@ -70,7 +71,8 @@ def launch(arguments: Sequence[str], served: Collection[str], by_message: bool) 
         raise BadConfiguration(f"OptiLLM has no approach {unknown[0]}; it has {', '.join(sorted(known))}")
     server.known_approaches[:] = [name for name in server.known_approaches if name in served]
     allowed = [path for path, slug in found.items() if slug in {SLUG, *served}]
-    with _arguments([*_own(arguments), *arguments]), _only(server, allowed):
+    own = _own(arguments)
+    with _arguments([*own, *arguments]), _only(server, allowed):
         listens = _run_main(server)
     if SLUG not in server.plugin_approaches:
         raise BadConfiguration("OptiLLM did not load the plugin cepo_cerebras; reinstall optillm-cerebras-cepo")
@@ -79,8 +81,14 @@ def launch(arguments: Sequence[str], served: Collection[str], by_message: bool) 
 
     from optillm_cerebras_cepo.host import configuration, door  # they import OptiLLM
 
-    door.close(served=served, known=known, by_message=by_message)
     config = server.server_config
+    if "--approach" in own and SLUG not in served:
+        config["approach"] = next(iter(served))
+    if config["approach"] == AUTO:  # as the model's name says, and without one there: no approach
+        config["approach"] = "none"
+    if config["approach"] not in served:  # OptiLLM checks the flag, but not the variable
+        raise BadConfiguration(f"the server's own approach must be one that it serves: {', '.join(served)}")
+    door.close(served=served, known=known, by_message=by_message)
     key, config["optillm_api_key"] = config["optillm_api_key"], ""  # checked by our server, as its own keys are
     models = load(configuration.base(), os.environ, {}).model
     return Launched(server.app, listens["host"], listens["port"], config["base_url"], key, models)

@@ -89,7 +89,7 @@ def test_listens_where_the_sidecar_does() -> None:
 def test_optillms_flags_and_variables_are_kept() -> None:
     """Flags before variables, and before our own defaults."""
     found = launched("--port", "1", "--host=0.0.0.0", OPTILLM_PORT="2", OPTILLM_APPROACH="auto")
-    assert (found["host"], found["port"], found["approach"]) == ("0.0.0.0", 1, "auto")
+    assert (found["host"], found["port"], found["approach"]) == ("0.0.0.0", 1, "none")
     found = launched(CEREBRAS_BASE_URL="http://127.0.0.1:1", CEPO_CEREBRAS_MODEL="llama3.1-8b, gpt-oss-120b")
     assert (found["base_url"], found["models"]) == ("http://127.0.0.1:1", ["llama3.1-8b", "gpt-oss-120b"])
 
@@ -136,6 +136,7 @@ def test_one_client_for_all_requests() -> None:
         ({"served": ("cepo_cerebras", "nonsense")}, "OptiLLM has no approach nonsense; it has bon, "),
         ({"served": ("z3",), "absent": ("z3",)}, "z3 needs the package z3, which is not installed"),
         ({"served": ("spl",), "absent": ("optillm.plugins.spl", "optillm.plugins")}, "OptiLLM could not load spl: "),
+        ({"OPTILLM_APPROACH": "z3"}, "the server's own approach must be one that it serves: cepo_cerebras, none"),
         ({"CEPO_CEREBRAS_EFORT": "low"}, "unknown field in the environment: CEPO_CEREBRAS_EFORT (did you mean "),
     ],
 )
