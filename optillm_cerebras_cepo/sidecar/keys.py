@@ -18,12 +18,15 @@ def read_cerebras_key(environ: MutableMapping[str, str]) -> None:
     """Put the key from CEREBRAS_API_KEY_FILE where the rest of the package reads it. No key is no error: not ready.
 
     Raises:
-        BadConfiguration: the file cannot be read, or both are set.
+        BadConfiguration: the file cannot be read, both are set, or what is set is no key.
 
     """
     text = _told(CEREBRAS, environ)
-    if text is not None:
-        environ[CEREBRAS] = text.strip()
+    if text is None:
+        return
+    if not re.fullmatch(r"[!-~]*", key := text.strip()):  # the libraries' errors would show it
+        raise BadConfiguration(f"{CEREBRAS} has a character that no key has: a space, or the end of a line")
+    environ[CEREBRAS] = key
 
 
 def client_keys(environ: MutableMapping[str, str]) -> tuple[str, ...]:

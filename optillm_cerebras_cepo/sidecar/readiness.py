@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from optillm_cerebras_cepo.errors import CepoError, MissingKey, RefusedCall
+from optillm_cerebras_cepo.host.work import defect
 from optillm_cerebras_cepo.llm.models import lookup, resolve
 from optillm_cerebras_cepo.runtime import Runtime
 from optillm_cerebras_cepo.sidecar.keys import CEREBRAS
@@ -58,6 +59,8 @@ class Readiness:
             self.state = State(self._served())
         except CepoError as error:
             self.state = State(reason=error.message)
+        except Exception as error:  # nobody else would look again
+            self.state = State(reason=defect(error).message)
         return self.state
 
     def _served(self) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
+import logging
 import os
+import resource
 import threading
 from collections.abc import Sequence
 
@@ -12,6 +15,11 @@ from optillm_cerebras_cepo.sidecar.options import Options, options_from
 from optillm_cerebras_cepo.sidecar.signals import Signals
 
 LAST_WORDS = 3.0  # seconds for the replies to those who are ended
+FILES = 4096  # that may be open at once, where the system lets us: connections of clients, and to the API
+# What a request may ask for where the operator says nothing: each is a thread, and calls.
+MOST = {"CEPO_CEREBRAS_MAX_BESTOFN_N": "10", "CEPO_CEREBRAS_MAX_PLANNING_M": "10"}
+
+logger = logging.getLogger("optillm_cerebras_cepo")
 
 
 def serve(arguments: Sequence[str]) -> None:
@@ -26,9 +34,31 @@ def serve(arguments: Sequence[str]) -> None:
     options, others = options_from(arguments, os.environ)
     keys.read_cerebras_key(os.environ)
     client_keys = keys.client_keys(os.environ)
+    for name, value in MOST.items():
+        os.environ.setdefault(name, value)
     launched = launch(others, options.approaches, options.choose_by_message)
     logs.less()
-    _Sidecar(options, launched, (*client_keys, *filter(None, [launched.client_key]))).run(signals)
+    client_keys = (*client_keys, *filter(None, [launched.client_key]))
+    if not client_keys and not _is_loopback(launched.host):
+        logger.warning("no client key is set: whoever reaches %s may ask at your cost", launched.host)
+    _Sidecar(options, launched, client_keys).run(signals)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _files() -> int:
+    """How many files may be open at once; as many as wanted, where the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft == resource.RLIM_INFINITY or soft >= most:
+        return FILES
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most
 
 
 class _Sidecar:
@@ -61,7 +91,7 @@ class _Sidecar:
             launched.host,
             launched.port,
             threads=most + SPARE,
-            limits=Limits(body=int(options.max_body * 2**20)),
+            limits=Limits(body=int(options.max_body * 2**20), connections=min(Limits.connections, _files() // 2)),
             wants_body=entrance.wants_body,
         )
 
