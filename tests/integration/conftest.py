@@ -34,10 +34,15 @@ def direct() -> Iterator[Simulator]:
 
 @pytest.fixture(scope="package")
 def calm(direct: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """One house for all tests that leave it as it was. The backend has its keys as files, as Docker gives secrets."""
+    """One house for all tests that leave it as it was.
+
+    The backend has its keys as files, as docker/compose.yaml gives them: beside empty variables, the sidecar's list of
+    clients' keys as it is, and nothing but /dev/null where a value comes from the shell.
+    """
     secrets = tmp_path_factory.mktemp("secrets")
     (secrets / "cerebras_api_key").write_text(f"{KEY}\n")
-    (secrets / "cepo_client_key").write_text(f"{CLIENT_KEY}\n")
+    (secrets / "cepo_client_key").write_text(f"{CLIENT_KEY}\nplanted-bearer-of-another\n")
+    (secrets / "identity_prompt").symlink_to("/dev/null")
     as_files = {"SECRETS_DIR": str(secrets), "CEREBRAS_API_KEY": "", "CEPO_CLIENT_KEY": ""}
     options = SimulatorOptions(rules=MOODS, latency=Latency(tokens_per_second=1000))
     as_asked = {"CEPO_CEREBRAS_FIT_TOKENS": "false"}  # calls have the limits that they were asked for with

@@ -65,7 +65,7 @@ def sidecar(api: str, **environ: str) -> Iterator[Server]:
         "CEPO_CEREBRAS_CLIENT_KEY": CLIENT_KEY,
         "CEPO_CEREBRAS_CALL_ATTEMPTS": "1",
     }
-    settings = _without_empty(settings | environ)
+    settings = {name: value for name, value in (settings | environ).items() if value}
     with sidecar_process.sidecar(environ=settings) as server:
         if "CEREBRAS_API_KEY" in settings:
             eventually(lambda: httpx.get(f"{server.url}/ready").status_code == 200, 20, lambda: server.log)
@@ -112,10 +112,7 @@ class Backend:
 
 @contextmanager
 def backend(sidecar_url: str, api: str, **environ: str) -> Iterator[Backend]:
-    """Run the example with uvicorn; it looks at /ready twenty times a second, so that tests need not wait for it.
-
-    An empty value unsets.
-    """
+    """Run the example with uvicorn; it looks at /ready twenty times a second, so that tests need not wait for it."""
     settings = {
         "CEPO_URL": sidecar_url,
         "CEPO_CLIENT_KEY": CLIENT_KEY,
@@ -125,8 +122,7 @@ def backend(sidecar_url: str, api: str, **environ: str) -> Iterator[Backend]:
         "READY_SECONDS": "0.05",
     }
     command = environment() / ".venv/bin/uvicorn"
-    settings = _without_empty(settings | environ)
-    with optillm("app.main:app", "--app-dir", str(FOLDER), environ=settings, command=command) as server:
+    with optillm("app.main:app", "--app-dir", str(FOLDER), environ=settings | environ, command=command) as server:
         yield Backend(server)
 
 
@@ -151,10 +147,6 @@ class House:
         """Forget all calls so far."""
         self.api.clear()
         self.direct.clear()
-
-
-def _without_empty(settings: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in settings.items() if value}
 
 
 def body(text: str, layer: str = "speed", **more: Any) -> dict[str, Any]:

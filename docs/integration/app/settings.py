@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, HttpUrl, SecretStr
+from pydantic import Field, HttpUrl, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SECRETS = Path(os.environ.get("SECRETS_DIR", "/run/secrets"))  # where Docker and Kubernetes put them
@@ -20,7 +20,7 @@ class Settings(BaseSettings):
 
     Attributes:
         cepo_url: the sidecar.
-        cepo_client_key: one of the keys that the sidecar wants of its clients; empty where it wants none.
+        cepo_client_key: what the sidecar wants of its clients; empty where it wants nothing, and of several the first.
         cerebras_api_key: for direct calls.
         cerebras_base_url: the API, with or without /v1.
         cerebras_model: the pinned model as the API spells it, which the sidecar understands too.
@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         frozen=True,
         hide_input_in_errors=True,  # a mistyped key stays out of the log
+        env_ignore_empty=True,  # Compose sets what nobody has a value for to nothing
         secrets_dir=SECRETS if SECRETS.is_dir() else None,
     )
 
@@ -60,3 +61,9 @@ class Settings(BaseSettings):
     ready_seconds: Seconds = 2
     circuit_failures: Count = 5
     circuit_seconds: Seconds = 30
+
+    @field_validator("cepo_client_key")
+    @classmethod
+    def _first(cls, keys: SecretStr) -> SecretStr:
+        """One key: the sidecar's own file may have several, by lines or commas."""
+        return SecretStr((keys.get_secret_value().replace(",", " ").split() or [""])[0])
