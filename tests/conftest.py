@@ -1,4 +1,4 @@
-"""Fixtures for all tests: the simulated API, a fresh process-wide state, and slow tests last."""
+"""Fixtures for all tests: the simulated API, OptiLLM's plugins, a fresh process-wide state, and slow tests last."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from optillm_cerebras_cepo.runtime import RUNTIME
 from optillm_cerebras_cepo.simulator.options import SimulatorOptions
@@ -14,10 +15,15 @@ from optillm_cerebras_cepo.simulator.server import Simulator
 
 KEY = "csk-0123456789abcdef"
 
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Fast tests first: their failures come early."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Fast tests first: their failures come early. Last where workers share them: none waits for another's long one."""
+    shared = hasattr(config, "workerinput")
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is None) is shared)
 
 
 @pytest.fixture
@@ -29,6 +35,14 @@ def simulate() -> Iterator[Callable[..., Simulator]]:
             return running.enter_context(Simulator(SimulatorOptions(**options)))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def plugins() -> None:
+    """Load OptiLLM's plugins, which has to come before its application answers: Flask takes no door afterwards."""
+    from optillm import server
+
+    server.load_plugins()
 
 
 @pytest.fixture(autouse=True)

@@ -102,11 +102,10 @@ def test_every_code_is_described_under_its_status() -> None:
 
 @pytest.mark.parametrize("effort", ["none", "low"])
 def test_a_reply_has_what_is_described_and_nothing_else(
-    simulate: Any, monkeypatch: pytest.MonkeyPatch, effort: str
+    plugins: None, simulate: Any, monkeypatch: pytest.MonkeyPatch, effort: str
 ) -> None:
     """All names of our object and of its parts; whether their values fit is seen in `tests/api`."""
     api: Simulator = simulate()
-    server.load_plugins()
     monkeypatch.setenv("CEREBRAS_API_KEY", KEY)
     monkeypatch.setitem(server.server_config, "base_url", api.url)
     monkeypatch.setitem(server.server_config, "approach", "cepo_cerebras")

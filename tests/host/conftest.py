@@ -15,11 +15,6 @@ from optillm_cerebras_cepo.simulator.server import Simulator
 Ask = Callable[..., TestResponse]
 
 
-@pytest.fixture(scope="session")
-def _loaded() -> None:
-    server.load_plugins()
-
-
 @pytest.fixture
 def api(simulate: Callable[..., Simulator]) -> Simulator:
     """A simulated API for the server to use; a test that scripts answers starts its own."""
@@ -27,7 +22,7 @@ def api(simulate: Callable[..., Simulator]) -> Simulator:
 
 
 @pytest.fixture
-def serve(_loaded: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Ask]:
+def serve(plugins: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Ask]:
     """Point OptiLLM's app at an API, with ours as its approach; returns what posts a body to it."""
 
     def start(base_url: str, approach: str = "cepo_cerebras") -> Ask:

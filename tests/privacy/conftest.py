@@ -34,13 +34,8 @@ class Said:
     printed: str
 
 
-@pytest.fixture(scope="session")
-def _loaded() -> None:
-    server.load_plugins()
-
-
 @pytest.fixture
-def listen(_loaded: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+def listen(plugins: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
     """Ask OptiLLM's app before this API, and hear all that is said meanwhile."""
     monkeypatch.setenv("CEREBRAS_API_KEY", KEY)
 

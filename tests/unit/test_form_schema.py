@@ -38,7 +38,7 @@ def test_patterns_are_not_checked_nor_what_depends_on_them() -> None:
         {"$schema": 5},
         {"$schema": "http://[", "type": "string"},
         {"const": float("nan")},
-        {"const": object()},
+        {"const": ...},  # no JSON, and of one name in every process
         {"$ref": "https://example.com/secret.json"},
         {"$ref": "file:///etc/secret"},
         {"$ref": SCHEMA},

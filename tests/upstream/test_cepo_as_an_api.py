@@ -30,7 +30,7 @@ Ask = Callable[..., TestResponse]
 
 
 @pytest.fixture
-def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[[Simulator], Ask]:
+def ask(plugins: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[Simulator], Ask]:
     """Point OptiLLM's app at an API, with `cepo` as its approach; returns what posts a body to it."""
     with open(server.get_config_path(), encoding="utf-8") as file:
         config = CepoConfig(**yaml.safe_load(file) | FEW)
