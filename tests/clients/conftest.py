@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.client_libraries import House, house
+from support.client_libraries import House, Programs, house
 
 from optillm_cerebras_cepo.simulator import Latency, Rule, SimulatorOptions, ToolUse, problems
 
 ANSWER = "The simulated answer is 42, for six sevens are that many. " * 10 + "\n\nRating: [[1]]\nBetter Response: [[0]]"
+
+
+@pytest.fixture(scope="package")
+def programs() -> Iterator[Programs]:
+    """The programs of the libraries."""
+    started = Programs()
+    yield started
+    started.end()
 
 
 @pytest.fixture(scope="package")

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.client_libraries import Client, House, eventually
+from support.client_libraries import Client, House, Programs, eventually
 
 from optillm_cerebras_cepo.simulator import CLIENT_GONE
 
@@ -51,10 +51,10 @@ def total_tokens(usage: dict[str, Any]) -> int:
 
 
 @every_client
-def test_ask(client: Client, answering: House) -> None:
+def test_ask(programs: Programs, client: Client, answering: House) -> None:
     """The answer, an id, the usage that the API counted, and a field of ours on its way there and back."""
     answering.api.clear()
-    reply = client.run("ask", answering)
+    reply = programs.run(client, "ask", answering)
     assert reply["content"].startswith(ANSWER_BEGINS)
     assert reply["finish_reason"] == "stop"
     assert reply["id"].startswith("chatcmpl-")
@@ -67,10 +67,10 @@ def test_ask(client: Client, answering: House) -> None:
 
 
 @every_client
-def test_stream(client: Client, answering: House) -> None:
+def test_stream(programs: Programs, client: Client, answering: House) -> None:
     """First progress as reasoning, then the answer in pieces, why it ends, and what it cost."""
     answering.api.clear()
-    heard = client.run("stream", answering)
+    heard = programs.run(client, "stream", answering)
     assert heard["content"].startswith(ANSWER_BEGINS)
     assert heard["pieces"]["content"] > 1
     assert heard["finish_reason"] == "stop"
@@ -115,9 +115,9 @@ def test_wire_of_a_stream(answering: House) -> None:
 
 
 @pytest.mark.parametrize("client", OPENAI, ids=named)
-def test_raw_response(client: Client, answering: House) -> None:
+def test_raw_response(programs: Programs, client: Client, answering: House) -> None:
     """The library's way to a response's headers, whole and streamed."""
-    found = client.run("raw", answering)
+    found = programs.run(client, "raw", answering)
     assert (found["status"], found["type"].partition(";")[0]) == (200, "application/json")
     assert found["stream_type"].partition(";")[0] == "text/event-stream"
     assert found["reply"]["content"] == found["stream"]["content"]
@@ -126,10 +126,10 @@ def test_raw_response(client: Client, answering: House) -> None:
 
 @every_client
 @pytest.mark.parametrize("scenario", ["tool", "tool_stream"])
-def test_tool(client: Client, scenario: str, answering: House) -> None:
+def test_tool(programs: Programs, client: Client, scenario: str, answering: House) -> None:
     """Tools go to the model, in one call and without a plan; what it calls comes back whole."""
     answering.api.clear()
-    reply = client.run(scenario, answering)
+    reply = programs.run(client, scenario, answering)
     (call,) = reply["tool_calls"]
     arguments = call["arguments"] if isinstance(call["arguments"], dict) else json.loads(call["arguments"])
     assert (call["name"], arguments) == ("weather", {"city": "Paris"})
@@ -141,11 +141,11 @@ def test_tool(client: Client, scenario: str, answering: House) -> None:
 
 
 @every_client
-def test_bad_request(client: Client, answering: House) -> None:
+def test_bad_request(programs: Programs, client: Client, answering: House) -> None:
     """A parameter that is refused: the library's own exception, with the parameter's name, after one request."""
     answering.api.clear()
     before = len(answering.requests())
-    error = client.run("bad_request", answering)
+    error = programs.run(client, "bad_request", answering)
     assert ("AI_APICallError" if client in AI_SDK else "BadRequestError") in error["classes"]
     assert (error["status"], error["param"]) == (400, "logprobs")
     assert answering.requests(since=before) == [400]
@@ -153,12 +153,12 @@ def test_bad_request(client: Client, answering: House) -> None:
 
 
 @every_client
-def test_rate_limit(client: Client, crowded: House) -> None:
+def test_rate_limit(programs: Programs, client: Client, crowded: House) -> None:
     """An API without room: the library's own exception, and no second request, for none can go better."""
     crowded.api.clear()
     before = len(crowded.requests())
     # The AI SDK has retries of its own and knows no x-should-retry: see the next test.
-    error = client.run("rate_limit_once" if client in AI_SDK else "rate_limit", crowded)
+    error = programs.run(client, "rate_limit_once" if client in AI_SDK else "rate_limit", crowded)
     assert ("AI_APICallError" if client in AI_SDK else "RateLimitError") in error["classes"]
     assert error["status"] == 429
     assert crowded.requests(since=before) == [429]
@@ -166,21 +166,21 @@ def test_rate_limit(client: Client, crowded: House) -> None:
 
 
 @pytest.mark.parametrize("client", AI_SDK, ids=named)
-def test_the_ai_sdk_starts_over_whatever_the_server_says(client: Client, crowded: House) -> None:
+def test_the_ai_sdk_starts_over_whatever_the_server_says(programs: Programs, client: Client, crowded: House) -> None:
     """A fact about the library that its users should know: three requests, unless they set maxRetries."""
     crowded.api.clear()
     before = len(crowded.requests())
-    error = client.run("rate_limit", crowded)
+    error = programs.run(client, "rate_limit", crowded)
     assert (error["thrown"], error["tries"], error["status"]) == ("AI_RetryError", 3, 429)
     assert crowded.requests(since=before) == [429] * 3
 
 
 @every_client
-def test_error_in_a_stream(client: Client, crowded: House) -> None:
+def test_error_in_a_stream(programs: Programs, client: Client, crowded: House) -> None:
     """The status has gone out as 200 by then: an exception all the same, with our message, and no second request."""
     crowded.api.clear()
     before = len(crowded.requests())
-    error = client.run("stream_error", crowded)
+    error = programs.run(client, "stream_error", crowded)
     assert "is used up" in error["message"]
     if client is not LITELLM:  # it keeps the message only
         assert error["code"] == "quota_exhausted"
@@ -189,10 +189,10 @@ def test_error_in_a_stream(client: Client, crowded: House) -> None:
 
 
 @pytest.mark.parametrize(("client", "scenario"), CANCELS, ids=named)
-def test_cancel(client: Client, scenario: str, slow: House) -> None:
+def test_cancel(programs: Programs, client: Client, scenario: str, slow: House) -> None:
     """A client that leaves a stream takes the calls with it, while its process lives on; and no call is begun."""
     slow.api.clear()
-    with client.start(scenario, slow) as program:
+    with programs.during(client, scenario, slow) as program:
         assert program.report()["first"]
         eventually(lambda: slow.api.in_flight > 0, 10, lambda: "no call was made")
         program.go_on()
@@ -202,3 +202,4 @@ def test_cancel(client: Client, scenario: str, slow: House) -> None:
         assert {call.status for call in calls} == {CLIENT_GONE}
         time.sleep(2)  # what would start now would be a retry, or the next step
         assert slow.api.chat_calls == calls
+        program.go_on()

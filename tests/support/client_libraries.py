@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 import shutil
 import time
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 from conftest import KEY
 
 from optillm_cerebras_cepo.simulator import Simulator, SimulatorOptions
 from support.client_environments import ROOT, node_environment, python_environment
-from support.client_program import Program, running
+from support.client_program import Program
 from support.optillm_process import Server, optillm
 
 CLIENTS = ROOT / "tests/clients"
@@ -29,21 +31,16 @@ class House:
     server: Server
     api: Simulator
 
-    def requests(self, since: int | None = None) -> list[int]:
-        """Return the statuses of the clients' requests, in order, from the server's own log.
+    def requests(self, since: int = 0) -> list[int]:
+        """Return the statuses of the clients' requests, in order, from the server's own log; the first ones left out.
 
-        Args:
-            since: how many to leave out. Then there must be more of them, and their lines are waited for.
-
+        The lines of all that were answered are there when that of a request after them is.
         """
-
-        def found() -> list[int]:
-            lines = re.findall(r'POST /v1/chat/completions HTTP/1\.\d\S*" (\d+) ', self.server.log)
-            return [int(status) for status in lines[since or 0 :]]
-
-        if since is not None:
-            eventually(lambda: bool(found()), 5, lambda: f"no request in the log:\n{self.server.log}")
-        return found()
+        last = uuid.uuid4().hex
+        httpx.get(f"{self.server.url}/health?{last}", trust_env=False)
+        eventually(lambda: last in self.server.log, 10, lambda: f"no request in the log:\n{self.server.log}")
+        lines = re.findall(r'POST /v1/chat/completions HTTP/1\.\d\S*" (\d+) ', self.server.log)
+        return [int(status) for status in lines[since:]]
 
 
 @contextmanager
@@ -77,22 +74,44 @@ class Client:
         """What a test is called by."""
         return f"{Path(self.program).stem}-{self.major or Path(self.lock).stem}"
 
-    def run(self, scenario: str, house: House) -> dict[str, Any]:
-        """Run one scenario to its end and return what it reports."""
-        with self.start(scenario, house) as program:
-            found = program.report()
-            program.end()
-        return found
-
-    def start(self, scenario: str, house: House) -> AbstractContextManager[Program]:
+    def start(self) -> Program:
         """Start the program in its environment, which is made when it is not there."""
-        arguments = [house.server.url, scenario, *([self.major] if self.major else [])]
         if self.lock.endswith(".lock"):
-            return running([python_environment(CLIENTS / self.lock), PROGRAMS / self.program, *arguments])
+            return Program([python_environment(CLIENTS / self.lock), PROGRAMS / self.program])
         folder = node_environment(CLIENTS / self.lock)
         for file in PROGRAMS.glob("*.mjs"):
             shutil.copy(file, folder)  # Node.js looks for packages beside the program
-        return running(["node", folder / self.program, *arguments])
+        return Program(["node", folder / self.program, self.major])
+
+
+class Programs:
+    """The clients' programs, each started when it is first needed and kept for the next scenario."""
+
+    def __init__(self) -> None:
+        self._idle: dict[Client, Program] = {}
+
+    def run(self, client: Client, scenario: str, house: House) -> dict[str, Any]:
+        """Run one scenario to its end and return what it reports."""
+        with self.during(client, scenario, house) as program:
+            return program.report()
+
+    @contextmanager
+    def during(self, client: Client, scenario: str, house: House) -> Iterator[Program]:
+        """Run one scenario, which must have ended well after the block."""
+        program = self._idle.pop(client, None) or client.start()
+        try:
+            program.begin(scenario, house.server.url)
+            yield program
+            program.over(scenario)
+        except BaseException:
+            program.kill()  # nobody knows what it is at
+            raise
+        self._idle[client] = program
+
+    def end(self) -> None:
+        """End all of them."""
+        while self._idle:
+            self._idle.popitem()[1].kill()
 
 
 def eventually(holds: Callable[[], bool], seconds: float, otherwise: Callable[[], str]) -> None:

@@ -1,4 +1,4 @@
-"""A program of a client library at work: what it reports, and when it goes on."""
+"""A program of a client library at work: what it is to do, what it reports, and when it goes on."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
@@ -17,20 +16,25 @@ SECONDS = 120
 
 
 class Program:
-    """A running program; its reports are lines of JSON on its standard output."""
+    """A running program, started by a command; its reports are lines of JSON on its standard output."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
+    def __init__(self, command: Sequence[str | Path]) -> None:
+        ours = ("OPENAI_", "CEREBRAS_", "CEPO_", "PYTHON")
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, env=environ, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
         self._lines: Queue[str] = Queue()
         self._log: list[str] = []
-        assert process.stdout is not None
-        assert process.stderr is not None
         self._readers = [
-            threading.Thread(target=_read, args=(process.stdout, self._lines.put), daemon=True),
-            threading.Thread(target=_read, args=(process.stderr, self._log.append), daemon=True),
+            threading.Thread(target=_read, args=(self._process.stdout, self._lines.put), daemon=True),
+            threading.Thread(target=_read, args=(self._process.stderr, self._log.append), daemon=True),
         ]
         for reader in self._readers:
             reader.start()
+
+    def begin(self, scenario: str, url: str) -> None:
+        """Let it run a scenario before the server at this address."""
+        self._say(f"{scenario} {url}")
 
     def report(self) -> dict[str, Any]:
         """Return the next report."""
@@ -47,27 +51,23 @@ class Program:
 
     def go_on(self) -> None:
         """Let a program that waits go on."""
+        self._say("")
+
+    def over(self, scenario: str) -> None:
+        """Wait until the scenario has ended, and well."""
+        assert self.report() == {"over": scenario}
+
+    def kill(self) -> None:
+        """End it, whatever it does."""
+        with self._process:
+            self._process.kill()
+            for reader in self._readers:
+                reader.join(5)
+
+    def _say(self, line: str) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write("\n")
+        self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
-
-    def end(self) -> None:
-        """Wait until the program has ended, and well."""
-        status = self._process.wait(SECONDS)
-        assert status == 0, f"ended with {status}\n{''.join(self._log)}"
-
-
-@contextmanager
-def running(command: Sequence[str | Path]) -> Iterator[Program]:
-    """Start a program; it ends with the block."""
-    ours = ("OPENAI_", "CEREBRAS_", "CEPO_", "PYTHON")
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=environ, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
-        try:
-            yield Program(process)
-        finally:
-            process.kill()
 
 
 def _read(stream: Any, into: Any) -> None:

@@ -1,12 +1,14 @@
-// The npm packages `ai` and `@ai-sdk/openai-compatible`. Usage: ai_sdk.mjs URL SCENARIO MAJOR
-import { EFFORT, KEY, MAJOR, MODEL, PARAMETERS, QUESTION, URL, note, report, run, wait } from './talk.mjs';
+// The npm packages `ai` and `@ai-sdk/openai-compatible`. See talk.mjs for its input.
+import { EFFORT, KEY, MAJOR, MODEL, PARAMETERS, QUESTION, baseURL, note, report, serve, wait } from './talk.mjs';
 
 const ai = await import(`ai-${MAJOR}`);
 const { createOpenAICompatible } = await import(`ai-${MAJOR}-openai-compatible`);
-const provider = createOpenAICompatible({ name: 'cepo', baseURL: `${URL}/v1`, apiKey: KEY, includeUsage: true });
+const call = (more) => {
+  const provider = createOpenAICompatible({ name: 'cepo', baseURL, apiKey: KEY, includeUsage: true });
+  return { model: provider(MODEL), messages: QUESTION, ...more };
+};
 // The response's body, for a field of ours in it: version 6 keeps it, 7 where it is told.
-const CALL = { model: provider(MODEL), messages: QUESTION };
-const WHOLE = { ...CALL, include: { responseBody: true } };
+const whole = (more) => call({ include: { responseBody: true }, ...more });
 const tools = {
   weather: ai.tool({ description: 'The weather of a city.', inputSchema: ai.jsonSchema(PARAMETERS) }),
 };
@@ -60,7 +62,7 @@ const failure = async (promise) => {
 
 const cancel = async () => {
   const abort = new AbortController();
-  const stream = ai.streamText({ ...CALL, abortSignal: abort.signal }).fullStream[Symbol.asyncIterator]();
+  const stream = ai.streamText(call({ abortSignal: abort.signal })).fullStream[Symbol.asyncIterator]();
   let part;
   do part = (await stream.next()).value;
   while (part.type === 'start'); // made before anything came; the next part tells of the response's beginning
@@ -71,18 +73,18 @@ const cancel = async () => {
   await wait();
 };
 
-await run({
-  ask: async () => tell(await ai.generateText({ ...WHOLE, providerOptions: { cepo: EFFORT } })),
-  stream: () => hear(ai.streamText(CALL)),
-  tool: async () => tell(await ai.generateText({ ...WHOLE, tools })),
-  tool_stream: () => hear(ai.streamText({ ...CALL, tools })),
-  bad_request: () => failure(ai.generateText({ ...CALL, providerOptions: { cepo: { logprobs: true } } })),
-  rate_limit: () => failure(ai.generateText(CALL)),
+await serve({
+  ask: async () => tell(await ai.generateText(whole({ providerOptions: { cepo: EFFORT } }))),
+  stream: () => hear(ai.streamText(call())),
+  tool: async () => tell(await ai.generateText(whole({ tools }))),
+  tool_stream: () => hear(ai.streamText(call({ tools }))),
+  bad_request: () => failure(ai.generateText(call({ providerOptions: { cepo: { logprobs: true } } }))),
+  rate_limit: () => failure(ai.generateText(call())),
   // With the library's retries off: it has retries of its own, which know of no header.
-  rate_limit_once: () => failure(ai.generateText({ ...CALL, maxRetries: 0 })),
+  rate_limit_once: () => failure(ai.generateText(call({ maxRetries: 0 }))),
   stream_error: async () => {
     try {
-      await hear(ai.streamText({ ...CALL, onError: () => {} })); // it would log the error
+      await hear(ai.streamText(call({ onError: () => {} }))); // it would log the error
     } catch (error) {
       report({ code: error.code, message: error.message }); // an error of its own since version 7, the server's before
     }

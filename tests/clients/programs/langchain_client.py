@@ -1,19 +1,18 @@
-"""LangChain's chat model for OpenAI-compatible servers. Usage: langchain_client.py URL SCENARIO."""
+"""LangChain's chat model for OpenAI-compatible servers. See talk.py for its input."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import Any
 
 import openai
 from langchain_openai import ChatOpenAI
-from talk import EFFORT, KEY, MODEL, QUESTION, TOOLS, failure, report, wait
+from talk import EFFORT, KEY, MODEL, QUESTION, TOOLS, base_url, failure, report, serve, wait
 
 
 def model(**options: Any) -> Any:
     """The chat model, with its own retries on."""
-    return ChatOpenAI(base_url=f"{sys.argv[1]}/v1", api_key=KEY, model=MODEL, stream_usage=True, **options)
+    return ChatOpenAI(base_url=base_url(), api_key=KEY, model=MODEL, stream_usage=True, **options)
 
 
 def tell(message: Any, **more: Any) -> None:
@@ -115,4 +114,4 @@ def cancel_task() -> None:
     asyncio.run(main())
 
 
-globals()[sys.argv[2]]()
+serve(lambda scenario: globals()[scenario]())

@@ -1,20 +1,19 @@
-"""LiteLLM, with its provider for OpenAI-compatible servers. Usage: litellm_client.py URL SCENARIO."""
+"""LiteLLM, with its provider for OpenAI-compatible servers. See talk.py for its input."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from typing import Any
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it looks for a newer list of prices on the network
 
 import litellm
 import openai
-from talk import EFFORT, KEY, MODEL, QUESTION, TOOLS, Heard, failure, reply_of, report, wait
+from talk import EFFORT, KEY, MODEL, QUESTION, TOOLS, Heard, base_url, failure, reply_of, report, serve, wait
 
 litellm.suppress_debug_info = True
-CALL = {"model": f"openai/{MODEL}", "base_url": f"{sys.argv[1]}/v1", "api_key": KEY, "messages": QUESTION}
+CALL = {"model": f"openai/{MODEL}", "api_key": KEY, "messages": QUESTION}
 STREAM = {"stream": True, "stream_options": {"include_usage": True}}
 
 
@@ -28,28 +27,28 @@ def tell_stream(stream: Any) -> None:
 
 def ask() -> None:
     """A question, with a field of ours."""
-    report(**reply_of(litellm.completion(**CALL, extra_body=EFFORT).model_dump()))
+    report(**reply_of(litellm.completion(base_url=base_url(), **CALL, extra_body=EFFORT).model_dump()))
 
 
 def stream() -> None:
     """A stream with its usage."""
-    tell_stream(litellm.completion(**CALL, **STREAM))
+    tell_stream(litellm.completion(base_url=base_url(), **CALL, **STREAM))
 
 
 def tool() -> None:
     """A tool call."""
-    report(**reply_of(litellm.completion(**CALL, tools=TOOLS).model_dump()))
+    report(**reply_of(litellm.completion(base_url=base_url(), **CALL, tools=TOOLS).model_dump()))
 
 
 def tool_stream() -> None:
     """A tool call in pieces."""
-    tell_stream(litellm.completion(**CALL, tools=TOOLS, **STREAM))
+    tell_stream(litellm.completion(base_url=base_url(), **CALL, tools=TOOLS, **STREAM))
 
 
 def bad_request() -> None:
     """A parameter that is refused."""
     try:
-        litellm.completion(**CALL, logprobs=True)
+        litellm.completion(base_url=base_url(), **CALL, logprobs=True)
     except litellm.exceptions.BadRequestError as error:
         report(**failure(error))
 
@@ -57,7 +56,7 @@ def bad_request() -> None:
 def rate_limit() -> None:
     """An API without room, and the library's own retries on."""
     try:
-        litellm.completion(**CALL)
+        litellm.completion(base_url=base_url(), **CALL)
     except litellm.exceptions.RateLimitError as error:
         report(**failure(error))
 
@@ -65,14 +64,14 @@ def rate_limit() -> None:
 def stream_error() -> None:
     """A stream that ends with an error instead of an answer."""
     try:
-        tell_stream(litellm.completion(**CALL, **STREAM))
+        tell_stream(litellm.completion(base_url=base_url(), **CALL, **STREAM))
     except openai.APIError as error:  # LiteLLM's own exceptions are these classes'
         report(**failure(error))
 
 
 def cancel() -> None:
     """Close a stream after its first chunk. LiteLLM's own stream has no close; what it wraps has."""
-    answer: Any = litellm.completion(**CALL, **STREAM)
+    answer: Any = litellm.completion(base_url=base_url(), **CALL, **STREAM)
     report(first=next(answer).model_dump())
     wait()
     answer.completion_stream.close()
@@ -87,7 +86,7 @@ def cancel_task() -> None:
         first = asyncio.Event()
 
         async def read() -> None:
-            answer: Any = await litellm.acompletion(**CALL, **STREAM)
+            answer: Any = await litellm.acompletion(base_url=base_url(), **CALL, **STREAM)
             try:
                 async for chunk in answer:
                     if not first.is_set():
@@ -107,4 +106,4 @@ def cancel_task() -> None:
     asyncio.run(main())
 
 
-globals()[sys.argv[2]]()
+serve(lambda scenario: globals()[scenario]())

@@ -1,13 +1,12 @@
-"""The library `openai`, its asyncio client. Usage: openai_async.py URL SCENARIO."""
+"""The library `openai`, its asyncio client. See talk.py for its input."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import Any
 
 import openai
-from talk import EFFORT, KEY, MODEL, QUESTION, TOOLS, Heard, failure, reply_of, report, wait
+from talk import EFFORT, KEY, MODEL, QUESTION, TOOLS, Heard, base_url, failure, reply_of, report, serve, wait
 
 STREAM = {"stream": True, "stream_options": {"include_usage": True}}
 
@@ -15,8 +14,8 @@ STREAM = {"stream": True, "stream_options": {"include_usage": True}}
 class Program:
     """One method for each scenario; made inside the event loop that its client uses."""
 
-    def __init__(self, url: str) -> None:
-        self._client = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=KEY)
+    def __init__(self) -> None:
+        self._client = openai.AsyncOpenAI(base_url=base_url(), api_key=KEY)
         self._create: Any = self._client.chat.completions.create
 
     async def ask(self) -> None:
@@ -103,9 +102,9 @@ class Program:
         return whole.found()
 
 
-async def main() -> None:
-    """Run the scenario."""
-    await getattr(Program(sys.argv[1]), sys.argv[2])()
+async def run(scenario: str) -> None:
+    """Run one."""
+    await getattr(Program(), scenario)()
 
 
-asyncio.run(main())
+serve(lambda scenario: asyncio.run(run(scenario)))

@@ -1,9 +1,11 @@
-// The npm package `openai`. Usage: openai_node.mjs URL SCENARIO MAJOR
-import { EFFORT, KEY, MAJOR, MODEL, QUESTION, TOOLS, URL, note, report, run, wait } from './talk.mjs';
+// The npm package `openai`. See talk.mjs for its input.
+import { EFFORT, KEY, MAJOR, MODEL, QUESTION, TOOLS, baseURL, note, report, serve, wait } from './talk.mjs';
 
 const { default: OpenAI } = await import(`openai-${MAJOR}`);
-const client = new OpenAI({ baseURL: `${URL}/v1`, apiKey: KEY });
-const create = (more, options) => client.chat.completions.create({ model: MODEL, messages: QUESTION, ...more }, options);
+const create = (more, options) => {
+  const client = new OpenAI({ baseURL, apiKey: KEY });
+  return client.chat.completions.create({ model: MODEL, messages: QUESTION, ...more }, options);
+};
 const STREAM = { stream: true, stream_options: { include_usage: true } };
 
 const tell = ({ id, choices, usage, cepo_cerebras }) => {
@@ -67,7 +69,7 @@ const cancel = async (end) => {
   await wait();
 };
 
-await run({
+await serve({
   ask: async () => tell(await create(EFFORT)),
   stream: async () => hear(await create(STREAM)),
   tool: async () => tell(await create({ tools: TOOLS })),

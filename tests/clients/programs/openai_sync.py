@@ -1,16 +1,23 @@
-"""The library `openai`, its blocking client. Usage: openai_sync.py URL SCENARIO."""
+"""The library `openai`, its blocking client. See talk.py for its input."""
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import openai
-from talk import EFFORT, KEY, MODEL, QUESTION, TOOLS, Heard, failure, reply_of, report, wait
+from talk import EFFORT, KEY, MODEL, QUESTION, TOOLS, Heard, base_url, failure, reply_of, report, serve, wait
 
-client = openai.OpenAI(base_url=f"{sys.argv[1]}/v1", api_key=KEY)
-create: Any = client.chat.completions.create
 STREAM = {"stream": True, "stream_options": {"include_usage": True}}
+
+
+def completions() -> Any:
+    """What a new client calls."""
+    return openai.OpenAI(base_url=base_url(), api_key=KEY).chat.completions
+
+
+def create(**options: Any) -> Any:
+    """Ask the question."""
+    return completions().create(model=MODEL, messages=QUESTION, **options)
 
 
 def heard(stream: Any) -> dict[str, Any]:
@@ -23,15 +30,14 @@ def heard(stream: Any) -> dict[str, Any]:
 
 def ask() -> None:
     """A question, with a field of ours."""
-    report(**reply_of(create(model=MODEL, messages=QUESTION, extra_body=EFFORT).model_dump()))
+    report(**reply_of(create(extra_body=EFFORT).model_dump()))
 
 
 def raw() -> None:
     """A question, with the response's headers; then a stream, likewise."""
-    response = client.chat.completions.with_raw_response.create(model=MODEL, messages=QUESTION, extra_body=EFFORT)
-    streaming = client.chat.completions.with_raw_response.create(
-        model=MODEL, messages=QUESTION, extra_body=EFFORT, **STREAM
-    )
+    raw_create = completions().with_raw_response.create
+    response = raw_create(model=MODEL, messages=QUESTION, extra_body=EFFORT)
+    streaming = raw_create(model=MODEL, messages=QUESTION, extra_body=EFFORT, **STREAM)
     report(
         status=response.status_code,
         type=response.headers["content-type"],
@@ -43,23 +49,23 @@ def raw() -> None:
 
 def stream() -> None:
     """A stream with its usage."""
-    report(**heard(create(model=MODEL, messages=QUESTION, **STREAM)))
+    report(**heard(create(**STREAM)))
 
 
 def tool() -> None:
     """A tool call."""
-    report(**reply_of(create(model=MODEL, messages=QUESTION, tools=TOOLS).model_dump()))
+    report(**reply_of(create(tools=TOOLS).model_dump()))
 
 
 def tool_stream() -> None:
     """A tool call in pieces."""
-    report(**heard(create(model=MODEL, messages=QUESTION, tools=TOOLS, **STREAM)))
+    report(**heard(create(tools=TOOLS, **STREAM)))
 
 
 def bad_request() -> None:
     """A parameter that is refused."""
     try:
-        create(model=MODEL, messages=QUESTION, logprobs=True)
+        create(logprobs=True)
     except openai.APIError as error:
         report(**failure(error))
 
@@ -67,7 +73,7 @@ def bad_request() -> None:
 def rate_limit() -> None:
     """An API without room, and the library's own retries on."""
     try:
-        create(model=MODEL, messages=QUESTION)
+        create()
     except openai.APIError as error:
         report(**failure(error))
 
@@ -75,14 +81,14 @@ def rate_limit() -> None:
 def stream_error() -> None:
     """A stream that ends with an error instead of an answer."""
     try:
-        heard(create(model=MODEL, messages=QUESTION, **STREAM))
+        heard(create(**STREAM))
     except openai.APIError as error:
         report(**failure(error))
 
 
 def cancel() -> None:
     """Close a stream after its first chunk."""
-    answer = create(model=MODEL, messages=QUESTION, **STREAM)
+    answer = create(**STREAM)
     report(first=next(answer).model_dump())
     wait()
     answer.close()
@@ -90,4 +96,4 @@ def cancel() -> None:
     wait()
 
 
-globals()[sys.argv[2]]()
+serve(lambda scenario: globals()[scenario]())

@@ -1,7 +1,8 @@
-// What the programs share: the question, the tool, and how they report.
+// What the programs share: how they are told what to do, the question, the tool, and how they report.
+// A program does one scenario after the other: to load a library takes its time. Usage of each: PROGRAM MAJOR
 import { createInterface } from 'node:readline';
 
-export const [URL, SCENARIO, MAJOR] = process.argv.slice(2);
+export const [MAJOR] = process.argv.slice(2);
 export const MODEL = 'any';
 export const KEY = 'none'; // the server has its own; this one only satisfies the libraries
 export const QUESTION = [{ role: 'user', content: 'What is 6 times 7?' }];
@@ -17,16 +18,20 @@ export const report = (found) => console.log(JSON.stringify(found));
 /** Tell what came, in order, repetitions left out. */
 export const note = (kinds, kind) => kinds.at(-1) === kind || kinds.push(kind);
 
-let lines;
+/** Where the library finds the server of this scenario. */
+export let baseURL;
+
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
 /** Go on when the test says so, which writes a line. */
-export const wait = async () => {
-  lines ??= createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-  await lines.next();
-};
+export const wait = () => lines.next();
 
-/** Run the scenario and leave, whatever a connection pool still holds. */
-export const run = async (scenarios) => {
-  await scenarios[SCENARIO]();
-  process.exit(0);
+/** Run each scenario that the test asks for, in a line with the URL of a server, and report when it is over. */
+export const serve = async (scenarios) => {
+  for await (const line of lines) {
+    const [scenario, url] = line.split(' ');
+    baseURL = `${url}/v1`;
+    await scenarios[scenario]();
+    report({ over: scenario });
+  }
 };

@@ -1,10 +1,13 @@
-"""What the programs share: the question, the tool, how they report, and what they gather of a stream."""
+"""What the programs share: how they are told what to do, the question, the tool, and how they report.
+
+A program does one scenario after the other: a library takes seconds to load.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 MODEL = "any"
@@ -26,6 +29,23 @@ TOOLS = [
 def report(**found: Any) -> None:
     """Print one line of JSON."""
     print(json.dumps(found, default=str), flush=True)
+
+
+_server = ""
+
+
+def serve(run: Callable[[str], None]) -> None:
+    """Run each scenario that the test asks for, in a line with the URL of a server, and report when it is over."""
+    global _server
+    while line := sys.stdin.readline():
+        scenario, _server = line.split()
+        run(scenario)
+        report(over=scenario)
+
+
+def base_url() -> str:
+    """Where the library finds the server of this scenario."""
+    return f"{_server}/v1"
 
 
 def wait() -> None:
