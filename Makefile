@@ -1,10 +1,14 @@
 # Needs GNU make, sh and Python 3.10 or later with venv. Everything goes into .venv and .venv-* here.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
-# The suite's slow tests (real model, wheel) run once, in `make test`.
-PAIRS_ARGS ?= -m "not slow"
+# Processes that run the suite, each whole files in the order of their tests. What measures a load comes after them.
+WORKERS ?= $(shell nproc)
+# What runs once, in `make test`, for it is the same on every pair: slow tests (a real model, the wheel, other people's
+# clients, a soak), what is written down, and what measures.
+PAIRS_ARGS ?= -m "not slow" --ignore=tests/docs --ignore=tests/bench
 
 LOCKS := docker/requirements.lock docker/requirements-dev.lock
+SUITE = -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 EDITABLE = -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 
 .PHONY: help
@@ -39,13 +43,14 @@ test: venv redis-server ## Lint, types, and the whole suite
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/python -m pytest
+	.venv/bin/python $(SUITE) -m "not alone"
+	.venv/bin/python -m pytest -m alone
 
 # The ends of what pyproject.toml allows: OptiLLM and Python.
 .PHONY: test-pairs
 test-pairs: .venv-oldest/.installed .venv-newest/.installed redis-server ## The suite on (OptiLLM 0.3.21, Python 3.10) and (0.4.0, 3.13)
-	.venv-oldest/bin/python -m pytest $(PAIRS_ARGS)
-	.venv-newest/bin/python -m pytest $(PAIRS_ARGS)
+	.venv-oldest/bin/python $(SUITE) $(PAIRS_ARGS)
+	.venv-newest/bin/python $(SUITE) $(PAIRS_ARGS)
 
 .venv-oldest/.locked: $(LOCKS) docker/optillm-0.3.21.lock docker/venv.sh
 	python=$$(sh docker/find-python.sh 3.10) && sh docker/venv.sh .venv-oldest "$$python" docker/optillm-0.3.21.lock

@@ -18,7 +18,7 @@ RATE = 300 / 60 * SCALE  # requests in a real second
 COLD = 3.0  # seconds after which the bucket that was full at the start is used up
 FOUR = {"scale": SCALE, "clients": 6, "effort": "none"}
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 def until(is_so: Callable[[], bool], within: float = 30.0) -> None:

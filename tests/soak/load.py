@@ -7,7 +7,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,22 +83,34 @@ class Clients:
     count: int
     seed: int = 0
     told: list[Told] = field(default_factory=list)
-    _numbers: Any = field(default_factory=lambda: itertools.count(1))
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._kinds = _dealt(random.Random(self.seed))
 
     def run(self, seconds: float) -> None:
         """Ask for so long, then wait until every client has what it waits for."""
         until = time.monotonic() + seconds
-        threads = [threading.Thread(target=self._client, args=(number, until)) for number in range(self.count)]
+        threads = [threading.Thread(target=self._client, args=(until,)) for _ in range(self.count)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
-    def _client(self, number: int, until: float) -> None:
-        chance = random.Random(f"{self.seed} {number} {len(self.told)}")
+    def _client(self, until: float) -> None:
         while time.monotonic() < until:
-            kind = chance.choices(list(KINDS), [one.weight for one in KINDS.values()])[0]
-            self.told.append(ask(self.url, f"soak-{next(self._numbers)}", kind))
+            with self._lock:
+                number, kind = next(self._numbers), next(self._kinds)
+            self.told.append(ask(self.url, f"soak-{number}", kind))
+
+
+def _dealt(chance: random.Random) -> Iterator[str]:
+    """Kinds by their weights, like cards: all of them come before the first one is dealt too often."""
+    while True:
+        cards = [name for name, kind in KINDS.items() for _ in range(kind.weight)]
+        chance.shuffle(cards)
+        yield from cards
 
 
 def ask(url: str, name: str, kind: str) -> Told:

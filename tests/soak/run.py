@@ -90,16 +90,16 @@ class Soak:
         return [told for leg in self.legs for told in leg.told]
 
 
-def soak(seconds: float, clients: int = CLIENTS) -> Soak:
-    """Run for so many seconds under load, and as long as it takes to rest in between."""
+def soak(seconds: float, clients: int = CLIENTS, legs: int = LEGS) -> Soak:
+    """Run for so many seconds under load, and as long as it takes to rest in between, in three legs or a multiple."""
     faults = [f"--fault={name}={share}" for name, share in FAULTS.items()]
     done = Soak(seconds, clients)
     with simulated("--latency", "0.05", "--jitter", "0.9", *faults, sigma=0.3, seconds=0.2) as api:
         arguments = ("--base-url", api.url, "--approach", "cepo_cerebras")
         with optillm(*arguments, environ={"CEREBRAS_API_KEY": KEY, **ONE_HEAP}) as server:
             asking = Clients(server.url, clients)
-            for _ in range(LEGS):
-                done.legs.append(_leg(server, api, asking, seconds / LEGS))
+            for _ in range(legs):
+                done.legs.append(_leg(server, api, asking, seconds / legs))
             done.log = server.log
     return done
 

@@ -10,7 +10,7 @@ from bench.page import Claim, table
 
 from soak.load import KINDS, Told
 from soak.process import NAMES, mean, most
-from soak.run import FAULTS, LEGS, Leg, Soak, Spent
+from soak.run import FAULTS, Leg, Soak, Spent
 
 GROWTH = 5.0
 """MiB that the process may grow by between the first third and the last.
@@ -119,8 +119,8 @@ def report(soak: Soak) -> str:
     left = _left(soak)
     total = sum((one for leg in soak.legs for one in leg.spent.values()), Spent())
     lines = [
-        f"{soak.seconds / 60:.1f} minutes of load by {soak.clients} clients, in {LEGS} legs with a rest after each:"
-        f" {len(soak.told):,} requests and {ends.total():,} calls, of which {_faulty(ends):,} met a fault."
+        f"{soak.seconds / 60:.1f} minutes of load by {soak.clients} clients, in {len(soak.legs)} legs with a rest after"
+        f" each: {len(soak.told):,} requests and {ends.total():,} calls, of which {_faulty(ends):,} met a fault."
         f" {len(gone):,} requests were hung up on; {broken} streams broke off after their beginning.",
         table(head, rows),
         table(
@@ -150,7 +150,7 @@ def logged(log: str) -> Spent:
 
 def _thirds(soak: Soak) -> tuple[Sequence[Leg], Sequence[Leg]]:
     """The first third of the legs and the last, without the very first leg, which warms up."""
-    third = LEGS // 3
+    third = len(soak.legs) // 3
     return soak.legs[1 : third + 1], soak.legs[-third:]
 
 
