@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from support.backend import DIRECT, IDENTITY, Backend, House, backend, events, sidecar, told
 from support.client_libraries import eventually
-from support.optillm_process import free_port
 
 from optillm_cerebras_cepo.simulator import Rule, Simulator, SimulatorOptions, problems
 
@@ -132,24 +132,20 @@ def test_a_sidecar_that_dies(house: House) -> None:
         assert example.state == {"status": "ok", "sidecar": "ready", "circuit": "open"}  # two failures: both count
 
 
-def test_a_sidecar_that_was_never_there(house: House) -> None:
-    """The backend starts and answers all the same."""
-    with backend(f"http://127.0.0.1:{free_port()}", house.direct.url) as example:
-        example.until(sidecar="not ready")
-        assert example.ask(QUESTION).headers["x-answered-by"] == "cerebras"
+def test_a_limit_is_passed_on_and_a_sidecar_that_stops_is_seen(house: House) -> None:
+    """A 429 is the account's: with the sidecar's status and advice, no direct call, and no failure is counted.
 
-
-def test_a_limit_is_passed_on(house: House) -> None:
-    """A 429 is the account's: with the sidecar's status and advice, no direct call, and no failure is counted."""
+    Once the sidecar has stopped, its /ready says it before any question does.
+    """
     options = SimulatorOptions(rules=(Rule(reply=problems.token_quota_exceeded("day")),))
-    with (
-        Simulator(options) as api,
-        sidecar(api.url) as server,
-        backend(server.url, house.direct.url, CIRCUIT_FAILURES="1") as example,
-    ):
-        response = example.ask(QUESTION)
-        assert (response.status_code, response.headers["x-answered-by"]) == (429, "sidecar")
-        assert response.json()["error"]["code"] == "quota_exhausted"
-        assert response.headers["x-should-retry"] == "false"
+    with Simulator(options) as api, ExitStack() as longer:
+        with sidecar(api.url) as server:
+            example = longer.enter_context(backend(server.url, house.direct.url, CIRCUIT_FAILURES="1"))
+            response = example.ask(QUESTION)
+            assert (response.status_code, response.headers["x-answered-by"]) == (429, "sidecar")
+            assert response.json()["error"]["code"] == "quota_exhausted"
+            assert response.headers["x-should-retry"] == "false"
+            assert house.direct.chat_calls == ()
+        example.until(sidecar="not ready", circuit="closed")
+        assert example.ask(QUESTION).headers["x-answered-by"] == "cerebras"
         assert example.state["circuit"] == "closed"
-    assert house.direct.chat_calls == ()

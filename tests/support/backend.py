@@ -112,14 +112,14 @@ class Backend:
 
 @contextmanager
 def backend(sidecar_url: str, api: str, **environ: str) -> Iterator[Backend]:
-    """Run the example with uvicorn; it looks at /ready twenty times a second, so that tests need not wait for it."""
+    """Run the example with uvicorn; it looks at /ready five times a second, so that tests need not wait long for it."""
     settings = {
         "CEPO_URL": sidecar_url,
         "CEPO_CLIENT_KEY": CLIENT_KEY,
         "CEREBRAS_API_KEY": KEY,
         "CEREBRAS_BASE_URL": api,
         "IDENTITY_PROMPT": IDENTITY,
-        "READY_SECONDS": "0.05",
+        "READY_SECONDS": "0.2",
     }
     command = environment() / ".venv/bin/uvicorn"
     with optillm("app.main:app", "--app-dir", str(FOLDER), environ=settings | environ, command=command) as server:
