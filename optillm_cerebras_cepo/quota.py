@@ -31,10 +31,12 @@ Quota = Mapping[str, Allowance]
 
 def quota_of(headers: Mapping[str, str]) -> Quota:
     """The windows that a reply's headers speak of. What cannot be read is left out. Never raises."""
+    # Each `get` of httpx's headers goes through them all; of most APIs there are none to be had.
+    told = {name: value for name, value in headers.items() if name.startswith("x-ratelimit-")}
     found = {}
-    for window in WINDOWS:
-        limit = _number(headers.get(f"x-ratelimit-limit-{window}"))
-        remaining = _number(headers.get(f"x-ratelimit-remaining-{window}"))
+    for window in WINDOWS if told else ():
+        limit = _number(told.get(f"x-ratelimit-limit-{window}"))
+        remaining = _number(told.get(f"x-ratelimit-remaining-{window}"))
         if limit is not None and remaining is not None and limit >= 1:
             found[window] = Allowance(limit, min(remaining, limit))
     return found

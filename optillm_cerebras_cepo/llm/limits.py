@@ -119,33 +119,32 @@ def limited(own: Mapping[str, float], now: float, minute: float = 60.0) -> Limit
 
 def room(limits: Limits, seconds: float, now: float) -> float:
     """How many calls the limits of requests let through in so many seconds from now; infinite where none is known."""
-    buckets = [(window, bucket.now(now)) for window, bucket in (*limits.buckets.items(), *limits.own.items())]
-    counts = [bucket.level + seconds * bucket.rate for window, bucket in buckets if window.startswith("requests")]
+    buckets = (*limits.buckets.items(), *limits.own.items())
+    counts = [
+        bucket.level_at(now) + seconds * bucket.rate for window, bucket in buckets if window.startswith("requests")
+    ]
     return max(0.0, min(counts, default=math.inf))
 
 
 def admit(limits: Limits, cost: Cost, now: float) -> tuple[Limits, Ticket | Wait]:
     """Charge a call to every window, or to none and say how long to wait."""
     limits = _marked(limits, now)
-    cost = replace(cost, tokens=cost.tokens * limits.dearer)
-    buckets = {window: _grown(bucket.now(now), now) for window, bucket in limits.buckets.items()}
-    own = {window: bucket.now(now) for window, bucket in limits.own.items()}
-    waits = [
-        Wait(bucket.wait(cost.of(window)), window, bucket.limit) for window, bucket in (*buckets.items(), *own.items())
-    ]
-    longest = max(waits, key=lambda wait: wait.seconds, default=Wait(0.0))
-    limits = replace(limits, buckets=buckets, own=own)
+    cost = Cost(cost.requests, cost.tokens * limits.dearer)
+    buckets, own = {window: _grown(bucket, now) for window, bucket in limits.buckets.items()}, limits.own
+    longest = Wait(0.0)
+    for window, bucket in (*buckets.items(), *own.items()):
+        if (seconds := bucket.wait(cost.of(window), now)) > longest.seconds:
+            longest = Wait(seconds, window, bucket.limit)
     if longest.seconds > 0:
-        return limits, longest
+        return replace(limits, buckets=buckets), longest
     if limits.trial is not None and limits.trial < 1:
-        return limits, Wait(math.inf)
-    charged = limits.charged + cost
+        return replace(limits, buckets=buckets), Wait(math.inf)
     limits = replace(
         limits,
-        buckets={window: replace(bucket, level=bucket.level - cost.of(window)) for window, bucket in buckets.items()},
-        own={window: replace(bucket, level=bucket.level - cost.of(window)) for window, bucket in own.items()},
+        buckets=_charged(buckets, cost, now),
+        own=_charged(own, cost, now),
         trial=None if limits.trial is None else limits.trial - 1,
-        charged=charged,
+        charged=limits.charged + cost,
         out=limits.out + 1,
     )
     return limits, Ticket(now, cost, limits.arrived[1] + cost)
@@ -153,16 +152,16 @@ def admit(limits: Limits, cost: Cost, now: float) -> tuple[Limits, Ticket | Wait
 
 def answered(limits: Limits, ticket: Ticket, quota: Quota, now: float) -> Limits:
     """Learn from a reply. Without a word of the requests per minute, one more call may be out than before."""
-    limits = _settled(replace(_seen(limits, ticket, quota, now), answers=limits.answers + 1))
-    if limits.trial is not None:
-        known = "requests-minute" in limits.buckets or limits.answers >= OPEN
-        limits = replace(limits, trial=None if known else limits.trial + 2)
-    return limits
+    buckets, least = _seen(limits, ticket, quota, now)
+    answers, trial = limits.answers + 1, limits.trial
+    if trial is not None:
+        trial = None if "requests-minute" in buckets or answers >= OPEN else trial + 2
+    return _settled(limits, buckets, least, answers=answers, trial=trial)
 
 
 def failed(limits: Limits) -> Limits:
     """Learn nothing from a call without a reply; whether it was charged, nobody knows."""
-    return _settled(replace(limits, trial=None if limits.trial is None else limits.trial + 1, least={}))
+    return _settled(limits, limits.buckets, {}, trial=None if limits.trial is None else limits.trial + 1)
 
 
 def refused(limits: Limits, ticket: Ticket, window: str, quota: Quota, now: float) -> Limits:
@@ -171,7 +170,7 @@ def refused(limits: Limits, ticket: Ticket, window: str, quota: Quota, now: floa
     if window in quota and quota[window].remaining >= ticket.cost.of(window) and ticket.at > limits.priced:
         limits = replace(limits, dearer=limits.dearer * DEARER, priced=now)
     back = {
-        name: replace(bucket.now(now), level=min(bucket.capacity, bucket.now(now).level + ticket.cost.of(name)))
+        name: bucket.holding(min(bucket.capacity, bucket.level_at(now) + ticket.cost.of(name)), now)
         for name, bucket in limits.buckets.items()
     }
     if tells(window, quota) or window in back:
@@ -192,7 +191,14 @@ def _full(limit: float, seconds: float, now: float) -> Bucket:
     return Bucket(limit, seconds, capacity=limit, level=limit, at=now)
 
 
-def _seen(limits: Limits, ticket: Ticket, quota: Quota, now: float) -> Limits:
+def _charged(buckets: Mapping[str, Bucket], cost: Cost, now: float) -> dict[str, Bucket]:
+    return {window: bucket.holding(bucket.level_at(now) - cost.of(window), now) for window, bucket in buckets.items()}
+
+
+def _seen(limits: Limits, ticket: Ticket, quota: Quota, now: float) -> tuple[Mapping[str, Bucket], Mapping[str, float]]:
+    """The buckets as a reply's headers mend them, and the least that any header said so far."""
+    if not quota:
+        return limits.buckets, limits.least
     buckets = dict(limits.buckets)
     since = limits.charged - ticket.charged
     for window, seen in quota.items():
@@ -203,27 +209,28 @@ def _seen(limits: Limits, ticket: Ticket, quota: Quota, now: float) -> Limits:
             # What is left and what has gone out is all that there was, as far as anybody can tell.
             full = min(limit, seen.remaining + limits.charged.of(window))
             bucket = Bucket(limit, limits.seconds(window), max(full, ticket.cost.of(window)), least, now)
-        bucket = bucket.now(now)
+        level = bucket.level_at(now)
         most = seen.remaining + 1 + (now - ticket.at) * bucket.rate  # a header's number is rounded down
         # With a share of the limits, what the others have left is theirs.
-        level = max(bucket.level, least) if limits.share == 1 else bucket.level
+        level = max(level, least) if limits.share == 1 else level
         capacity = max(bucket.capacity, min(limit, seen.remaining * limits.share))
-        buckets[window] = replace(bucket, level=min(level, most, capacity), capacity=capacity)
+        buckets[window] = bucket.holding(min(level, most, capacity), now, capacity)
     lowest = {name: min(seen.remaining, limits.least.get(name, math.inf)) for name, seen in quota.items()}
-    return replace(limits, buckets=buckets, least={**limits.least, **lowest})
+    return buckets, {**limits.least, **lowest}
 
 
-def _settled(limits: Limits) -> Limits:
+def _settled(
+    limits: Limits, buckets: Mapping[str, Bucket], least: Mapping[str, float], **more: int | float | None
+) -> Limits:
     """One call less is out. With none out, every charge stands in some header: there is what the least of them says."""
     out = max(0, limits.out - 1)
-    if out or limits.share != 1:
-        return replace(limits, out=out)
-    least = limits.least
-    buckets = {
-        window: replace(bucket, level=min(bucket.capacity, max(bucket.level, least.get(window, -math.inf))))
-        for window, bucket in limits.buckets.items()
-    }
-    return replace(limits, out=0, least={}, buckets=buckets)
+    if not out and limits.share == 1:
+        buckets = {
+            window: bucket.holding(min(bucket.capacity, max(bucket.level, least.get(window, -math.inf))), bucket.at)
+            for window, bucket in buckets.items()
+        }
+        least = {}
+    return replace(limits, buckets=buckets, least=least, out=out, **more)  # type: ignore[arg-type]
 
 
 def _emptied(limits: Limits, bucket: Bucket | None, ticket: Ticket, window: str, quota: Quota, now: float) -> Bucket:
@@ -261,7 +268,7 @@ def _grown(bucket: Bucket, now: float) -> Bucket:
     """After a whole window without a refusal, a guess is tried a little higher."""
     if not bucket.guessed or now - bucket.changed < bucket.seconds:
         return bucket
-    return replace(bucket, limit=bucket.limit * MORE, capacity=bucket.limit * MORE, changed=now)
+    return replace(bucket.now(now), limit=bucket.limit * MORE, capacity=bucket.limit * MORE, changed=now)
 
 
 def _marked(limits: Limits, now: float) -> Limits:

@@ -66,7 +66,7 @@ def _whole(bucket: Bucket, share: float) -> Bucket:
 
 def _lower(buckets: Mapping[str, Bucket], others: Mapping[str, Bucket], now: float) -> dict[str, Bucket]:
     return {
-        window: replace(bucket.now(now), level=min(bucket.now(now).level, others[window].now(now).level))
+        window: bucket.holding(min(bucket.level_at(now), others[window].level_at(now)), now)
         if window in others
         else bucket
         for window, bucket in buckets.items()
