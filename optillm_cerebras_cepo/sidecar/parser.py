@@ -116,7 +116,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     def _is_unwanted_body(self) -> bool:
         large = self.chunked or self.expect_continue or self.content_length > SMALL
         too_large = self.content_length >= self.adj.max_request_body_size  # which waitress says
-        return large and not too_large and not self._wants_body(self.environ())
+        return self.body_rcv is not None and large and not too_large and not self._wants_body(self.environ())
 
     def _end_connection(self) -> None:
         self.connection_close = True
