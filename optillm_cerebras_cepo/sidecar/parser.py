@@ -58,6 +58,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     body_rcv: Any
     chunked: bool
     completed: bool
+    empty: bool
     error: Any
 
     def __init__(self, adj: Adjustments, wants_body: WantsBody, room: Room) -> None:
@@ -72,6 +73,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     def received(self, data: bytes) -> int:
         """Read on; return how many of these bytes belong to this request."""
         consumed = int(super().received(data))
+        if self.empty:  # lines alone; waitress would go on reading them for ever
+            self.empty, self.error = False, BadRequest("")
         if self.body_rcv is not None and not self.error:
             self._check_body(self.body_rcv)
         if self.error or self.body_rcv is None:

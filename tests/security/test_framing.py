@@ -17,6 +17,7 @@ HIDDEN = b"GET /v1/models HTTP/1.1\r\nhost: hidden\r\n\r\n"  # that is answered 
 LINE = b"POST /v1/chat/completions HTTP/1.1\r\nhost: sidecar\r\ncontent-type: application/json\r\n"
 
 NO_HTTP = {
+    "empty lines": b"\r\n\r\n",
     "HTTP/0.9": b"GET /health\r\n\r\n",
     "HTTP/2.0": b"GET /health HTTP/2.0\r\n\r\n",
     "HTTP/9.9": b"GET /health HTTP/9.9\r\n\r\n",

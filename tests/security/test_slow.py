@@ -1,0 +1,240 @@
+"""Who sends or reads slowly, or not at all, holds up nobody else, and not for ever."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from support.wire import Wire, request, until
+
+from optillm_cerebras_cepo.sidecar.connection import Connection, Patience
+from optillm_cerebras_cepo.sidecar.server import Limits, Server
+
+QUESTION = b'{"messages": [{"role": "user", "content": "What is 6 times 7?"}]}'
+HEADERS = b"POST /v1/chat/completions HTTP/1.1\r\nhost: sidecar\r\ncontent-type: application/json\r\n"
+PIECE = b"x" * 2**16
+LISTENING, ENDED = "0A", "06"  # states of connections in /proc/net/tcp
+
+
+@dataclass
+class Answers:
+    """An application of which a test knows what it does: at once, at a signal, or without end."""
+
+    go: threading.Event = field(default_factory=threading.Event)
+    asked: int = 0
+    sent: int = 0
+    closed: int = 0
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer."""
+        self.asked += 1
+        start_response("200 OK", [("content-type", "text/plain")])
+        if environ["PATH_INFO"] == "/endless":
+            return _Endless(self)
+        if environ["PATH_INFO"] == "/late":
+            self.go.wait(30)
+        return [b"done"]
+
+
+class _Endless:
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            self._answers.sent += len(PIECE)
+            yield PIECE
+
+    def close(self) -> None:
+        """The server is done with it."""
+        self._answers.closed += 1
+
+
+@contextmanager
+def serving(answers: Answers, limits: Limits, threads: int = 4) -> Iterator[str]:
+    """The sidecar's server by itself, with other limits, and looking after its connections often."""
+    server = Server(answers, "127.0.0.1", 0, threads=threads, limits=limits)
+    server.adj.cleanup_interval = server.adj.asyncore_loop_timeout = 0.05
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.effective_port}"
+    finally:
+        answers.go.set()
+        server.trigger.pull_trigger(lambda: [channel.handle_close() for channel in [*server.active_channels.values()]])
+        server.refuse_connections()
+        server.task_dispatcher.shutdown(timeout=5)
+
+
+SHORT = Limits(patience=Patience(idle=0.3, reading=0.6))
+
+
+def ended(wire: Wire) -> bool:
+    """Whether the server has hung up, or hangs up while this looks."""
+    wire.socket.settimeout(0.05)
+    try:
+        return wire.socket.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("start", "more"),
+    [
+        (b"GET /health HTTP/1.1\r\n", b"x-a: a\r\n"),
+        (b"GET /", b"a"),
+        (b"POST / HTTP/1.1\r\ncontent-length: 100000\r\n\r\n", b"a"),
+        (b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
+    ],
+    ids=["headers", "an address", "a body", "chunks"],
+)
+def test_a_byte_now_and_then_is_no_request(start: bytes, more: bytes) -> None:
+    """It never stands still for as long as an idle connection may, and is closed all the same."""
+    answers = Answers()
+    limits = Limits(patience=Patience(idle=30.0, reading=0.3))
+    with serving(answers, limits) as url, Wire(url) as wire:
+        wire.send(start)
+        until(lambda: ended(wire.send(more)))
+        assert answers.asked == 0
+
+
+def test_an_idle_connection_is_closed() -> None:
+    """One that has said nothing, and one that has been answered."""
+    with serving(Answers(), SHORT) as url, Wire(url) as silent, Wire(url) as answered:
+        assert answered.send(request("GET", "/")).reply().body == b"done"
+        until(lambda: ended(silent))
+        until(lambda: ended(answered))
+
+
+def test_an_answer_may_take_its_time() -> None:
+    """Longer than any patience: its client waits for us, not we for it."""
+    answers = Answers()
+    with serving(answers, SHORT) as url, Wire(url) as waiting, Wire(url) as idle:
+        waiting.send(request("GET", "/late"))
+        until(lambda: ended(idle))
+        assert not ended(waiting)
+        answers.go.set()
+        waiting.socket.settimeout(30)
+        assert waiting.reply().body == b"done"
+
+
+def test_who_does_not_read_gets_no_more() -> None:
+    """What piles up for it has an end, its thread is given back, and the answer is told that nobody reads it."""
+    answers = Answers()
+    with serving(answers, SHORT, threads=2) as url:
+        wires = [Wire(url) for _ in range(2)]
+        for wire in wires:
+            wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
+            wire.send(request("GET", "/endless"))
+        until(lambda: answers.asked == 2)  # both threads
+        with Wire(url) as other:
+            assert other.send(request("GET", "/")).reply().body == b"done"
+        assert answers.closed == 2
+        assert answers.sent < 2 * 32 * 2**20  # with the buffers of the system's two sides
+        for wire in wires:
+            wire.close()
+
+
+def test_who_asks_and_does_not_read_is_closed() -> None:
+    """Small answers pile up too, and no thread waits that could be told."""
+    answers = Answers()
+    with serving(answers, SHORT) as url, Wire(url) as wire:
+        wire.socket.settimeout(0.5)
+        questions = request("GET", "/") * 1000
+        try:
+            while True:
+                wire.socket.sendall(questions)
+        except (TimeoutError, OSError):
+            pass
+        asked = answers.asked
+        assert asked > 0
+        until(lambda: _is_over(wire))
+
+
+def _is_over(wire: Wire) -> bool:
+    """Whether a connection whose replies nobody takes has been closed at its other end."""
+    try:
+        wire.socket.send(b"a", socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def test_where_all_places_are_taken_patience_is_short() -> None:
+    """More connections than there may be, and none does anything: who asks is answered all the same."""
+    limits = Limits(connections=50, crowded=Patience(idle=0.3, reading=0.3))
+    with serving(Answers(), limits) as url:
+        idle = [Wire(url) for _ in range(150)]
+        for wire in idle[::2]:
+            wire.send(b"POST / HTTP/1.1\r\n")
+        with Wire(url) as late:
+            assert late.send(request("GET", "/")).reply().body == b"done"
+        with Wire(url) as later:
+            assert later.send(request("GET", "/")).reply().body == b"done"
+        for wire in idle:
+            wire.close()
+
+
+def test_slow_clients_hold_up_nobody(plain: Any) -> None:
+    """Half of them in their headers, half in their body; a question is answered, and none of them has a thread."""
+    start = HEADERS + b"content-length: 100000\r\n\r\n"
+    slow = [Wire(plain.url).send(HEADERS if number % 2 else start) for number in range(100)]
+    for _ in range(3):
+        for wire in slow:
+            wire.send(b"x: x\r\n")
+        assert plain.send(request("GET", "/health")).status == 200
+        assert plain.send(request(body=QUESTION)).status == 200
+    assert not any(ended(wire) for wire in slow[:4])
+    for wire in slow:
+        wire.close()
+
+
+def held(url: str) -> int:
+    """How many connections the system holds for who listens there, other than those that have ended."""
+    port = f":{urlsplit(url).port:04X}"
+    lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return sum(line[1].endswith(port) and line[3] not in (LISTENING, ENDED) for line in lines)
+
+
+def test_who_hangs_up_in_the_middle_leaves_nothing(plain: Any) -> None:
+    """In headers, in a body, after a question; and so does who closes one side of the connection only."""
+    for data in (b"POST /v1", HEADERS + b"content-length: 100000\r\n\r\nabc", request(body=QUESTION)):
+        with Wire(plain.url) as wire:
+            wire.send(data)
+        with Wire(plain.url) as wire:
+            wire.send(data).socket.shutdown(socket.SHUT_WR)
+            wire.rest()
+    until(lambda: b"cepo_cerebras_requests_in_flight 0.0" in plain.send(request("GET", "/metrics")).body)
+    until(lambda: held(plain.url) == 0)
+
+
+def connection(**state: Any) -> Connection:
+    """A connection in this state, without a socket."""
+    made = Connection.__new__(Connection)
+    made.__dict__.update({"requests": [], "total_outbufs_len": 0, "last_activity": 0.0, **state})
+    return made
+
+
+def test_a_reply_that_has_just_been_made_is_not_overdue() -> None:
+    """It is the first that is sent in a long while; that it is not taken shows only in a while of its own."""
+    patience = Patience(idle=75, reading=60)
+    one = connection(requests=["a"], last_activity=0.0)
+    assert not one.overdue(1000.0, patience)
+    one.__dict__["total_outbufs_len"] = 5
+    assert not one.overdue(1000.1, patience)
+    assert not one.overdue(1075.0, patience)
+    one.__dict__["last_activity"] = 1050.0  # some of it was taken
+    assert not one.overdue(1080.0, patience)
+    assert not one.overdue(1150.0, patience)
+    assert one.overdue(1155.5, patience)
