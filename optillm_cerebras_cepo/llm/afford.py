@@ -25,11 +25,13 @@ class Afford:
     def complete(self, request: ChatRequest) -> Completion:
         """Answer, with fewer tokens where no more are left. Raises OutOfBudget, or what the inner client raises."""
         with request.budget.call(self._estimate(request), request.max_tokens, request.deadline) as share:
-            completion = self._inner.complete(replace(request, max_tokens=share.max_tokens))
+            lowered = share.max_tokens < request.max_tokens
+            affordable = replace(request, max_tokens=share.max_tokens) if lowered else request
+            completion = self._inner.complete(affordable)
             usage = completion.usage
             if usage.completion_tokens is not None:  # else it may have taken all that it was given
                 share.spent = (usage.prompt_tokens or 0) + usage.completion_tokens
-        if share.max_tokens == request.max_tokens:
+        if not lowered:
             return completion
-        lowered = f"max_completion_tokens lowered to {share.max_tokens}, for max_total_tokens allows no more"
-        return replace(completion, fitted=(*completion.fitted, lowered))
+        change = f"max_completion_tokens lowered to {share.max_tokens}, for max_total_tokens allows no more"
+        return replace(completion, fitted=(*completion.fitted, change))

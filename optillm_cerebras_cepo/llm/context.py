@@ -76,7 +76,7 @@ class Context:
             completion = self._inner.complete(fitted.request)
         if completion.usage.prompt_tokens is not None:
             self._estimates.learn(fitted.request, completion.usage.prompt_tokens)
-        return replace(completion, fitted=(*completion.fitted, *fitted.changes))
+        return replace(completion, fitted=(*completion.fitted, *fitted.changes)) if fitted.changes else completion
 
     def _by(self, refusal: PromptTooLong, asked: ChatRequest, sent: ChatRequest) -> Fitted:
         """The request fitted by the refusal's figures; where it has none, made a good deal shorter."""

@@ -34,6 +34,7 @@ class Estimates:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seen: dict[str, deque[float]] = {}
+        self._cautious: dict[str, float] = {}  # what is relied on, of the models of which enough was seen
 
     def of(self, request: ChatRequest) -> int:
         """Tokens of this request's prompt, rather too many than too few."""
@@ -50,13 +51,17 @@ class Estimates:
             return
         with self._lock:
             if request.model not in self._seen and len(self._seen) >= MODELS:
-                del self._seen[next(iter(self._seen))]
-            self._seen.setdefault(request.model, deque(maxlen=WINDOW)).append(ratio)
+                oldest = next(iter(self._seen))
+                del self._seen[oldest]
+                self._cautious.pop(oldest, None)
+            seen = self._seen.setdefault(request.model, deque(maxlen=WINDOW))
+            seen.append(ratio)
+            if len(seen) >= KNOWN:
+                self._cautious[request.model] = sorted(seen)[int(CAUTION * len(seen))]
 
     def _bytes_per_token(self, model: str) -> float:
         with self._lock:
-            seen = sorted(self._seen.get(model, ()))
-        return seen[int(CAUTION * len(seen))] if len(seen) >= KNOWN else AT_FIRST
+            return self._cautious.get(model, AT_FIRST)
 
 
 def size(text: str) -> int:
@@ -66,16 +71,18 @@ def size(text: str) -> int:
 
 def measure(request: ChatRequest) -> tuple[int, int]:
     """Bytes of the prompt's texts, and estimated tokens of what is no text: frames around messages, pictures."""
-    texts = sum(size(text) for message in request.messages for text in _texts(message))
+    texts = pictures = 0
+    for message in request.messages:
+        if isinstance(message, Message):
+            texts += size(message.content)
+        else:
+            texts += sum(map(size, _texts(message)))
+            pictures += _pictures(message)
     options = sum(size(json.dumps(request.options[name])) for name in WORDY if name in request.options)
-    pictures = sum(_pictures(message) for message in request.messages)
     return texts + options, FRAME * (len(request.messages) + 1) + PICTURE * pictures
 
 
-def _texts(message: Message | RawMessage) -> Iterator[str]:
-    if isinstance(message, Message):
-        yield message.content
-        return
+def _texts(message: RawMessage) -> Iterator[str]:
     for name, value in message.fields.items():
         if name == "content":
             texts = [value] if isinstance(value, str) else map(_text, _parts(message))

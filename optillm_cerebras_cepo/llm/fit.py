@@ -61,11 +61,14 @@ class Fit:
             self._refusals.add(request.model, named & LASTING)
             fitted = without(fitted, named)
             completion = self._inner.complete(fitted)
-        return replace(completion, fitted=(*_changes(request, fitted), *completion.fitted))
+        changes = _changes(request, fitted)
+        return replace(completion, fitted=(*changes, *completion.fitted)) if changes else completion
 
 
 def without(request: ChatRequest, fields: frozenset[str]) -> ChatRequest:
     """The same request without these fields."""
+    if fields.isdisjoint(_fields(request)):
+        return request
     return replace(
         request,
         temperature=None if "temperature" in fields else request.temperature,
@@ -88,6 +91,8 @@ def _fields(request: ChatRequest) -> frozenset[str]:
 
 
 def _changes(asked: ChatRequest, sent: ChatRequest) -> tuple[str, ...]:
+    if sent is asked:
+        return ()
     lowered = [f"max_completion_tokens lowered to {sent.max_tokens}"] if sent.max_tokens < asked.max_tokens else []
     return (*(f"{name} dropped" for name in sorted(_fields(asked) - _fields(sent))), *lowered)
 

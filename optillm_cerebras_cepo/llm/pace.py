@@ -223,7 +223,8 @@ class Pace:
         left = request.deadline.remaining  # less than before the wait, for which the time-out was set
         timeout = left if request.timeout is None else min(request.timeout, left)
         try:
-            completion = self._inner.complete(replace(request, timeout=max(0.001, timeout)))
+            shorter = request if timeout == request.timeout else replace(request, timeout=max(0.001, timeout))
+            completion = self._inner.complete(shorter)
         except RateLimited as refusal:
             gate.refused(ticket, refusal.window, refusal.quota)
             raise

@@ -55,6 +55,7 @@ class SdkClient:
     def __init__(self, base_url: str, api_key: str, loop: Loop) -> None:
         self.base_url = without_v1(base_url)
         self._loop = loop
+        self._chat = self.base_url + PATH  # the SDK would parse and join a relative address anew for each call
         hush()
         self._client = sdk.AsyncCerebras(
             api_key=api_key,
@@ -86,7 +87,9 @@ class SdkClient:
     async def _whole(self, request: ChatRequest) -> Completion:
         # The SDK's own `create` walks through the types of its parameters before it makes this call, and through those
         # of the reply after it: near a millisecond. It checks neither, so that we have to read with care anyway.
-        response = await self._client.post(PATH, cast_to=httpx.Response, body=request.body(), options=_options(request))
+        response = await self._client.post(
+            self._chat, cast_to=httpx.Response, body=request.body(), options=_options(request)
+        )
         try:
             body = response.json()
         except ValueError:
@@ -94,12 +97,13 @@ class SdkClient:
         completion = completion_of(body, request.model)
         if completion is None:
             raise UnusableReply(NO_COMPLETION)
-        return replace(completion, quota=quota_of(response.headers))
+        quota = quota_of(response.headers)
+        return replace(completion, quota=quota) if quota else completion
 
     async def _stream(self, request: ChatRequest, listener: Listener, reply: Assembly) -> Completion:
         """Hand on each piece as it comes, and return the whole at the end."""
         stream = await self._client.post(
-            PATH,
+            self._chat,
             cast_to=object,
             body=request.body(),
             options=_options(request),
