@@ -38,6 +38,7 @@ CHAT = "/v1/chat/completions"
 MODELS = "/v1/models"
 READ = ("GET", "HEAD")
 KNOWN = {CHAT: ("POST",), MODELS: READ, "/health": READ, "/ready": READ, "/metrics": READ}
+PROBES = OPEN | {"/metrics"}  # asked every few seconds: a good answer is no news
 UNREAD = "cepo_cerebras.unread"  # in the environ of a request that the server could not read: the status that says why
 
 
@@ -155,7 +156,8 @@ class Entrance:
             self._admission.leave()
         path = visit.path if visit.path in KNOWN else "other"
         self._metrics.answered(path, visit.approach, visit.effort, visit.status, visit.seconds)
-        logs.access(visit.line())
+        if visit.path not in PROBES or visit.status != 200:
+            logs.access(visit.line())
 
 
 class _Reply:

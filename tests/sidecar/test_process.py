@@ -113,6 +113,16 @@ def test_the_request_id_goes_through(server: Server) -> None:
     assert logged(server, request_id="mine-1", logger="optillm_cerebras_cepo.progress")
 
 
+def test_a_good_answer_to_a_probe_is_no_news(server: Server) -> None:
+    """It would be a line every few seconds; one that is not good is a line."""
+    for path in ("/health", "/ready", "/metrics"):
+        assert httpx.get(f"{server.url}{path}").status_code == 200
+    assert httpx.post(f"{server.url}/ready").status_code == 405
+    logged(server, path="/ready", status=405)
+    lines = [json.loads(line) for line in list(server.lines)]
+    assert not [line for line in lines if line.get("path") in ("/health", "/metrics")]
+
+
 def test_every_line_of_the_log_is_json(server: Server) -> None:
     """Also those of OptiLLM's start."""
     httpx.get(f"{server.url}/nothing-here")
