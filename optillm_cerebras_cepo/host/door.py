@@ -6,6 +6,7 @@ It stands before the door that our plugin has on any OptiLLM (`intake`), which t
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Collection
 from functools import cache
 from typing import Any
@@ -25,6 +26,7 @@ EFFORT = "cepo_cerebras_effort"
 VALUES = 200_000  # in a body, keys among them; a conversation of ten thousand messages has half as many
 UNCOUNTED = 2**18  # bytes that have no more values than that
 _extract = server.extract_optillm_approach
+_making = threading.Lock()
 
 
 def close(*, served: Collection[str], known: Collection[str], by_message: bool) -> None:
@@ -118,7 +120,8 @@ def _config() -> tuple[Any, str]:
     key = os.environ.get("CEREBRAS_API_KEY")
     if not key:
         raise MissingKey("the server has no Cerebras key; set CEREBRAS_API_KEY in its environment and restart it")
-    return _client(server.server_config["base_url"], key), key
+    with _making:  # each takes some 30 ms to make, and a hundred may be the first
+        return _client(server.server_config["base_url"], key), key
 
 
 @cache

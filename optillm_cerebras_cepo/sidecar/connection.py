@@ -12,6 +12,7 @@ from waitress.channel import HTTPChannel
 from waitress.task import WSGITask
 
 from optillm_cerebras_cepo.sidecar.entrance import UNREAD
+from optillm_cerebras_cepo.sidecar.keys import OPEN
 from optillm_cerebras_cepo.sidecar.parser import Parser
 
 
@@ -61,6 +62,11 @@ class Connection(HTTPChannel):  # type: ignore[misc]
     def busy(self) -> bool:
         """Whether a request on it is not answered to the last byte."""
         return bool(self.requests or self.total_outbufs_len)
+
+    @property
+    def probes(self) -> bool:
+        """Whether the request that is next on it is a probe's."""
+        return any(getattr(request, "path", "") in OPEN for request in self.requests[:1])
 
     def received(self, data: bytes) -> bool:
         """Read on."""

@@ -36,7 +36,7 @@ class Limits:
     body: int = 16 * 2**20
     bodies: int = 256 * 2**20
     patience: Patience = Patience()  # noqa: RUF009 - frozen, so one default instance can be shared
-    crowded: Patience = Patience(idle=5.0, reading=10.0)  # noqa: RUF009
+    crowded: Patience = Patience(idle=2.0, reading=5.0)  # noqa: RUF009
 
 
 class Server(TcpWSGIServer):  # type: ignore[misc]
@@ -104,6 +104,15 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         for connection in [*self.active_channels.values()]:
             if connection.overdue(now, patience):
                 connection.handle_close()
+
+    def add_task(self, task: Connection) -> None:
+        """Have a request answered; a probe before others that wait, so that a crowd is no reason for a restart."""
+        super().add_task(task)
+        dispatcher = self.task_dispatcher
+        with dispatcher.lock:
+            queue = dispatcher.queue
+            if len(queue) > 1 and queue[-1] is task and task.probes and not queue[0].probes:
+                queue.rotate(1)
 
     def refuse_connections(self) -> None:
         """Take no new connection; those that are open stay. From any thread."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from support.http_server import address, serving
 from support.wire import Wire, request, until
 
 from optillm_cerebras_cepo.sidecar.connection import Connection, Patience
-from optillm_cerebras_cepo.sidecar.server import Limits, Server
+from optillm_cerebras_cepo.sidecar.server import Limits
 
 QUESTION = b'{"messages": [{"role": "user", "content": "What is 6 times 7?"}]}'
 HEADERS = b"POST /v1/chat/completions HTTP/1.1\r\nhost: sidecar\r\ncontent-type: application/json\r\n"
@@ -57,22 +57,6 @@ class _Endless:
         self._answers.closed += 1
 
 
-@contextmanager
-def serving(answers: Answers, limits: Limits, threads: int = 4) -> Iterator[str]:
-    """The sidecar's server by itself, with other limits, and looking after its connections often."""
-    server = Server(answers, "127.0.0.1", 0, threads=threads, limits=limits)
-    server.adj.cleanup_interval = server.adj.asyncore_loop_timeout = 0.05
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.effective_port}"
-    finally:
-        answers.go.set()
-        server.trigger.pull_trigger(lambda: [channel.handle_close() for channel in [*server.active_channels.values()]])
-        server.refuse_connections()
-        server.task_dispatcher.shutdown(timeout=5)
-
-
 SHORT = Limits(patience=Patience(idle=0.3, reading=0.6))
 
 
@@ -101,7 +85,7 @@ def test_a_byte_now_and_then_is_no_request(start: bytes, more: bytes) -> None:
     """It never stands still for as long as an idle connection may, and is closed all the same."""
     answers = Answers()
     limits = Limits(patience=Patience(idle=30.0, reading=0.3))
-    with serving(answers, limits) as url, Wire(url) as wire:
+    with serving(answers, limits) as server, Wire(address(server)) as wire:
         wire.send(start)
         until(lambda: ended(wire.send(more)))
         assert answers.asked == 0
@@ -109,7 +93,7 @@ def test_a_byte_now_and_then_is_no_request(start: bytes, more: bytes) -> None:
 
 def test_an_idle_connection_is_closed() -> None:
     """One that has said nothing, and one that has been answered."""
-    with serving(Answers(), SHORT) as url, Wire(url) as silent, Wire(url) as answered:
+    with serving(Answers(), SHORT) as server, Wire(address(server)) as silent, Wire(address(server)) as answered:
         assert answered.send(request("GET", "/")).reply().body == b"done"
         until(lambda: ended(silent))
         until(lambda: ended(answered))
@@ -118,7 +102,7 @@ def test_an_idle_connection_is_closed() -> None:
 def test_an_answer_may_take_its_time() -> None:
     """Longer than any patience: its client waits for us, not we for it."""
     answers = Answers()
-    with serving(answers, SHORT) as url, Wire(url) as waiting, Wire(url) as idle:
+    with serving(answers, SHORT) as server, Wire(address(server)) as waiting, Wire(address(server)) as idle:
         waiting.send(request("GET", "/late"))
         until(lambda: ended(idle))
         assert not ended(waiting)
@@ -130,13 +114,13 @@ def test_an_answer_may_take_its_time() -> None:
 def test_who_does_not_read_gets_no_more() -> None:
     """What piles up for it has an end, its thread is given back, and the answer is told that nobody reads it."""
     answers = Answers()
-    with serving(answers, SHORT, threads=2) as url:
-        wires = [Wire(url) for _ in range(2)]
+    with serving(answers, SHORT, threads=2) as server:
+        wires = [Wire(address(server)) for _ in range(2)]
         for wire in wires:
             wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
             wire.send(request("GET", "/endless"))
         until(lambda: answers.asked == 2)  # both threads
-        with Wire(url) as other:
+        with Wire(address(server)) as other:
             assert other.send(request("GET", "/")).reply().body == b"done"
         assert answers.closed == 2
         assert answers.sent < 2 * 32 * 2**20  # with the buffers of the system's two sides
@@ -147,7 +131,7 @@ def test_who_does_not_read_gets_no_more() -> None:
 def test_who_asks_and_does_not_read_is_closed() -> None:
     """Small answers pile up too, and no thread waits that could be told."""
     answers = Answers()
-    with serving(answers, SHORT) as url, Wire(url) as wire:
+    with serving(answers, SHORT) as server, Wire(address(server)) as wire:
         wire.socket.settimeout(0.5)
         questions = request("GET", "/") * 1000
         try:
@@ -174,13 +158,13 @@ def _is_over(wire: Wire) -> bool:
 def test_where_all_places_are_taken_patience_is_short() -> None:
     """More connections than there may be, and none does anything: who asks is answered all the same."""
     limits = Limits(connections=50, crowded=Patience(idle=0.3, reading=0.3))
-    with serving(Answers(), limits) as url:
-        idle = [Wire(url) for _ in range(150)]
+    with serving(Answers(), limits) as server:
+        idle = [Wire(address(server)) for _ in range(150)]
         for wire in idle[::2]:
             wire.send(b"POST / HTTP/1.1\r\n")
-        with Wire(url) as late:
+        with Wire(address(server)) as late:
             assert late.send(request("GET", "/")).reply().body == b"done"
-        with Wire(url) as later:
+        with Wire(address(server)) as later:
             assert later.send(request("GET", "/")).reply().body == b"done"
         for wire in idle:
             wire.close()
