@@ -1,0 +1,117 @@
+"""`docker compose up`: the one sidecar on port 8080, with the example backend beside it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from conftest import Note
+from containers import KEY, Stack, docker, healthy, inspected, logged, until
+from questions import DIRECT, QUESTION, ask, connected, get, read
+
+SIDECAR = "cepo-cerebras-cepo-cerebras-1"
+BACKEND = "cepo-cerebras-backend-1"
+QUICKLY = 1.2  # seconds, on two cores; the quickest of several starts, for others may be at work here too
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stack(secret: Path) -> Iterator[Stack]:
+    """The sidecar and the backend, ready."""
+    stack = Stack(secret)
+    with stack.up("cepo-cerebras", "backend"):
+        until(lambda: _status("/ready") == 200)
+        yield stack
+
+
+def _status(path: str) -> int:
+    try:
+        return get(path).status
+    except (OSError, http.client.HTTPException):
+        return 0
+
+
+def test_it_answers_soon(note: Note) -> None:
+    """From the start of the container to the first answer of /health."""
+    seconds = []
+    while len(seconds) < 6 and not (seconds and min(seconds) <= QUICKLY):
+        docker("stop", SIDECAR)
+        docker("start", SIDECAR)
+        while _status("/health") != 200:
+            time.sleep(0.01)
+        answered = time.time()
+        started = datetime.fromisoformat(inspected(SIDECAR)["State"]["StartedAt"][:26] + "+00:00")
+        seconds.append(answered - started.timestamp())
+    note(f"{min(seconds):.2f} s from the container's start to its first answer; {len(seconds)} starts")
+    assert min(seconds) <= QUICKLY
+    until(lambda: _status("/ready") == 200)
+
+
+def test_its_health_check_says_so() -> None:
+    """Docker calls it healthy."""
+    until(lambda: healthy(SIDECAR))
+
+
+def test_it_has_no_more_rights_than_it_needs(note: Note) -> None:
+    """Not root, no capability, none to be had, nothing writable but /tmp."""
+    asked = "cat /proc/1/status; touch /tmp/file && ! touch /opt/sidecar/file /file 2>/dev/null && echo read-only"
+    status = docker("exec", SIDECAR, "sh", "-c", asked)
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert "0" not in fields["Uid"].split()
+    assert {fields[name] for name in ("CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb")} == {"0000000000000000"}
+    assert fields["NoNewPrivs"] == "1"
+    assert status.endswith("read-only\n")
+    note(f"user {fields['Uid'].split()[0]}, no capabilities, {int(fields['VmRSS'].split()[0]) / 1024:.0f} MiB at rest")
+
+
+def test_it_is_found_under_the_names_it_has_had() -> None:
+    """Port 8080 with /health, here and for other containers as gogga-cepo."""
+    assert get("/health").json() == {"status": "ok"}
+    asked = "from urllib.request import urlopen; print(urlopen('http://gogga-cepo:8080/health').read().decode())"
+    assert json.loads(docker("exec", BACKEND, "python", "-c", asked)) == {"status": "ok"}
+
+
+def test_a_whole_question(note: Note) -> None:
+    """Planned, executed, reviewed and rated, through the simulated API."""
+    reply = ask()
+    assert reply.status == 200
+    body = reply.json()
+    assert body["choices"][0]["message"]["content"]
+    assert body["usage"]["completion_tokens"] > 0
+    assert body["cepo_cerebras"]["calls"] == 27
+    note(f"a question: {body['cepo_cerebras']['calls']} calls, {body['usage']['total_tokens']} tokens")
+
+
+def test_answers_can_be_compared_in_there() -> None:
+    """Votes are algebra, which needs none of the packages that were left out."""
+    code = "from optillm_cerebras_cepo.voting.algebra import equal; print(equal('1/2', '0.5'))"
+    assert docker("exec", SIDECAR, "python", "-c", code) == "True\n"
+
+
+def test_a_stream_arrives_as_it_is_made() -> None:
+    """A direct answer token by token."""
+    reply = ask(DIRECT, stream=True)
+    assert "".join(event["choices"][0]["delta"].get("content") or "" for event in reply.events() if event["choices"])
+    assert len({round(moment, 1) for moment in reply.moments}) > 3
+
+
+def test_the_backend_answers_through_it() -> None:
+    """The example of docs/integration, as the profile runs it."""
+    until(lambda: healthy(BACKEND))
+    with connected(8000) as connection:
+        body = json.dumps({**QUESTION, "layer": "speed"})
+        connection.request("POST", "/chat", body, {"content-type": "application/json"})
+        reply = read(connection)
+    assert (reply.status, reply.headers["x-answered-by"]) == (200, "sidecar"), reply.body
+
+
+def test_the_key_is_shown_nowhere() -> None:
+    """Not in what the engine tells of the containers, and not in a log: it is in a file."""
+    for container in (SIDECAR, BACKEND):
+        assert KEY not in json.dumps(inspected(container))
+        assert KEY not in docker("logs", container)
+    assert KEY not in json.dumps(logged(SIDECAR))
