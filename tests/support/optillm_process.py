@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import httpx
 
 OPTILLM = Path(sys.executable).with_name("optillm")
+CHANCE = random.SystemRandom()  # that nobody seeds: other processes draw other ports
 
 
 @dataclass
@@ -40,10 +42,14 @@ class Server:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, of those below the ones that a system gives away by itself.
+
+    Whoever asks the system for any port, and each connection, may get a port of those in the next moment.
+    """
+    while True:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", CHANCE.randrange(16_384, 32_768)))
+            return int(probe.getsockname()[1])
 
 
 @contextmanager
