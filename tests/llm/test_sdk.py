@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from cerebras.cloud import sdk
 from conftest import KEY
+from support.once import once
 from support.optillm_process import free_port
 
 from optillm_cerebras_cepo import errors
@@ -397,7 +398,7 @@ def test_a_call_in_flight_is_given_up_when_its_request_ends(simulate: Simulate) 
     """At once, and the API sees that nobody waits."""
     api = simulate(rules=(Rule(latency=30.0),))
     deadline = Deadline(60)
-    threading.Timer(0.2, deadline.end).start()
+    once(lambda: bool(api.in_flight), deadline.end)
     started = time.monotonic()
     with pytest.raises(errors.Ended):
         connect(api.url).complete(request(deadline=deadline, timeout=60.0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -14,6 +13,7 @@ from conftest import KEY
 from hypothesis import given
 from hypothesis import strategies as st
 from support.gateway import background
+from support.once import once
 
 from optillm_cerebras_cepo import errors
 from optillm_cerebras_cepo.chat import ChatRequest, Completion, Label, Message, Step, Usage
@@ -143,7 +143,7 @@ def test_a_stream_is_given_up_with_its_request(simulate: Simulate, connect: Call
     """In the middle; the API sees that nobody listens."""
     api = simulate(rules=(Rule(text=TEXT),), latency=Latency(tokens_per_second=5))
     deadline = Deadline(60)
-    threading.Timer(0.5, deadline.end).start()
+    once(lambda: bool(api.in_flight), deadline.end)
     with pytest.raises(errors.Ended):
         connect(api.url).complete(request([], deadline=deadline, timeout=60.0))
     ended = time.monotonic()

@@ -217,7 +217,7 @@ def test_a_call_is_tried_as_often_and_as_long_as_the_settings_say(simulate: Simu
     api = simulate(rules=(Rule(latency=30.0),))
     started = time.monotonic()
     with pytest.raises(errors.ApiTimeout):
-        ask(api.url, call_attempts=2, call_timeout=0.1, **SMALL)
+        ask(api.url, call_attempts=2, call_timeout=0.5, **SMALL)
     assert len(api.chat_calls) == 4
     assert time.monotonic() - started < 20
 
@@ -268,7 +268,7 @@ def test_what_was_spent_stands_in_the_error(simulate: Simulate) -> None:
 def test_calls_in_flight_end_with_their_request(simulate: Simulate) -> None:
     """One of nine plans learns that the key is wrong: the other eight are given up, not waited for."""
     wrong = Reply(401, {"message": "Wrong API Key", "code": "wrong_api_key"})
-    api = simulate(rules=(Rule(reply=wrong, times=1, latency=0.3), Rule(latency=60.0)))
+    api = simulate(rules=(Rule(reply=wrong, times=1, latency=1.0), Rule(latency=60.0)))
     started = time.monotonic()
     with pytest.raises(errors.WrongKey):
         ask(api.url, rpm=6000)

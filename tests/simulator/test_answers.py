@@ -151,7 +151,7 @@ def test_latency_is_base_plus_output(started):
     )
     before = time.perf_counter()
     info = client.create().time_info
-    assert 0.14 < time.perf_counter() - before < 1
+    assert 0.14 < time.perf_counter() - before < 5
     assert (info.prompt_time, info.completion_time) == (0.05, pytest.approx(0.1))
     assert info.total_time == pytest.approx(0.15)
 
@@ -161,7 +161,7 @@ def test_time_scale_compresses_latency(started):
     client = started(latency=Latency(base=60), time_scale=600)
     before = time.perf_counter()
     assert client.create().time_info.total_time == pytest.approx(0.1)
-    assert 0.09 < time.perf_counter() - before < 1
+    assert 0.09 < time.perf_counter() - before < 5
 
 
 def test_rule_has_its_own_latency(started):
@@ -174,8 +174,8 @@ def test_rule_has_its_own_latency(started):
     client.create()
     between = time.perf_counter()
     assert client.post().status_code == 500
-    assert 0.04 < between - before < 1
-    assert 0.09 < time.perf_counter() - between < 1
+    assert 0.04 < between - before < 5
+    assert 0.09 < time.perf_counter() - between < 5
 
 
 def test_jitter_is_repeatable_and_bounded():

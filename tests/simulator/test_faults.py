@@ -159,7 +159,7 @@ def test_hang_ends_when_the_client_leaves(started, stream):
         client.http.post(
             "/v1/chat/completions",
             json={"model": "llama3.1-8b", "messages": [{"role": "user", "content": "x"}], "stream": stream},
-            timeout=0.1,
+            timeout=0.5,
         )
     call = settled(client.simulator)
     assert (call.status, call.admitted, call.completion_tokens) == (CLIENT_GONE, True, 0)

@@ -12,8 +12,8 @@ from optillm_cerebras_cepo.simulator import CLIENT_GONE, Latency, Rule
 
 
 def wait_for(condition):
-    """Wait until something in another thread has happened, two seconds at most."""
-    deadline = time.monotonic() + 2
+    """Wait until something in another thread has happened, ten seconds at most."""
+    deadline = time.monotonic() + 10
     while not condition():
         assert time.monotonic() < deadline, "did not happen"
         time.sleep(0.005)
@@ -125,7 +125,7 @@ def test_client_that_hangs_up_is_noticed(started):
     """The call ends at once, stays charged, and no tokens are counted."""
     client = started(latency=Latency(base=30))
     with pytest.raises(APITimeoutError):
-        client.create(timeout=0.1)
+        client.create(timeout=0.5)
     wait_for(lambda: client.simulator.in_flight == 0)
     (call,) = client.simulator.calls
     assert (call.status, call.completion_tokens) == (CLIENT_GONE, 0)

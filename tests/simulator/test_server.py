@@ -75,7 +75,7 @@ def test_simulator_stops_with_calls_running_and_connections_open():
             while simulator.in_flight < 1:
                 time.sleep(0.005)
             before = time.perf_counter()
-        assert time.perf_counter() - before < 2
+        assert time.perf_counter() - before < 10
         thread.join()
     assert len(errors) == 1
 
@@ -129,4 +129,4 @@ def test_small_answers_are_quick(shared):
         before = time.perf_counter()
         shared.create()
         seconds.append(time.perf_counter() - before)
-    assert statistics.median(seconds) < 0.02
+    assert statistics.median(seconds) < 0.035
