@@ -4,17 +4,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from support.processes import none_left_with, processes_with
 
 from optillm_cerebras_cepo.demo import run
 from optillm_cerebras_cepo.demo.errors import DemoError
-from optillm_cerebras_cepo.demo.run import DEFAULT_QUESTION, run_demo
+from optillm_cerebras_cepo.demo.run import run_demo
 from optillm_cerebras_cepo.simulator.server import Simulator
 
 KEY = "csk-0123456789abcdef"
@@ -141,33 +140,13 @@ def test_leaves_the_signal_handler_as_it_was(fake_optillm: dict[str, str]) -> No
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def processes_with(mark: str) -> list[str]:
-    """The running processes that have `mark` in their environment."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has just ended, or is another user's
-            if mark.encode() in (process / "environ").read_bytes():
-                found.append((process / "cmdline").read_text().replace("\0", " "))
-    return found
-
-
-def none_left_with(mark: str, seconds: float) -> bool:
-    """Whether every process with `mark` ends within `seconds`."""
-    deadline = time.monotonic() + seconds
-    while processes_with(mark):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
-
-
 needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")
 
 
-def start_demo(environ: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+def start_demo(environ: dict[str, str], question: str) -> subprocess.Popen[str]:
     """Start `cepo-cerebras demo` in a group of its own, as a shell does."""
     return subprocess.Popen(
-        [sys.executable, "-c", "from optillm_cerebras_cepo.cli import main; main()", "demo", *arguments],
+        [sys.executable, "-c", "from optillm_cerebras_cepo.cli import main; main()", "demo", question],
         env=environ,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -228,19 +207,3 @@ def test_shows_why_optillm_does_not_start(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(DemoError, match=r"^optillm ended with status 2 before it was ready$"):
         run_demo("How many?", said.append, {**os.environ, "CEREBRAS_API_KEY": KEY})
     assert any("invalid choice: 'no-such-approach'" in line for line in said)
-
-
-@needs_proc
-@pytest.mark.slow
-def test_answers_without_a_key() -> None:
-    """A real model, a stock OptiLLM, the plugin: status 0, an answer, and nothing left running."""
-    pytest.importorskip("xllamacpp")
-    mark = uuid.uuid4().hex
-    demo = start_demo({**os.environ, "MARK": mark})
-    output, errors = demo.communicate(timeout=300)
-    assert (demo.returncode, errors) == (0, "")
-    assert "smollm2-135m-instruct loaded in" in output
-    assert f"Q: {DEFAULT_QUESTION}" in output
-    assert "  candidate 1 plan: " in output
-    assert "\nA: " in output
-    assert none_left_with(mark, 5.0), processes_with(mark)

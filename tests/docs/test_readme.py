@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,10 @@ import httpx
 import pytest
 from conftest import KEY
 from support.optillm_process import free_port, optillm
+from support.processes import none_left_with, processes_with
 
 from optillm_cerebras_cepo import errors
+from optillm_cerebras_cepo.demo.run import DEFAULT_QUESTION
 from optillm_cerebras_cepo.errors import CepoError, Ended
 from optillm_cerebras_cepo.llm.models import MODELS, lookup
 from optillm_cerebras_cepo.settings import Settings
@@ -53,7 +56,8 @@ def blocks(*kinds: str) -> list[Block]:
 
 def environ(**more: str) -> dict[str, str]:
     """The shell of a reader who has activated the environment."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("CEPO_", "CEREBRAS_"))}
+    others = ("CEPO_", "CEREBRAS_", "MAKE", "MFLAGS")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     return clean | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"} | more
 
 
@@ -69,16 +73,21 @@ def test_every_block_says_how_it_is_tested() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # it makes .venv where there is none
 @pytest.mark.parametrize("block", blocks("run"), ids=named)
 def test_run(block: Block) -> None:
-    """To its end, without a key: the demo with its small model."""
+    """To its end, without a key: a real model, a stock OptiLLM, the plugin; and nothing is left running."""
+    mark = uuid.uuid4().hex
     done = subprocess.run(
-        ["bash", "-euc", block.text], cwd=ROOT, env=environ(), capture_output=True, text=True, timeout=600, check=False
+        ["bash", "-euc", block.text], cwd=ROOT, env=environ(MARK=mark), capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"^A: ", done.stdout, re.MULTILINE)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"^smollm2-135m-instruct loaded in", done.stdout, re.MULTILINE)
+    assert f"\nQ: {DEFAULT_QUESTION}\n" in done.stdout
+    assert "\n  candidate 1 plan: " in done.stdout
+    assert "\nA: " in done.stdout
     assert re.search(r"\d+ calls, \d+ \+ \d+ tokens .*, [\d.]+ s", done.stdout)
-    assert "candidate 1 plan" in done.stdout
+    assert none_left_with(mark, 5.0), processes_with(mark)
 
 
 @pytest.mark.parametrize("block", blocks("ci"), ids=named)
