@@ -31,7 +31,7 @@ Trials = Mapping[str, Sequence[Trial]]
 
 def run(pictures: Path, quick: bool) -> Section:
     """Ask everything, draw, and say what follows."""
-    n, fewer, again = (60, 8, 20) if quick else (QUESTIONS, FEWER, AGAIN)
+    n, fewer, again = (30, 4, 10) if quick else (QUESTIONS, FEWER, AGAIN)
     with workers(quick) as pool:
         asked = {name: submit(pool, way, World(n)) for name, way in WAYS.items()}
         others = _submit_worlds(pool, fewer)

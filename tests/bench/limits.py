@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.api import Api, Call, simulated
 from bench.loops import Answered, Loop, easy, optillm_loop, our_loop
@@ -17,6 +18,7 @@ from optillm_cerebras_cepo.runtime import Runtime
 
 REPLY = 0.5  # seconds of a call, of the API's
 LEARNT = 60.0  # the API's seconds after which the limits must be known
+FEW = {"bestofn_n": 1, "planning_n": 1, "planning_m": 1}  # calls, in a quick run
 COLOURS = {"OptiLLM": OPTILLM, "ours": OURS}
 
 TEXT = """\
@@ -106,17 +108,17 @@ def run(pictures: Path, quick: bool) -> Section:
 def _under(limit: Limit, name: str, quick: bool) -> Outcome:
     seconds = 1.0 if quick else limit.seconds
     with simulated(f"--limits={limit.option}", f"--time-scale={limit.scale}", seconds=REPLY) as api:
-        loop = _loop(api, name, limit)
+        loop = _loop(api, name, limit, FEW if quick else {})
         began = time.monotonic()
         answered = keep_busy(loop, limit.clients, seconds)
         return outcome(limit, api.calls(), began, seconds, answered)
 
 
-def _loop(api: Api, name: str, limit: Limit) -> Loop:
+def _loop(api: Api, name: str, limit: Limit, settings: Mapping[str, Any]) -> Loop:
     if name == "OptiLLM":
-        return optillm_loop(api.url)
+        return optillm_loop(api.url, **settings)
     # Where tokens are limited, whole limits are asked for: else the processor is what limits.
-    return our_loop(api.url, runtime=Runtime(limit.scale), fit_tokens="tokens" not in limit.option)
+    return our_loop(api.url, runtime=Runtime(limit.scale), fit_tokens="tokens" not in limit.option, **settings)
 
 
 def keep_busy(loop: Loop, clients: int, seconds: float) -> list[Answered]:
