@@ -52,6 +52,10 @@ test-pairs: .venv-oldest/.installed .venv-newest/.installed redis-server ## The 
 	.venv-oldest/bin/python $(SUITE) $(PAIRS_ARGS)
 	.venv-newest/bin/python $(SUITE) $(PAIRS_ARGS)
 
+.PHONY: venvs
+venvs: ## Make .venv and those of the pairs, side by side
+	@$(MAKE) --no-print-directory -j$(WORKERS) venv .venv-oldest/.installed .venv-newest/.installed
+
 .venv-oldest/.locked: $(LOCKS) docker/optillm-0.3.21.lock docker/venv.sh
 	python=$$(sh docker/find-python.sh 3.10) && sh docker/venv.sh .venv-oldest "$$python" docker/optillm-0.3.21.lock
 	@touch $@

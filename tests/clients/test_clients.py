@@ -15,7 +15,7 @@ from support.client_libraries import Client, House, Programs, eventually
 
 from optillm_cerebras_cepo.simulator import CLIENT_GONE
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the first to use a library installs it
 
 ANSWER_BEGINS = "The simulated answer is 42, "
 BOTH = ("cancel", "cancel_task")

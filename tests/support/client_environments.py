@@ -52,7 +52,7 @@ def kept(name: str, of: Sequence[Path], make: Callable[[Path], None]) -> Path:
     """Return the folder that was made of these files, or make it now, in place of an older one."""
     digest = hashlib.sha256(b"\0".join(file.read_bytes() for file in of)).hexdigest()[:16]
     folder = CACHE / f"{name}-{digest}"
-    with _alone():
+    with _alone(name):
         done = folder / ".done"
         if not done.exists():
             for old in CACHE.glob(f"{name}-*"):
@@ -63,10 +63,10 @@ def kept(name: str, of: Sequence[Path], make: Callable[[Path], None]) -> Path:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """One run at a time makes environments; another one waits and finds them."""
+def _alone(name: str) -> Iterator[None]:
+    """One process at a time makes this environment; another one waits and finds it."""
     CACHE.mkdir(exist_ok=True)
-    with (CACHE / ".lock").open("w") as lock:
+    with (CACHE / f".{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
