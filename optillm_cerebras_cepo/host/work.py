@@ -53,12 +53,11 @@ class Work:
         deadline: Deadline,
         watcher: Watcher | None = None,
     ) -> None:
-        self._solve = solve
-        self._deadline = deadline
+        self._end: Callable[[CepoError | None], object] = deadline.end
         self._watcher = watcher
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
         self._aborted: list[Called] = []
-        threading.Thread(target=self._run, name="cepo-cerebras-request", daemon=True).start()
+        threading.Thread(target=self._run, args=(solve,), name="cepo-cerebras-request", daemon=True).start()
 
     def news(self, pause: float) -> Iterator[News]:
         """All that happens, in order; the last is the Solved or the CepoError. A Pause after each so many seconds."""
@@ -78,14 +77,17 @@ class Work:
                 case Solved():
                     return news
                 case CepoError():
-                    raise news
+                    try:
+                        raise news
+                    finally:
+                        del news  # or its trace would hold this frame, and this frame the error
             if hung_up():
                 self.give_up()
         raise AssertionError("news end with a result")
 
     def give_up(self) -> None:
         """Start no further call, and give up those in flight. Nothing, when the work is done."""
-        self._deadline.end(Ended("the client hung up"))
+        self._end(Ended("the client hung up"))
 
     def _observe(self, event: Event) -> None:
         if isinstance(event, Called) and isinstance(event.error, Ended):
@@ -95,17 +97,24 @@ class Work:
             self._watcher.heard(event)
         self._news.put(event)
 
-    def _run(self) -> None:
+    def _run(self, solve: Callable[[Observer, Listener], Solved]) -> None:
         result: Solved | CepoError
         try:
-            result = self._solve(self._observe, lambda delta: self._news.put(Piece(delta)))
+            result = solve(self._observe, lambda delta: self._news.put(Piece(delta)))
         except Exception as error:
             if isinstance(error, Ended):  # nobody else ends a request in the middle
                 logger.info("cepo_cerebras: %s", left(error.spent, len(self._aborted)))
-            result = error if isinstance(error, CepoError) else defect(error)
+            result = bare(error) if isinstance(error, CepoError) else defect(error)
         if self._watcher:
             self._watcher.ended(result)
+        self._end = lambda _: None  # the deadline knows what has ended it, and that may be this result
         self._news.put(result)
+
+
+def bare(error: CepoError) -> CepoError:
+    """Return the error without its trace: the frames in it hold the question, and now and then the error itself."""
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+    return error
 
 
 def left(spent: Mapping[str, int], aborted: int) -> str:

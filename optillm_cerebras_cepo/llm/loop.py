@@ -54,7 +54,10 @@ class Loop:
                 deadline.check()
             raise Ended("the call was given up") from None
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error, future  # or its trace would hold this frame, and this frame the error
         return cast(T, result)
 
     def _running(self) -> asyncio.AbstractEventLoop:

@@ -82,7 +82,10 @@ class SdkClient:
             failure = error
         if reply.heard and not failure.fatal:
             failure = StreamBroken(f"the answer broke off: {failure.message}")
-        raise failure from None
+        try:
+            raise failure from None
+        finally:
+            del failure  # or its trace would hold this frame, and this frame the error
 
     async def _whole(self, request: ChatRequest) -> Completion:
         # The SDK's own `create` walks through the types of its parameters before it makes this call, and through those

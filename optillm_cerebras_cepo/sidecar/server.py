@@ -34,7 +34,7 @@ class Limits:
     connections: int = 1000
     headers: int = 32 * 2**10
     body: int = 16 * 2**20
-    bodies: int = 256 * 2**20
+    bodies: int = 64 * 2**20
     patience: Patience = Patience()  # noqa: RUF009 - frozen, so one default instance can be shared
     crowded: Patience = Patience(idle=2.0, reading=5.0)  # noqa: RUF009
 

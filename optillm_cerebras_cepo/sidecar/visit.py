@@ -38,7 +38,7 @@ class Visit:
         self.hung_up = True  # until the whole reply is on its way
         self.approach = ""
         self.effort = ""
-        self._result: Solved | CepoError | None = None
+        self._outcome: dict[str, Any] = {}
         self._metrics = metrics
         self._started = time.monotonic()
 
@@ -61,13 +61,13 @@ class Visit:
 
     def ended(self, result: Solved | CepoError) -> None:
         """The work on the answer is over."""
-        self._result = result
+        self._outcome = _told(result)  # not the result: an error's trace would hold this visit, and all that came
         self._metrics.ended(result)
 
     def line(self) -> dict[str, Any]:
         """What the access log has of it: no query, no header, no text of the request or of its reply."""
         unprintable = "(unprintable)"
-        line = {
+        line: dict[str, Any] = {
             "request_id": self.request_id,
             "client": self.client,
             "method": self.method if METHOD.fullmatch(self.method) else unprintable,
@@ -82,16 +82,18 @@ class Visit:
             line["approach"] = self.approach
         if self.effort:
             line["effort"] = self.effort
-        match self._result:
-            case Solved() as solved:
-                total = solved.ledger.total
-                line |= {
-                    "model": solved.model,
-                    "calls": total.calls,
-                    "prompt_tokens": total.prompt_tokens,
-                    "completion_tokens": total.completion_tokens,
-                    "degraded": len(solved.degraded),
-                }
-            case CepoError() as error:
-                line |= {"error": error.code or error.type, **error.spent}
-        return line
+        return line | self._outcome
+
+
+def _told(result: Solved | CepoError) -> dict[str, Any]:
+    """What an answer has cost, or why there is none."""
+    if isinstance(result, CepoError):
+        return {"error": result.code or result.type, **result.spent}
+    total = result.ledger.total
+    return {
+        "model": result.model,
+        "calls": total.calls,
+        "prompt_tokens": total.prompt_tokens,
+        "completion_tokens": total.completion_tokens,
+        "degraded": len(result.degraded),
+    }

@@ -1,0 +1,73 @@
+"""What was asked is not kept: it would fill the memory, and stand in it for whoever can look there."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import optillm.server as optillm_server
+import pytest
+from conftest import KEY
+from support.http_server import address, serving
+from support.wire import ask, request, until
+
+from optillm_cerebras_cepo.chat import Question
+from optillm_cerebras_cepo.errors import CepoError
+from optillm_cerebras_cepo.runtime import Runtime
+from optillm_cerebras_cepo.sidecar.admission import Admission
+from optillm_cerebras_cepo.sidecar.entrance import Entrance
+from optillm_cerebras_cepo.sidecar.keys import ClientKeys
+from optillm_cerebras_cepo.sidecar.metrics import Metrics
+from optillm_cerebras_cepo.sidecar.readiness import Readiness
+from optillm_cerebras_cepo.simulator.answers import Rule
+from optillm_cerebras_cepo.simulator.problems import Reply
+from optillm_cerebras_cepo.simulator.server import Simulator
+
+REFUSED = Rule(reply=Reply(401, {"message": "Wrong API Key", "code": "wrong_api_key"}))
+
+
+@pytest.fixture
+def url(simulate: Callable[..., Simulator], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
+    """The entrance before OptiLLM's application, in this process."""
+    optillm_server.load_plugins()
+    entrance = Entrance(
+        optillm_server.app,
+        keys=ClientKeys([]),
+        admission=Admission(5),
+        metrics=Metrics(lambda: 0),
+        readiness=Readiness(Runtime(), "http://127.0.0.1:9", ["llama3.3-70b"]),
+        wanted=["llama3.3-70b"],
+        approaches=["cepo_cerebras"],
+    )
+    monkeypatch.setenv("CEREBRAS_API_KEY", KEY)
+    monkeypatch.setitem(optillm_server.server_config, "approach", "cepo_cerebras")
+
+    def started(*rules: Rule) -> str:
+        monkeypatch.setitem(optillm_server.server_config, "base_url", simulate(rules=rules).url)
+        return address(server)
+
+    with serving(entrance) as server:
+        yield started
+        gc.enable()
+
+
+def alive() -> list[Any]:
+    """Questions and errors that somebody holds."""
+    return [one for one in gc.get_objects() if isinstance(one, Question | CepoError)]
+
+
+@pytest.mark.parametrize(("rules", "status"), [((), 200), ((REFUSED,), 401)], ids=["answered", "failed"])
+@pytest.mark.parametrize("more", ["", ', "stream": true'], ids=["whole", "stream"])
+def test_a_question_is_forgotten_when_it_is_over(
+    url: Callable[..., str], rules: tuple[Rule, ...], status: int, more: str
+) -> None:
+    """At once, though Python does not look for circles here: a question of 16 MiB would leave 230 MB in one."""
+    where = url(*rules)
+    body = '{"messages": [{"role": "user", "content": "hi"}], "cepo_cerebras_effort": "none"' + more + "}"
+    gc.collect()
+    gc.disable()
+    before = len(alive())
+    for _ in range(3):
+        assert ask(where, request(body=body.encode())).status == (200 if more else status)
+    until(lambda: len(alive()) <= before, otherwise=f"{alive()}")
