@@ -75,7 +75,7 @@ def test_nothing_in_it_can_be_changed_by_its_user() -> None:
     assert inside("find /opt \\( ! -user root -o ! -type l -perm /022 \\) -print") == ""
 
 
-@pytest.mark.parametrize("approach", ["bon", "z3", "moa"])
+@pytest.mark.parametrize("approach", ["bon", "z3"])
 def test_an_approach_that_it_lacks_packages_for_is_refused_at_start(approach: str) -> None:
     """The last line says which package."""
     with pytest.raises(AssertionError, match=rf"{approach} needs the package \w+, which is not installed"):

@@ -2,7 +2,7 @@
 # Lints docker/, builds the image twice on a Docker engine of its own, and runs the stacks of docker/compose.yaml there:
 # the checks are check_*.py. All of it is removed at the end. For a Debian machine and root: what is missing comes from
 # Debian's packages, and no registry is asked, see base-image.sh and stand-ins.sh. Ports 8080 and 8000 must be free.
-# Usage: image-check.sh     environment: CACHE=<folder for base images>, CHECKS="check_image.py …"
+# Usage: image-check.sh     environment: CACHE=<folder for base images>
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/image/engine.sh
@@ -59,15 +59,21 @@ step "engine"
 logged engine start_engine "$work"
 logged import import_images "$cache"
 
+check() { "$work/tools/bin/python" -m pytest -c tests/image/pytest.ini "${@/#/tests/image/}"; }
+
 step "build"
 logged build "$COMPOSE" -f docker/compose.yaml -f tests/image/simulated.yaml --profile backend build
-step "build again"
-logged build-again $docker build --no-cache --network host -f docker/Dockerfile -t cepo-cerebras:again .
-logged build-tools $docker build --network host -f docker/Dockerfile --target tools -t cepo-cerebras:tools .
 
-step "checks"
-for check in ${CHECKS:-check_image.py check_sbom.py check_arm64.py check_one.py check_stopping.py check_several.py}; do
-  checks+=("tests/image/$check")
-done
-"$work/tools/bin/python" -m pytest -c tests/image/pytest.ini "${checks[@]}"
+step "one sidecar, and nothing beside it: its start is timed"
+check check_one.py
+
+step "stopping, and several sidecars; build again meanwhile"
+logged build-again $docker build --no-cache --network host -f docker/Dockerfile -t cepo-cerebras:again . &
+again=$!
+check check_stopping.py check_several.py check_arm64.py
+wait $again
+
+step "both builds"
+logged build-tools $docker build --network host -f docker/Dockerfile --target tools -t cepo-cerebras:tools .
+check check_image.py check_sbom.py
 step "done"
