@@ -12,7 +12,7 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import BadRequest, Error
 
 LINE = 8 * 2**10  # bytes of the line before a chunk, and of what follows the last one
-SMALL = 64 * 2**10  # bytes of a body that is sooner read than refused while it is on its way
+SMALL = 64 * 2**10  # bytes of a body that is read in any case: sooner than refused while it is on its way
 FOLDED = re.compile(rb"\r\n[ \t]")
 CODING = re.compile(rb"\r\ntransfer-encoding:([^\r]*)", re.IGNORECASE)
 
@@ -126,10 +126,12 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         self.headers["CONNECTION"] = "close"
 
     def _check_body(self, receiver: Any) -> None:
-        taken = self.body_bytes_received - self._held
+        taken = max(0, self.body_bytes_received - SMALL) - self._held  # a small body always has room
         self._held += taken
         if not self._room.take(taken):
             self.error = Full("")
+            self.close()  # makes room at once, for those that are further
+            self.body_rcv = None
         elif self.chunked and not self.completed and len(receiver.control_line + receiver.trailer) > LINE:
             self.error = BadRequest("")
         if self.error:

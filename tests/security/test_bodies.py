@@ -17,7 +17,7 @@ from waitress.adjustments import Adjustments
 from optillm_cerebras_cepo.errors import BadRequest
 from optillm_cerebras_cepo.host import door
 from optillm_cerebras_cepo.sidecar.entrance import CHAT
-from optillm_cerebras_cepo.sidecar.parser import Parser, Room
+from optillm_cerebras_cepo.sidecar.parser import SMALL, Parser, Room
 
 MIB = 2**20
 LINE = b"POST /v1/chat/completions HTTP/1.1\r\nhost: sidecar\r\ncontent-type: application/json\r\n"
@@ -203,22 +203,27 @@ def parser(room: Room) -> Parser:
 
 
 def test_all_bodies_together_have_their_room() -> None:
-    """What does not fit is told to come again; what is answered, or was left by its client, makes room."""
+    """Who does not fit is told to come again, and makes room for the others; and so does who is answered or leaves."""
     room = Room(100)
-    first, second, third = parser(room), parser(room), parser(room)
+    first, second, third, small = (parser(room) for _ in range(4))
     for one in (first, second, third):
-        one.received(LINE + b"content-length: 60\r\n\r\n")
+        one.received(LINE + b"content-length: %d\r\n\r\n" % (SMALL + 60))
+        assert one.received(b"a" * SMALL) == SMALL
     assert first.received(b"a" * 60) == 60
     assert (first.completed, first.error) == (True, None)
     second.received(b"a" * 59)
-    assert (second.completed, second.error.code) == (True, 503)
-    second.close()
-    third.received(b"a" * 41)
-    assert third.error.code == 503
+    assert (second.completed, second.error.code, second.body_rcv) == (True, 503, None)
+    third.received(b"a" * 40)
+    small.received(LINE + b"content-length: 3\r\n\r\n")
+    assert small.received(b"abc") == 3
+    assert (third.error, small.error) == (None, None)
+    assert not room.take(1)
+    room.give(1)
     del third, one
     gc.collect()
-    first.close()
-    first.close()
+    for _ in range(2):
+        first.close()
+        second.close()
     assert room.take(100)
     assert not room.take(1)
 
