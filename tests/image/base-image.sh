@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes FILE, the root file system of a stand-in for Docker's python:3.12-slim, of Debian's packages and a CPython 3.12 of
-# this machine. As in Docker's, Python's own library has no byte code. pip finds this machine's certificates.
+# Makes FILE, the root file system of a stand-in for Docker's python:3.12-slim, of Debian's packages and a CPython 3.12
+# of this machine. As in Docker's, Python's own library has no byte code. pip finds this machine's certificates.
 # Usage: base-image.sh FILE
 set -eu
 cd "$(dirname "$0")/../.."
