@@ -9,7 +9,7 @@ so a setting is documented, checked and spelled in one place: here. What the ope
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -172,7 +172,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _possible(self) -> Settings:
-        check_caps(dict(self))
+        check_caps(vars(self))
         if self.planning_m < self.planning_n:
             raise ValueError(f"planning_m ({self.planning_m}) must be at least planning_n ({self.planning_n})")
         return self
@@ -213,7 +213,7 @@ def load(base: Mapping[str, Any], environ: Mapping[str, str], body: Mapping[str,
         # locked it is ignored, for many clients send it by default.
         wanted = {"effort": _effort_of(body["reasoning_effort"])} | wanted
     # What is locked stays as the operator's own effort has it: no other effort's preset changes it.
-    own = {**dict(standing), **within(PRESETS.get(standing.effort, {}), dict(standing), names)}
+    own = {**vars(standing), **within(PRESETS.get(standing.effort, {}), vars(standing), names)}
     kept = {name: own[name] for name in unchanged(standing.locked)}
     preset = within(PRESETS.get(str(wanted.get("effort", standing.effort)), {}), own, names.keys() | kept.keys())
     try:
@@ -249,7 +249,7 @@ def _effort_of(reasoning: object) -> str:
 
 
 def refuse_unknown(
-    given: Iterable[str], known: Iterable[str], where: str, *, spell: Any = str, missing: Iterable[str] = ()
+    given: Iterable[str], known: Collection[str], where: str, *, spell: Any = str, missing: Iterable[str] = ()
 ) -> None:
     """Raise BadConfiguration for a name that nobody knows, or that is missing, with the nearest known one."""
     if unknown := _unknown(given, known, spell):
@@ -258,8 +258,7 @@ def refuse_unknown(
         raise BadConfiguration(f"missing field in {where}: {name}", param=name)
 
 
-def _unknown(given: Iterable[str], known: Iterable[str], spell: Any) -> tuple[str, str] | None:
-    known = list(known)
+def _unknown(given: Iterable[str], known: Collection[str], spell: Any) -> tuple[str, str] | None:
     for name in given:
         if name not in known:
             nearest = difflib.get_close_matches(name, known, n=1)

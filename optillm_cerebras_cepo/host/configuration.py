@@ -21,7 +21,7 @@ def base() -> Mapping[str, Any]:
     `optillm.server.cepo_config` exists once `main()` has run; before that the file alone counts.
     """
     config = getattr(server, "cepo_config", None) or init_cepo_config({"cepo_config_file": server.get_config_path()})
-    return dataclasses.asdict(config)
+    return dict(vars(config))  # its fields are plain; `asdict` would copy each of them in depth, for every request
 
 
 def check(arguments: Sequence[str]) -> None:
