@@ -4,10 +4,56 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Callable, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import flask
+
+POLL = 0.5  # seconds at most between two looks whether a client is still there
+
+
+class Clients:
+    """Clients whose requests are worked on, and one thread that looks whether they are still there."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._watched: dict[object, tuple[Callable[[], bool], Callable[[], object]]] = {}
+        self._looks = False
+
+    @contextmanager
+    def watched(self, hung_up: Callable[[], bool], tell: Callable[[], object]) -> Iterator[None]:
+        """Within this block, call `tell` when the client has hung up; now and then also once more."""
+        key = object()
+        with self._lock:
+            self._watched[key] = hung_up, tell
+            begin, self._looks = not self._looks, True
+        if begin:
+            threading.Thread(target=self._watch, name="cepo-cerebras-clients", daemon=True).start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._watched[key]
+
+    def look(self) -> None:
+        """Tell those whose clients have hung up."""
+        with self._lock:
+            watched = list(self._watched.values())
+        for hung_up, tell in watched:
+            with suppress(Exception):  # the trouble with one of them is not the others'
+                if hung_up():
+                    tell()
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(POLL)
+            self.look()  # which forgets whom it has looked at
+
+
+CLIENTS = Clients()
 
 
 def watch() -> Callable[[], bool]:

@@ -67,8 +67,9 @@ def run(
     try:
         arrived = intake.arrival()
         asked = _asked(system_prompt, initial_query, body, messages, arrived)
-        work, hung_up = _begin(asked, _api(client)), hangup.watch()
+        work, hung_up = _work(asked, _api(client)), hangup.watch()
         if asked.parameters.stream:
+            work.begin()
             model = lookup(asked.settings.model[0]).id
             events = stream.events(work, model, asked.parameters, asked.settings.progress, hung_up)
             reply.send_events(events, on_close=work.give_up)
@@ -108,8 +109,8 @@ def _asked(
     return replace(asked, parameters=replace(asked.parameters, n=1, stream=False))
 
 
-def _begin(asked: Asked, api: SdkClient) -> Work:
-    """Start on the answer, with all its calls in OptiLLM's conversation log, if it keeps one."""
+def _work(asked: Asked, api: SdkClient) -> Work:
+    """What has to be done for the answer, with all its calls in OptiLLM's conversation log, if it keeps one."""
     deadline = Deadline(asked.settings.deadline)
     # A stream goes on when OptiLLM has what it takes for the reply, and would close the entry.
     entry = conversation_log.hold() if asked.parameters.stream else None

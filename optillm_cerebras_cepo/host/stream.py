@@ -12,7 +12,8 @@ from optillm_cerebras_cepo.cepo.outcome import Answer
 from optillm_cerebras_cepo.errors import CepoError
 from optillm_cerebras_cepo.events import Agreed, Called, Rated, Waits
 from optillm_cerebras_cepo.host import progress, reply
-from optillm_cerebras_cepo.host.work import POLL, News, Piece, Work, defect
+from optillm_cerebras_cepo.host.hangup import POLL
+from optillm_cerebras_cepo.host.work import News, Piece, Work, defect
 from optillm_cerebras_cepo.parameters import Parameters
 from optillm_cerebras_cepo.runtime import Solved
 

@@ -15,6 +15,7 @@ from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import CepoError, Ended
 from optillm_cerebras_cepo.events import Called, Event, Observer
 from optillm_cerebras_cepo.host import progress
+from optillm_cerebras_cepo.host.hangup import CLIENTS
 from optillm_cerebras_cepo.host.served import Watcher
 from optillm_cerebras_cepo.runtime import Solved
 
@@ -33,15 +34,14 @@ class Pause:
 
 logger = logging.getLogger("optillm_cerebras_cepo")
 
-POLL = 0.5  # seconds at most between two looks whether the client is still there
 News = Event | Piece | Pause | Solved | CepoError
 
 
 class Work:
-    """One request on a thread of its own.
+    """One request: done where its `result` is waited for, or begun on a thread of its own for who asks for the news.
 
     Args:
-        solve: answers it. It is given the observer and the listener; what it raises is the last of the news.
+        solve: answers it. It is given the observer and the listener; what it raises is its end.
         deadline: the request's; giving the work up ends it.
         watcher: hears of all that happens, beside whoever asks for the news.
 
@@ -53,11 +53,17 @@ class Work:
         deadline: Deadline,
         watcher: Watcher | None = None,
     ) -> None:
+        self._solve = solve
         self._end: Callable[[CepoError | None], object] = deadline.end
         self._watcher = watcher
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
+        self._tell: Callable[[News], None] = lambda _: None
         self._aborted: list[Called] = []
-        threading.Thread(target=self._run, args=(solve,), name="cepo-cerebras-request", daemon=True).start()
+
+    def begin(self) -> None:
+        """Work on a thread of its own, and keep all `news`."""
+        self._tell = self._news.put
+        threading.Thread(target=self._run, name="cepo-cerebras-request", daemon=True).start()
 
     def news(self, pause: float) -> Iterator[News]:
         """All that happens, in order; the last is the Solved or the CepoError. A Pause after each so many seconds."""
@@ -71,19 +77,16 @@ class Work:
                 return
 
     def result(self, hung_up: Callable[[], bool]) -> Solved:
-        """Wait for the end. Raises the CepoError that there is instead; the work is given up when nobody waits."""
-        for news in self.news(POLL):
-            match news:
-                case Solved():
-                    return news
-                case CepoError():
-                    try:
-                        raise news
-                    finally:
-                        del news  # or its trace would hold this frame, and this frame the error
-            if hung_up():
-                self.give_up()
-        raise AssertionError("news end with a result")
+        """Work here, to the end. Raises the CepoError that there is instead; it is given up when nobody waits."""
+        # On the caller's thread: to start another takes a direct call as long as all that is done for it here.
+        with CLIENTS.watched(hung_up, self.give_up):
+            result = self._run()
+        if isinstance(result, Solved):
+            return result
+        try:
+            raise result
+        finally:
+            del result  # or its trace would hold this frame, and this frame the error
 
     def give_up(self) -> None:
         """Start no further call, and give up those in flight. Nothing, when the work is done."""
@@ -95,12 +98,12 @@ class Work:
         progress.log(event, self._watcher.request_id if self._watcher else None)
         if self._watcher:
             self._watcher.heard(event)
-        self._news.put(event)
+        self._tell(event)
 
-    def _run(self, solve: Callable[[Observer, Listener], Solved]) -> None:
+    def _run(self) -> Solved | CepoError:
         result: Solved | CepoError
         try:
-            result = solve(self._observe, lambda delta: self._news.put(Piece(delta)))
+            result = self._solve(self._observe, lambda delta: self._tell(Piece(delta)))
         except Exception as error:
             if isinstance(error, Ended):  # nobody else ends a request in the middle
                 logger.info("cepo_cerebras: %s", left(error.spent, len(self._aborted)))
@@ -108,7 +111,8 @@ class Work:
         if self._watcher:
             self._watcher.ended(result)
         self._end = lambda _: None  # the deadline knows what has ended it, and that may be this result
-        self._news.put(result)
+        self._tell(result)
+        return result
 
 
 def bare(error: CepoError) -> CepoError:
