@@ -14,6 +14,7 @@ from optillm_cerebras_cepo.simulator.options import SimulatorOptions
 from optillm_cerebras_cepo.simulator.server import Simulator
 
 KEY = "csk-0123456789abcdef"
+collect_ignore = ["image"]  # checks of the built image, which need an engine: `make image-test`
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
