@@ -86,8 +86,10 @@ NO_CHUNKS = {
 
 
 def assert_last(wire: Wire, status: int, code: str | None) -> None:
-    """Refused, and the connection ends: what comes after it is not read as another request."""
-    assert_refused(wire.reply("POST"), status, code)
+    """Refused as it is written, not for what it asks; and what comes after it is not read as another."""
+    reply = wire.reply("POST")
+    assert_refused(reply, status, code)
+    assert ("no HTTP request" in reply.json["error"]["message"]) == (status == 400)
     assert wire.rest() == b""
 
 
