@@ -25,9 +25,10 @@ def to_json() -> None:
 
 
 def less() -> None:
-    """Leave out what OptiLLM says of each request, which the access log has, and what it says of queues."""
+    """Leave out what OptiLLM says of each request and httpx of each call, which we say ourselves, and of queues."""
     if logging.root.level == logging.INFO:
-        logging.getLogger("optillm.server").setLevel(logging.WARNING)
+        for name in ("optillm.server", "httpx"):
+            logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 

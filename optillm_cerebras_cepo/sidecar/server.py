@@ -123,4 +123,4 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         end = time.time() + seconds
         while time.time() < end and any(connection.busy for connection in [*self.active_channels.values()]):
             time.sleep(0.01)
-        self.task_dispatcher.shutdown(timeout=0)
+        self.task_dispatcher.shutdown(timeout=1)
