@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -12,11 +13,12 @@ from pathlib import Path
 
 import pytest
 from conftest import Note
-from containers import KEY, Stack, docker, healthy, inspected, logged, until
+from containers import KEY, ROOT, Stack, docker, healthy, inspected, logged, until
 from questions import DIRECT, QUESTION, ask, connected, get, read
 
 SIDECAR = "cepo-cerebras-cepo-cerebras-1"
 BACKEND = "cepo-cerebras-backend-1"
+README = (ROOT / "README.md").read_text()
 QUICKLY = 1.2  # seconds
 
 
@@ -64,9 +66,13 @@ def _start() -> tuple[float, float]:
     return used / os.sysconf("SC_CLK_TCK"), answered - started
 
 
-def test_its_health_check_says_so() -> None:
-    """Docker calls it healthy."""
-    until(lambda: healthy(SIDECAR))
+def test_the_readmes_command_waits_until_it_is_ready(stack: Stack) -> None:
+    """Docker calls it healthy by then, and it answers questions."""
+    arguments = re.findall(r"^docker compose -f docker/compose\.yaml (.+)$", README, re.MULTILINE)[0].split()
+    docker("rm", "--force", SIDECAR)
+    stack.compose(*arguments, "cepo-cerebras")
+    assert healthy(SIDECAR)
+    assert get("/ready").status == 200
 
 
 def test_it_has_no_more_rights_than_it_needs(note: Note) -> None:
