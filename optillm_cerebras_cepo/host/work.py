@@ -7,6 +7,7 @@ import queue
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,8 +80,9 @@ class Work:
     def result(self, hung_up: Callable[[], bool]) -> Solved:
         """Work here, to the end. Raises the CepoError that there is instead; it is given up when nobody waits."""
         # On the caller's thread: to start another takes a direct call as long as all that is done for it here.
+        # Without its context: a connection to the API keeps that in which it was made, and with it Flask's request.
         with CLIENTS.watched(hung_up, self.give_up):
-            result = self._run()
+            result = Context().run(self._run)
         if isinstance(result, Solved):
             return result
         try:
@@ -110,7 +112,9 @@ class Work:
             result = bare(error) if isinstance(error, CepoError) else defect(error)
         if self._watcher:
             self._watcher.ended(result)
-        self._end = lambda _: None  # the deadline knows what has ended it, and that may be this result
+        # Both have the deadline, which knows what has ended it, and that may be this result.
+        self._end = lambda _: None
+        del self._solve
         self._tell(result)
         return result
 
