@@ -176,7 +176,7 @@ KEYS = {
 }
 DEFECTS = {
     "at the door": Outcome(500, broken=(intake, "asked_from")),
-    "in the plugin": Outcome(500, broken=(plugin, "_begin")),
+    "in the plugin": Outcome(500, broken=(plugin, "_work")),
     "in the work": Outcome(500, broken=(plugin.RUNTIME, "solve")),
     "in the work, streamed": Outcome(200, STREAM, broken=(plugin.RUNTIME, "solve")),
     "in a call": Outcome(500, PAIR, broken=(SdkClient, "complete")),
