@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
@@ -74,7 +75,7 @@ def wait_before(attempt: int, error: BaseException | None, policy: RetryPolicy, 
 
 def patiently(
     policy: RetryPolicy, deadline: Deadline, waiting: Callable[[float, CepoError], None] = lambda *_: None
-) -> Retrying:
+) -> Callable[..., Any]:
     """Return what calls a function again while its error is transient and there is time left to wait; for one call.
 
     `waiting` is told of each wait: its seconds, and the error before it.
@@ -96,7 +97,7 @@ def patiently(
         if isinstance(error, CepoError):
             waiting(state.upcoming_sleep, error)
 
-    return Retrying(
+    retrying = Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, CepoError) and error.transient),
         stop=stop,
         wait=wait,
@@ -104,6 +105,14 @@ def patiently(
         sleep=deadline.wait,
         reraise=True,
     )
+
+    def call(work: Callable[..., Any], *arguments: object) -> Any:
+        try:
+            return retrying(work, *arguments)
+        finally:
+            retrying.iter_state.reset()  # methods of its own, and so a circle that would hold the request
+
+    return call
 
 
 class Retry:
@@ -121,7 +130,8 @@ class Retry:
             self._observer(Waits(request.label, seconds, error))
 
         try:
-            return patiently(self._policy, request.deadline, waiting)(self._try, request)
+            completion: Completion = patiently(self._policy, request.deadline, waiting)(self._try, request)
+            return completion
         except CepoError as error:
             if error.fatal:
                 request.deadline.whole.end(error)  # the request's other calls would meet the same: none of them starts
