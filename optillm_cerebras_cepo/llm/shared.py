@@ -146,8 +146,9 @@ class SharedBooks:
             now = seconds + millionths / 1e6
             kept = self._kept(redis.get(self._key), now)
             limits, result = what(kept, now)
-            # Where a call waits nothing was charged, and levels follow from the time.
-            if isinstance(result, Wait) or (limits is kept and self._alone is None):
+            # Where a call waits nothing was charged, and levels follow from the time. What was learnt alone is kept all
+            # the same: as long as it is not, the little that this process saw a bucket hold is all that it may hold.
+            if self._alone is None and (isinstance(result, Wait) or limits is kept):
                 redis.unwatch()
                 return limits, result, now, False
             redis.multi()

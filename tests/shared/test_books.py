@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from conftest import KEY
@@ -15,6 +16,7 @@ from support.redis_server import RedisServer
 
 from optillm_cerebras_cepo.errors import BadConfiguration
 from optillm_cerebras_cepo.llm import shared
+from optillm_cerebras_cepo.llm.bucket import Bucket
 from optillm_cerebras_cepo.llm.limits import Cost, Limits, Ticket, Wait, admit, answered, limited
 from optillm_cerebras_cepo.llm.pace import Books
 from optillm_cerebras_cepo.llm.shared import Shared
@@ -183,6 +185,23 @@ def test_what_redis_kept_meanwhile_is_not_forgotten(
         assert isinstance(enter(other), Ticket)
     until(lambda: "is back" in caplog.text)
     assert look(one).buckets["requests-minute"].level < 15
+
+
+def test_who_waits_when_redis_is_back_does_not_wait_for_ever(
+    process: Process, redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The little that this process saw a bucket hold meanwhile is forgotten as soon as the others' account is there."""
+    caplog.set_level(logging.INFO, logger="optillm_cerebras_cepo")
+    one = process()
+    learn(one, 6000, 5000)
+    redis.kill()
+    enter(one)
+    little = {"requests-minute": Bucket(6000, 60, capacity=1, level=0, at=time.time())}
+    one.change(lambda known, _: (replace(known, buckets=little), None))
+    redis.start()
+    until(lambda: "is back" in caplog.text)
+    learn(process(), 6000, 5000)
+    until(lambda: isinstance(enter(one), Ticket))
 
 
 def test_a_redis_that_never_was_is_done_without(
