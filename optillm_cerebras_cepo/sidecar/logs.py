@@ -26,7 +26,8 @@ def to_json() -> None:
 
 def less() -> None:
     """Leave out what OptiLLM says of each request and httpx of each call, which we say ourselves, and of queues."""
-    if logging.root.level == logging.INFO:
+    # OptiLLM 0.3 sets the level of its own logger only.
+    if logging.INFO == logging.root.level == logging.getLogger("optillm.server").getEffectiveLevel():
         for name in ("optillm.server", "httpx"):
             logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
