@@ -252,7 +252,7 @@ def marks(value: object) -> int:
     return 0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(JSON, st.booleans(), st.integers(0, 40))
 def test_values_are_counted_as_they_are(value: object, ascii_only: bool, most: int) -> None:
     """Whatever stands in the texts among them."""

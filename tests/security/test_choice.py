@@ -36,7 +36,7 @@ NAMES = st.lists(st.tuples(WORDS, st.sampled_from(["-", "&", "|", "--", "&|", " 
 THINGS = NAMES | st.none() | st.integers() | st.lists(NAMES, max_size=2) | st.dictionaries(NAMES, NAMES, max_size=2)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(model=NAMES, named=THINGS | WORDS, tag=st.none() | NAMES, standing=st.sampled_from(SERVED))
 def test_what_is_chosen_is_served(model: str, named: Any, tag: str | None, standing: str) -> None:
     """Read as OptiLLM reads it: its server puts the approach before the model's name, and takes both apart again."""

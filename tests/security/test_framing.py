@@ -195,7 +195,7 @@ def parsed(pieces: list[bytes]) -> tuple[Any, ...]:
     return parser.completed, parser.error and parser.error.code, parser.environ(), body
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.sampled_from(RAW), st.data())
 def test_it_does_not_matter_in_which_pieces_it_arrives(raw: bytes, data: Any) -> None:
     """The same is read of a request that comes byte by byte as of one that comes at once."""

@@ -14,6 +14,7 @@ from support.wire import ask, request, until
 
 from optillm_cerebras_cepo.chat import Question
 from optillm_cerebras_cepo.errors import CepoError
+from optillm_cerebras_cepo.host import plugin
 from optillm_cerebras_cepo.runtime import Runtime
 from optillm_cerebras_cepo.sidecar.admission import Admission
 from optillm_cerebras_cepo.sidecar.entrance import Entrance
@@ -30,7 +31,8 @@ REFUSED = Rule(reply=Reply(401, {"message": "Wrong API Key", "code": "wrong_api_
 @pytest.fixture
 def url(simulate: Callable[..., Simulator], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
     """The entrance before OptiLLM's application, in this process."""
-    optillm_server.load_plugins()
+    plugin.register()
+    monkeypatch.setitem(optillm_server.plugin_approaches, plugin.SLUG, plugin.run)
     entrance = Entrance(
         optillm_server.app,
         keys=ClientKeys([]),
