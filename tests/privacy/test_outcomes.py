@@ -25,10 +25,10 @@ PAGE = f"<html><body>{QUOTE}</body></html>"
 EVENT = f'data: {{"error": {{"message": "{QUOTE}", "code": "{KEY}"}}}}\n\n'
 
 
-def refused(status: int, **more: str) -> tuple[Rule, ...]:
+def refused(status: int, headers: Mapping[str, str] = {}, **more: str) -> tuple[Rule, ...]:
     """An API that quotes the request and the key."""
     body = {"message": QUOTE, "type": KEY, "param": f"messages.{USER}", "code": KEY} | more
-    return (Rule(reply=Reply(status, body, {"x-request-id": "1"})),)
+    return (Rule(reply=Reply(status, body, {"x-request-id": "1", **headers})),)
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ FAILED = {
     "404": Outcome(404, PAIR, refused(404)),
     "413": Outcome(413, DIRECT, refused(413)),
     "422": Outcome(422, DIRECT, refused(422)),
-    "429": Outcome(429, PAIR | {"cepo_cerebras_deadline": 1}, refused(429)),
+    "429": Outcome(429, PAIR | {"cepo_cerebras_deadline": 60}, refused(429, {"retry-after": "300"})),
     "500": Outcome(503, PAIR, refused(500)),
     "the context": Outcome(400, DIRECT, refused(400, code="context_length_exceeded")),
     "a code that is a key": Outcome(400, DIRECT, refused(400, code=KEY)),
