@@ -20,6 +20,7 @@ SIDECAR = "cepo-cerebras-cepo-cerebras-1"
 BACKEND = "cepo-cerebras-backend-1"
 README = (ROOT / "README.md").read_text()
 QUICKLY = 1.2  # seconds
+SMALL = 130  # MB
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -76,7 +77,7 @@ def test_the_readmes_command_waits_until_it_is_ready(stack: Stack) -> None:
 
 
 def test_it_has_no_more_rights_than_it_needs(note: Note) -> None:
-    """Not root, no capability, none to be had, nothing writable but /tmp."""
+    """Not root, no capability, none to be had, nothing writable but /tmp; and of memory what was promised."""
     asked = "cat /proc/1/status; touch /tmp/file && ! touch /opt/sidecar/file /file 2>/dev/null && echo read-only"
     status = docker("exec", SIDECAR, "sh", "-c", asked)
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
@@ -84,7 +85,9 @@ def test_it_has_no_more_rights_than_it_needs(note: Note) -> None:
     assert {fields[name] for name in ("CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb")} == {"0000000000000000"}
     assert fields["NoNewPrivs"] == "1"
     assert status.endswith("read-only\n")
-    note(f"user {fields['Uid'].split()[0]}, no capabilities, {int(fields['VmRSS'].split()[0]) / 1024:.0f} MiB at rest")
+    memory = int(fields["VmRSS"].split()[0]) * 1024 / 1e6
+    note(f"user {fields['Uid'].split()[0]}, no capabilities, {memory:.0f} MB at rest")
+    assert memory <= SMALL
 
 
 def test_it_is_found_under_the_names_it_has_had() -> None:
