@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import select
+import selectors
 import socket
 import threading
 import time
@@ -74,7 +74,9 @@ def _watch(environ: Mapping[str, Any]) -> Callable[[], bool]:
 
     def hung_up() -> bool:
         try:
-            readable, _, _ = select.select([connection], [], [], 0)
+            with selectors.DefaultSelector() as selector:  # select() knows no file beyond 1024
+                selector.register(connection, selectors.EVENT_READ)
+                readable = selector.select(0)
             return bool(readable) and not connection.recv(1, socket.MSG_PEEK)
         except (OSError, ValueError):  # reset, or closed by the server already
             return True
