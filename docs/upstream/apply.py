@@ -44,12 +44,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("numbers", nargs="+", choices=[*known, "all"], metavar="NN", help="numbers of folders, or all")
     parser.add_argument("checkout", type=Path, metavar="CHECKOUT", help="folder of OptiLLM's repository")
     asked = parser.parse_args(arguments)
-    for number in known if "all" in asked.numbers else asked.numbers:
-        try:
-            print(f"{known[number].name}: {' '.join(apply(known[number], asked.checkout))}")
-        except Unexpected as error:
-            print(f"{known[number].name}: {error}", file=sys.stderr)
-            return 1
+    wanted = [known[number] for number in (known if "all" in asked.numbers else asked.numbers)]
+    folder = wanted[0]
+    try:
+        for folder in wanted:
+            print(f"{folder.name}: {' '.join(apply(folder, asked.checkout))}")
+    except Unexpected as error:
+        print(f"{folder.name}: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
