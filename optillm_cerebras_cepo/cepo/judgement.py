@@ -28,6 +28,8 @@ def read_rating(text: str) -> float | None:
     >>> read_rating("Rating: [[0]] … on second thoughts, **Rating:** 8/10")
     0.8
     """
+    # OptiLLM's defect: one_wording_of_a_rating_is_read
+    # OptiLLM's defect: a_cut_rating_is_a_crash
     ratings = _RATING.findall(text[-TAIL:])
     return _on_scale(*ratings[-1]) if ratings else None
 

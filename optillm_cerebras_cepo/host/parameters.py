@@ -35,6 +35,7 @@ def parameters_from(body: Mapping[str, Any]) -> Parameters:
         BadRequest: a field has a wrong type or range, or asks for what there is not; `param` names the field.
 
     """
+    # OptiLLM's defect: parameters_are_ignored
     given = {name: value for name, value in body.items() if value is not None}
     _check_available(given)
     stream = _flag(given, "stream")

@@ -14,6 +14,7 @@ from optillm_cerebras_cepo.errors import CepoError
 from optillm_cerebras_cepo.runtime import Solved
 
 
+# OptiLLM's defect: an_answer_is_cut_at_a_speakers_name
 class Whole(str):
     """An answer that OptiLLM leaves whole.
 
@@ -34,6 +35,7 @@ EMPTY: dict[str, Any] = {"choices": [], "usage": {}}  # what OptiLLM is given wh
 
 def full(solved: Solved) -> dict[str, Any]:
     """A chat.completion with OpenAI's fields, and ours under `cepo_cerebras`."""
+    # OptiLLM's defect: replies_have_no_id_and_half_a_usage
     return {
         "id": f"chatcmpl-{uuid.uuid4().hex}",
         "object": "chat.completion",
@@ -123,6 +125,7 @@ def send_error(error: CepoError) -> None:
     OptiLLM makes HTTP 500 of every exception; inside a request its response is replaced by ours. Outside of one, in
     batch mode, OptiLLM's 500 with our message stays.
     """
+    # OptiLLM's defect: every_error_is_a_500
     if flask.has_request_context():
         send(error_response(error))
 
