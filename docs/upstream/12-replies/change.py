@@ -60,6 +60,12 @@ class _CountedCompletions:
         return getattr(self._completions, name)
 '''
 
+COUNTED = """
+# What approaches spend is counted, whichever of them asks
+usage = UsageCounter()
+client = usage.counted(client)
+"""
+
 
 def change(checkout: Checkout) -> None:
     """Add optillm/usage.py, and edit optillm/server.py."""
@@ -70,12 +76,7 @@ def change(checkout: Checkout) -> None:
     source.edit(
         "proxy",
         m.If(test=within(call("bearer_token.startswith"))),
-        lambda node: [
-            node,
-            *source.statements(
-                "\n# What approaches spend is counted, whoever asks for it\nusage = UsageCounter()\nclient = usage.counted(client)\n"
-            ),
-        ],
+        lambda node: [node, *source.statements(COUNTED)],
     )
     source.edit("proxy", assignment("response_data", m.Dict()), lambda node: _whole(source, node))
     # An answer is a conversation when it begins as one; words of an answer are no speakers.
