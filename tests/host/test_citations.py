@@ -15,6 +15,8 @@ CEPO = {
     167: "</think>",
     245: "OpenAIBadRequestError",
     311: "reasoning_effort",
+    327: "use_reasoning = False",
+    364: "assert approach",
     410: "parsed_plan",
     411: "/think",
     413: "/think",
@@ -27,17 +29,22 @@ CEPO = {
     568: "length",
     605: "max_tokens_step0",
     621: "json.loads",
+    679: "approaches[i]",
     754: "completions.create",
     774: "re.search",
+    782: "max(ratings)",
     824: "bestofn_n",
     866: "pair[rating]",
+    872: "max(ratings)",
     900: "MCQ_PATTERNS",
     954: "majority_vote_mcq",
 }
 SERVER = {
     23: "optillm.mcts",
-    287: "def load_plugins",
+    79: "httpx.Client",
+    297: "local_plugin_dir",
     315: "glob.glob",
+    458: "return cepo(",
     538: "range(n)",
     657: "extract_optillm_approach",
     661: "User: {",
@@ -46,6 +53,10 @@ SERVER = {
     829: "optillm_approach",
     834: "parse_combined_approach",
     948: "500",
+    977: "'usage'",
+    1032: "OpenAI(",
+    1156: "field.type",
+    1185: "load_plugins()",
 }
 
 
@@ -55,7 +66,7 @@ def cited() -> set[tuple[str, int]]:
     for path in [*(ROOT / "optillm_cerebras_cepo").rglob("*.py"), *(ROOT / "tests").rglob("test_*.py")]:
         for file, numbers in re.findall(r"\b(cepo|server)\.py:(\d+(?:, \d+)*)", path.read_text()):
             found |= {(file, int(number)) for number in numbers.split(", ")}
-    for row in (ROOT / "docs" / "upstream.md").read_text().splitlines():
+    for row in (ROOT / "docs" / "upstream" / "README.md").read_text().splitlines():
         cells = row.split("|")
         if len(cells) > 3 and re.fullmatch(r"(server\.py )?\d+(, \d+)*", cells[2].strip()):
             file = "server" if "server.py" in cells[2] else "cepo"

@@ -1,0 +1,115 @@
+"""The pull requests of docs/upstream: what is told of them agrees, and they refuse code that they do not know.
+
+That each of them does what it says is shown by `make upstream`.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import optillm
+import pytest
+from support.defects import DEFECTS, ROOT, workarounds
+
+KIT = ROOT / "docs" / "upstream"
+PULLS = {folder.name[:2]: folder for folder in sorted(KIT.glob("[0-9][0-9]-*"))}
+PAGE = (KIT / "README.md").read_text()
+WORKFLOW = """\
+jobs:
+  unit-tests:
+    steps:
+    - run: |
+        python tests/test_one.py
+        python -m pytest tests/test_two.py -v --tb=short || python tests/test_two.py
+
+  integration-tests:
+    steps:
+    - run: python tests/test_three.py
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout of the installed OptiLLM, with a workflow that names its tests."""
+    shutil.copytree(Path(optillm.__file__).parent, tmp_path / "optillm", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / ".github" / "workflows").mkdir(parents=True)
+    (tmp_path / ".github" / "workflows" / "test.yml").write_text(WORKFLOW)
+    return tmp_path
+
+
+def apply(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the command that a contributor runs."""
+    command = [sys.executable, str(KIT / "apply.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Every text in a folder, by its path there."""
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_each_defect_has_its_test_its_mark_and_its_row() -> None:
+    """The four lists are one: of the tests, of what is marked in the package, of the page, and of the table here."""
+    defects = {(defect.name, defect.workaround, defect.pull) for defect in DEFECTS.values()}
+    tests = {
+        (name, file.name[5:7])
+        for file in (ROOT / "tests" / "upstream").glob("test_[0-9][0-9]_*.py")
+        for name in re.findall(r"^@defect\n(?:@.*\n)*def test_(\w+)", file.read_text(), re.MULTILINE)
+    }
+    rows = re.findall(r"^\| ([a-z ]+) \| [\w., ]+ \| .+ \| `(\S+)` \| \[(\d\d)\]\((\S+)/README.md\) \| \w+ \|$", PAGE, re.M)
+    assert workarounds() == {(name, workaround) for name, workaround, _ in defects}
+    assert tests == {(name, pull) for name, _, pull in defects}
+    assert {(name.replace(" ", "_"), workaround, pull) for name, workaround, pull, _ in rows} == defects
+    assert {folder for *_, folder in rows} == {folder.name for folder in PULLS.values()}
+
+
+@pytest.mark.parametrize("pull", PULLS.values(), ids=lambda pull: str(pull.name))
+def test_a_description_says_what_a_reviewer_asks(pull: Path) -> None:
+    """What is seen, why, what was done, how it was tried, and what there was before."""
+    text = (pull / "README.md").read_text()
+    assert re.match(r"# \S.+\n\n\*\*Symptom\.\*\* ", text)
+    headings = re.findall(r"^\*\*(\w[\w ]*)\.\*\* ", text, re.MULTILINE)
+    assert headings[:5] == ["Symptom", "Cause", "Fix", "How tested", "Related"]
+    (test,) = pull.glob("test_*.py")
+    assert f"tests/{test.name}" in text
+
+
+@pytest.mark.parametrize("number", PULLS)
+def test_code_that_is_not_as_expected_is_refused(checkout: Path, number: str) -> None:
+    """In one line that says where, and nothing is changed."""
+    for path in (checkout / "optillm").rglob("*.py"):
+        path.write_text("")
+    before = contents(checkout)
+    refused = apply(number, checkout)
+    assert refused.returncode == 1
+    assert re.fullmatch(rf"{PULLS[number].name}: .*optillm/.+\n", refused.stderr)
+    assert contents(checkout) == before
+
+
+def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:
+    """Before anything is looked at."""
+    refused = apply("01", tmp_path)
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
+    assert "no checkout of OptiLLM" in refused.stderr
+
+
+def test_the_test_is_named_in_the_workflow(checkout: Path) -> None:
+    """After the last that needs no server."""
+    assert apply("02", checkout).returncode == 0
+    lines = (checkout / ".github" / "workflows" / "test.yml").read_text().splitlines()
+    assert lines[6] == "        python -m pytest tests/test_cepo_ratings.py -v --tb=short"
+    assert [*lines[:6], *lines[7:]] == WORKFLOW.splitlines()
+    assert (checkout / "tests" / "test_cepo_ratings.py").is_file()
+
+
+def test_no_line_of_optillm_stands_here() -> None:
+    """Of those that are more than a word or two of Python."""
+    theirs = {
+        line.strip() for path in Path(optillm.__file__).parent.rglob("*.py") for line in path.read_text().splitlines()
+    }
+    ours = {line.strip() for path in KIT.rglob("*.py") for line in path.read_text().splitlines()}
+    assert {line for line in ours & theirs if len(line) > 50} == set()
