@@ -91,6 +91,10 @@ soak: venv ## Steady load with faults for MINUTES=10: nothing lost, leaked or le
 image-test: ## Build the sidecar's image and run it, on a Docker engine of its own
 	bash tests/image/image-check.sh
 
+.PHONY: upstream
+upstream: venv ## Prove the pull requests of docs/upstream on OptiLLM's source distribution, and print their table
+	PYTHONPATH=tests .venv/bin/python tests/upstream/prove.py
+
 .PHONY: lock
 lock: ## Resolve docker/*.lock anew
 	sh docker/lock.sh

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import optillm as optillm_package
 import pytest
 from conftest import KEY
 from support.optillm_process import free_port, optillm
@@ -29,7 +31,7 @@ from optillm_cerebras_cepo.simulator.server import Simulator
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md")), ROOT / "docs" / "upstream" / "README.md"]
 BIN = Path(sys.executable).parent
 
 
@@ -68,8 +70,9 @@ def named(block: Block) -> str:
 
 def test_every_block_says_how_it_is_tested() -> None:
     """A kind that no test here executes cannot be written."""
-    assert len(blocks()) == 12
-    assert {block.kind for block in blocks()} == {"run", "ci", "bench", "install", "serve", "ask", "image"}
+    assert len(blocks()) == 14
+    kinds = {"run", "ci", "bench", "install", "serve", "ask", "image", "apply", "upstream"}
+    assert {block.kind for block in blocks()} == kinds
 
 
 @pytest.mark.slow
@@ -118,6 +121,23 @@ def test_every_promise_of_the_benchmarks_is_kept() -> None:
     assert [row for row in rows if not row.endswith("| yes |")] == []
     shown = set(re.findall(r"\]\(benchmarks/([^)]+)\)", page))
     assert shown == {path.name for path in (ROOT / "docs" / "benchmarks").iterdir()}
+
+
+@pytest.mark.parametrize("block", blocks("apply"), ids=named)
+def test_apply(block: Block, tmp_path: Path) -> None:
+    """Here, with a checkout of OptiLLM beside this repository, whose `git diff` is then the pull request."""
+    (tmp_path / "here").symlink_to(ROOT)
+    theirs = tmp_path / "optillm" / "optillm"
+    shutil.copytree(Path(optillm_package.__file__).parent, theirs)
+    before = (theirs / "cepo" / "cepo.py").read_text()
+    subprocess.run(["bash", "-e", "-c", f"cd -L {tmp_path}/here; {block.text}"], env=environ(), check=True)
+    assert (theirs / "cepo" / "cepo.py").read_text() != before
+
+
+@pytest.mark.parametrize("block", blocks("upstream"), ids=named)
+def test_upstream(block: Block) -> None:
+    """Minutes: .ci/run does it."""
+    assert block.text.split()[-1] in (ROOT / ".ci" / "run").read_text().split()
 
 
 @pytest.mark.parametrize("block", blocks("image"), ids=named)

@@ -4,7 +4,9 @@
 
 OptiLLM's source distribution is fetched; a copy of it is a checkout. Of each pull request it is shown that it applies,
 that its test fails before and passes after it, that OptiLLM's own offline tests still pass, and that the tests of the
-defects it mends, which are expected to fail on the installed OptiLLM, pass. Exit status 1 when one of it is not so.
+defects it mends, which are expected to fail on the installed OptiLLM, pass. Then two things are asked of a real
+`optillm` process: with the entry points our package is found without its file among OptiLLM's plugins, and with the
+fixes of errors stock `--approach cepo` answers on an API as strict as Cerebras's. Exit status 1 when one is not so.
 """
 
 from __future__ import annotations
@@ -16,14 +18,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from support.defects import DEFECTS, ROOT
+from support.optillm_entry import registers_without_the_shim
+from support.optillm_process import optillm
 from support.optillm_sdist import unpacked
 from support.optillm_tests import offline
 
+from optillm_cerebras_cepo.simulator import Simulator, SimulatorOptions
+
+KEY = "csk-0123456789abcdef"
 PULLS = {folder.name[:2]: folder for folder in sorted((ROOT / "docs" / "upstream").glob("[0-9][0-9]-*"))}
 HEAD = ("pull request", "applies", "its tests, before", "and after", "OptiLLM's tests", "defects mended", "")
 
@@ -118,23 +125,80 @@ def _defects(checkout: Path, numbers: Sequence[str]) -> Tests:
     return tests
 
 
+def registers(sdist: Path, work: Path) -> str:
+    """Our package, on an OptiLLM that reads entry points and has no file of ours; return what was seen."""
+    checkout = work / "entry-points"
+    shutil.copytree(sdist, checkout)
+    _apply(checkout, ["11"])
+    return registers_without_the_shim(checkout)
+
+
+def answers(sdist: Path, work: Path) -> str:
+    """Stock `cepo`, as it is configured by default, before and after the fixes of errors; return what was seen."""
+    checkout = work / "errors"
+    shutil.copytree(sdist, checkout)
+    before = _asked(checkout)
+    _apply(checkout, ["01", "04"])
+    after = _asked(checkout)
+    if (before[0], after[0]) != (500, 200):
+        raise Unproven(f"status {before[0]} before, {after[0]} after: {after[2]}")
+    return f"status {before[0]} after {before[1]} calls before, {after[0]} after {after[1]} calls with them"
+
+
+def _asked(checkout: Path) -> tuple[int, int, str]:
+    """Ask an `optillm` of a checkout one question; return the status, the calls to the API, and the reply."""
+    environ = {"CEREBRAS_API_KEY": KEY, "PYTHONPATH": str(checkout)}
+    body = {"model": "llama-3.3-70b", "messages": [{"role": "user", "content": "What is 6 times 7?"}]}
+    with (
+        Simulator(SimulatorOptions()) as api,
+        optillm("--base-url", api.url, "--approach", "cepo", environ=environ) as server,
+    ):
+        reply = server.ask(body)
+        return reply.status_code, len(api.chat_calls), reply.text
+
+
+PROCESSES = {
+    "our package registers without its file among the plugins": registers,
+    "stock `--approach cepo` answers on the strict simulator": answers,
+}
+
+
 def main(arguments: Sequence[str]) -> int:
     """Prove those that are asked for, or all, alone and together; 1 when one of them is not proven."""
     asked = [*arguments] or [*PULLS]
-    runs = [[number] for number in asked] + [asked] * (len(asked) > 1)
-    failed = 0
     print("| " + " | ".join(HEAD) + " |\n|" + "---|" * len(HEAD), flush=True)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
-        sdist = unpacked(Path(folder))
-        for numbers, proof in [(numbers, pool.submit(prove, sdist, Path(folder), numbers)) for numbers in runs]:
-            name = PULLS[numbers[0]].name if len(numbers) == 1 else "all of them together"
-            try:
-                print("| " + " | ".join([name, *proof.result(), "proven"]) + " |", flush=True)
-            except Unproven as error:
-                failed += 1
-                print(f"| {name} |  |  |  |  |  | **not proven** |", flush=True)
-                print(error, file=sys.stderr, flush=True)
-    return 1 if failed else 0
+        work = Path(folder)
+        sdist = unpacked(work)
+        rows = [(PULLS[number].name, pool.submit(prove, sdist, work, [number])) for number in asked]
+        if len(asked) > 1:
+            rows.append(("all of them together", pool.submit(prove, sdist, work, asked)))
+        lines = [(what, pool.submit(shown, sdist, work)) for what, shown in PROCESSES.items() if not arguments]
+        proven = [_print_row(name, proof) for name, proof in rows]
+        print(flush=True)
+        proven += [_print_line(what, proof) for what, proof in lines]
+    return 0 if all(proven) else 1
+
+
+def _print_row(name: str, proof: Future[list[str]]) -> bool:
+    """Print one row of the table; whether it is proven."""
+    try:
+        print(f"| {' | '.join([name, *proof.result(), 'proven'])} |", flush=True)
+    except (Unproven, AssertionError) as error:
+        print(f"| {name} {'| ' * (len(HEAD) - 2)}| **not proven** |", flush=True)
+        print(error, file=sys.stderr, flush=True)
+        return False
+    return True
+
+
+def _print_line(what: str, proof: Future[str]) -> bool:
+    """Print what was seen of a process; whether it is proven."""
+    try:
+        print(f"{what}: {proof.result()}", flush=True)
+    except (Unproven, AssertionError) as error:
+        print(f"{what}: **not proven**\n{error}", flush=True)
+        return False
+    return True
 
 
 if __name__ == "__main__":
