@@ -44,6 +44,10 @@ class Checkout:
             raise Unexpected(f"{path} is there already")
         self._texts[path] = text
 
+    def rewrite(self, path: str, pattern: str, text: str) -> None:
+        """Replace what a pattern matches in a file that is no Python. Raises Unexpected unless it is there once."""
+        self._texts[path] = _rewritten(path, self._texts.get(path) or self._read(path), pattern, text)
+
     def add_to_workflow(self, line: str) -> bool:
         """Have upstream's workflow run a test, after the last one that needs no server; False without a workflow."""
         if not (self._root / WORKFLOW).is_file():
@@ -123,9 +127,7 @@ class Source:
             raise Unexpected(f"{self._path}, {place or 'all of it'}: {len(found)} places to change, not {times}")
         edited = home.visit(_Edit(found, change))
         assert isinstance(edited, Node)
-        replaced = self._module.deep_replace(home, edited) if place else edited
-        assert isinstance(replaced, cst.Module)
-        self._module = replaced
+        self._replace(home, edited)
 
     def expect(self, place: str, where: m.BaseMatcherNode, times: int = 1) -> None:
         """Raise Unexpected unless a definition has this, so often."""
@@ -147,9 +149,26 @@ class Source:
         """Put statements after a definition, at its own level."""
         self._beside(place, lambda definition, new: [definition, *new], code)
 
+    def begin(self, place: str, code: str) -> None:
+        """Put statements at the beginning of a function, after its docstring."""
+        home = self.find(place)
+        lines = list(home.body.body)
+        documented = home.get_docstring(clean=False) is not None
+        lines[documented:documented] = self.statements(code)
+        self._replace(home, home.with_deep_changes(home.body, body=lines))
+
+    def document(self, place: str, pattern: str, text: str) -> None:
+        """Replace what a pattern matches in a definition's docstring. Raises Unexpected unless it is there once."""
+        home = self.find(place)
+        docstring = home.body.body[0].body[0].value if home.get_docstring(clean=False) is not None else None
+        if not isinstance(docstring, cst.SimpleString):
+            raise Unexpected(f"{self._path}, {place}: it has no docstring in one piece")
+        rewritten = _rewritten(f"the docstring of {place}", docstring.value, pattern, text)
+        self._replace(home, home.with_deep_changes(docstring, value=rewritten))
+
     def statements(self, code: str) -> list[cst.BaseStatement]:
         """Return new code, parsed as this file is. Its blank lines and comments stay."""
-        module = cst.parse_module(code, config=self._module.config_for_parsing)
+        module = cst.parse_module(code, config=self._module.config_for_parsing).visit(_Blank())
         first, *others = module.body
         leading = [*module.header, *getattr(first, "leading_lines", ())]
         kept = [first.with_changes(leading_lines=leading), *others]
@@ -159,6 +178,11 @@ class Source:
     def expression(self, code: str) -> cst.BaseExpression:
         """Return a new expression, parsed as this file is."""
         return cst.parse_expression(code, config=self._module.config_for_parsing)
+
+    def _replace(self, home: Node, edited: Node) -> None:
+        replaced = self._module.deep_replace(home, edited)
+        assert isinstance(replaced, cst.Module)
+        self._module = replaced
 
     def _beside(self, place: str, order: Callable[[Node, list[Any]], list[Node]], code: str) -> None:
         home = self.find(place)
@@ -193,6 +217,13 @@ def within(node: m.BaseMatcherNode) -> Any:
     return m.MatchIfTrue(lambda outer: isinstance(outer, Node) and bool(m.findall(outer, node)))
 
 
+class _Blank(cst.CSTTransformer):
+    """Blank lines without spaces on them, however deep the code will stand."""
+
+    def leave_EmptyLine(self, original: cst.EmptyLine, updated: cst.EmptyLine) -> cst.EmptyLine:
+        return updated if updated.comment else updated.with_changes(indent=False)
+
+
 class _Edit(cst.CSTTransformer):
     def __init__(self, wanted: Iterable[Node], change: Callable[[Any], New | Sequence[Node]]) -> None:
         super().__init__()
@@ -210,6 +241,14 @@ class _Edit(cst.CSTTransformer):
         if new and new[0] is not left and lines and getattr(new[0], "leading_lines", None) == ():
             new = [new[0].with_changes(leading_lines=lines), *new[1:]]  # what comes instead stands as far apart
         return cst.FlattenSentinel(new)
+
+
+def _rewritten(what: str, text: str, pattern: str, new: str) -> str:
+    """Return a text with the one place of it that matches replaced, as by `re.sub` with MULTILINE."""
+    rewritten, times = re.subn(pattern, new, text, flags=re.MULTILINE)
+    if times != 1:
+        raise Unexpected(f"{what}: {times} places that match {pattern!r}, not 1")
+    return rewritten
 
 
 def _definitions(node: Node) -> list[cst.FunctionDef | cst.ClassDef]:
