@@ -109,6 +109,7 @@ class Settings(BaseModel):
     bestofn_n: Annotated[Few, Field(description="candidates")] = 3
     bestofn_temperature: Annotated[Temperature, Field(description="temperature of a rating")] = 0.1
     bestofn_max_tokens: Annotated[Tokens, Field(description="token limit of a rating")] = 4096
+    # OptiLLM's defect: flags_of_ratings_are_refused
     bestofn_rating_type: Annotated[
         Literal["absolute", "pairwise", "majority"], Field(description="how the best candidate is found")
     ] = "absolute"

@@ -14,6 +14,11 @@ from optillm.cepo.cepo import CepoConfig, init_cepo_config
 from optillm_cerebras_cepo.errors import BadConfiguration
 from optillm_cerebras_cepo.settings import refuse_unknown
 
+NO = ("false", "0", "no", "off")
+# Boolean flags of the command line that say no: OptiLLM takes each text for true that is not empty.
+# OptiLLM's defect: false_is_read_as_true
+_denied: frozenset[str] = frozenset()
+
 
 def base() -> Mapping[str, Any]:
     """OptiLLM's CePO configuration by field name: its file, overridden by its flags.
@@ -21,11 +26,14 @@ def base() -> Mapping[str, Any]:
     `optillm.server.cepo_config` exists once `main()` has run; before that the file alone counts.
     """
     config = getattr(server, "cepo_config", None) or init_cepo_config({"cepo_config_file": server.get_config_path()})
-    return dict(vars(config))  # its fields are plain; `asdict` would copy each of them in depth, for every request
+    # Its fields are plain; `asdict` would copy each of them in depth, for every request.
+    return {**vars(config), **dict.fromkeys(_denied, False)}
 
 
 def check(arguments: Sequence[str]) -> None:
     """Say in one line what OptiLLM's start-up would die of with a trace: a bad `--cepo_config_file`.
+
+    Which flags say no is kept for `base`, for OptiLLM loses it.
 
     Args:
         arguments: the server's command line.
@@ -40,6 +48,9 @@ def check(arguments: Sequence[str]) -> None:
     for field in fields:
         parser.add_argument(f"--cepo_{field.name}")
     given, _ = parser.parse_known_args(arguments)
+    global _denied
+    texts = {field.name: getattr(given, f"cepo_{field.name}") for field in fields if field.type is bool}
+    _denied = frozenset(name for name, text in texts.items() if (text or "").lower() in NO)
     path = given.cepo_config_file
     flags = {field.name for field in fields if getattr(given, f"cepo_{field.name}") is not None}
     required = [field.name for field in fields if field.default is dataclasses.MISSING]

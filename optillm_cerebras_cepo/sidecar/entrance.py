@@ -131,7 +131,7 @@ class Entrance:
             return self._ready()
         if visit.path == "/metrics":
             return Response(self._metrics.page(), content_type=CONTENT_TYPE)
-        if visit.path == MODELS:
+        if visit.path == MODELS:  # OptiLLM's defect: the_list_of_models_fails
             return _json({"object": "list", "data": [listed(name) for name in self._names()]})
         if visit.path.startswith(f"{MODELS}/"):
             name = visit.path.removeprefix(f"{MODELS}/")
