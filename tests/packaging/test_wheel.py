@@ -116,7 +116,7 @@ def test_wheel_has_both_groups_of_entry_points(wheel: Path) -> None:
         (name,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
         text = archive.read(name).decode()
     assert "[console_scripts]\ncepo-cerebras = optillm_cerebras_cepo.cli:main" in text
-    assert "[optillm.plugins]\ncepo_cerebras = optillm.plugins.cepo_cerebras_plugin" in text
+    assert "[optillm.plugins]\ncepo_cerebras = optillm_cerebras_cepo.host.entry_point" in text
 
 
 def test_sdist_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
