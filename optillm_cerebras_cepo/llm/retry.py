@@ -115,6 +115,7 @@ def patiently(
     return call
 
 
+# OptiLLM's defect: no_error_of_cerebras_is_caught
 class Retry:
     """Tries transient failures again; gives up when the attempts or the request's time are used up."""
 
