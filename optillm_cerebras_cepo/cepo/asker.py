@@ -28,6 +28,7 @@ from optillm_cerebras_cepo.llm.base import ChatClient
 from optillm_cerebras_cepo.parameters import Parameters
 from optillm_cerebras_cepo.settings import Settings
 
+# OptiLLM's defect: every_prompt_ends_with_a_switch_of_some_models
 THINK_SWITCH = " /think"  # OptiLLM appends it to prompts for every model (cepo.py:411, 413, 505, 541)
 
 
@@ -89,6 +90,7 @@ class Asker:
 
         `shortenable` are texts in the last prompt whose ends are enough where the whole is too long for the model.
         """
+        # OptiLLM's defect: steps_take_the_numbers_of_the_first
         limits, turns = self.settings.limits(label.step), self._conversation(prompts)
         return self._complete(label, turns, options, limits.max_tokens, limits.temperature, shortenable=shortenable)
 
