@@ -87,7 +87,7 @@ class Runtime:
         """The one client for this API and key, made on first use."""
         key = without_v1(base_url), api_key
         with self._lock:
-            if key not in self._clients:
+            if key not in self._clients:  # OptiLLM's defect: a_client_is_built_for_each_request
                 self._clients[key] = SdkClient(*key, self._loop)
             return self._clients[key]
 
