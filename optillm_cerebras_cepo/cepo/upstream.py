@@ -36,6 +36,7 @@ def configuration(settings: Settings, **changes: Any) -> Any:
     Reasoning and retries are off: which fields a model takes and when to try again is decided below the seam. The two
     settings of plan diversity, which CepoConfig lacks (cepo.py:605), are set beside its fields.
     """
+    # OptiLLM's defect: a_request_changes_the_configuration_of_all
     values = settings.model_dump() | {
         "use_reasoning": False,
         "use_reasoning_fallback": False,
@@ -43,6 +44,7 @@ def configuration(settings: Settings, **changes: Any) -> Any:
         "print_output": False,
     }
     config = CepoConfig(**{field.name: values[field.name] for field in dataclasses.fields(CepoConfig)})
+    # OptiLLM's defect: settings_of_plan_diversity_do_not_exist
     for name in ("planning_max_tokens_step0", "planning_temperature_step0"):
         setattr(config, name, values[name])
     for name, value in changes.items():
