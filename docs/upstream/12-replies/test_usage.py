@@ -42,7 +42,11 @@ def post(monkeypatch):
 
     def ask(client):
         monkeypatch.setattr(server, "get_config", lambda: (client, "key"))
-        body = {"model": "ask_twice-model", "messages": [{"role": "user", "content": "What is 2 + 2?"}]}
+        body = {
+            "model": "model",
+            "optillm_approach": "ask_twice",
+            "messages": [{"role": "user", "content": "What is 2 + 2?"}],
+        }
         return server.app.test_client().post("/v1/chat/completions", json=body).get_json()
 
     return ask

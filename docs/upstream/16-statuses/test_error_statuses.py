@@ -41,7 +41,7 @@ def post(monkeypatch):
 
         monkeypatch.setitem(server.plugin_approaches, "fail", fail)
         monkeypatch.setattr(server, "get_config", lambda: (openai.OpenAI(api_key="x"), "x"))
-        sent = {"model": "fail-model", "messages": [{"role": "user", "content": "?"}]} | body
+        sent = {"model": "model", "optillm_approach": "fail", "messages": [{"role": "user", "content": "?"}]} | body
         return server.app.test_client().post("/v1/chat/completions", json=sent)
 
     return ask

@@ -49,7 +49,11 @@ def ask(monkeypatch):
         config = init_cepo_config({"cepo_config_file": server.get_config_path(), "cepo_use_reasoning": False})
         monkeypatch.setattr(server, "cepo_config", config, raising=False)
         monkeypatch.setattr(server, "get_config", lambda: (client, "key"))
-        sent = {"model": "cepo-model", "messages": [{"role": "user", "content": "What is 2 + 2?"}]} | body
+        sent = {
+            "model": "model",
+            "optillm_approach": "cepo",
+            "messages": [{"role": "user", "content": "What is 2 + 2?"}],
+        } | body
         response = server.app.test_client().post("/v1/chat/completions", json=sent)
         assert response.status_code == 200
         return [call for call in client.calls if "seed" in call], [call for call in client.calls if "seed" not in call]
