@@ -41,6 +41,7 @@ _REFERENCE = "inference-docs.cerebras.ai/api-reference/chat-completions"
 _OVERVIEW = "inference-docs.cerebras.ai/models/overview"
 _QWEN3 = "Qwen3 technical report (arXiv 2505.09388): /think and /no_think"
 
+# OptiLLM's defect: reasoning_effort_goes_to_models_that_refuse_it
 # `reasoning_effort` stands in the API's schema for every model, but only the reasoning models take it, and each its own
 # values. The limits are those of the paid tier; the free tier's context is about half.
 MODELS = (
