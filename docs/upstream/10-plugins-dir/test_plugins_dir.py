@@ -24,16 +24,25 @@ def restored(monkeypatch):
         mapping.update(before)
 
 
+class Parsed(Exception):
+    """The server has loaded its plugins and parsed its arguments, which it carries"""
+
+
 @pytest.fixture
 def start(monkeypatch):
-    """Start the server, up to where it would listen, and return the plugins that it has"""
-    monkeypatch.setattr(server.app, "run", lambda **_: None)
+    """Start the server with these arguments, as far as it parses them"""
+    parse_args = server.parse_args
+
+    def stop():
+        raise Parsed(parse_args())
 
     def main(*arguments):
         monkeypatch.setattr(sys, "argv", ["optillm", *arguments])
-        server.main()
-        return server.plugin_approaches
+        with pytest.raises(Parsed) as parsed:
+            server.main()
+        return parsed.value.args[0]
 
+    monkeypatch.setattr(server, "parse_args", stop)
     return main
 
 
@@ -45,44 +54,53 @@ def put_plugin(directory, slug):
 
 
 def test_flag(start, tmp_path):
-    plugins = start("--plugins-dir", put_plugin(tmp_path, "mine"))
-    assert plugins["mine"]() == ("mine", 0)
-    assert "readurls" in plugins or len(plugins) > 1  # those of the package are there as well
+    args = start("--plugins-dir", put_plugin(tmp_path, "mine"))
+    assert server.plugin_approaches["mine"]() == ("mine", 0)
+    assert args.plugins_dir == str(tmp_path)
+
+
+def test_plugins_of_the_package_are_loaded_as_well(start, tmp_path):
+    start()
+    before = set(server.plugin_approaches)
+    start("--plugins-dir", put_plugin(tmp_path, "mine"))
+    assert set(server.plugin_approaches) == before | {"mine"}
 
 
 def test_environment(start, tmp_path, monkeypatch):
     monkeypatch.setenv("OPTILLM_PLUGINS_DIR", put_plugin(tmp_path, "mine"))
-    assert "mine" in start()
+    start()
+    assert "mine" in server.plugin_approaches
 
 
 def test_flag_wins(start, tmp_path, monkeypatch):
     monkeypatch.setenv("OPTILLM_PLUGINS_DIR", put_plugin(tmp_path / "one", "one"))
-    plugins = start(f"--plugins-dir={put_plugin(tmp_path / 'two', 'two')}")
-    assert "two" in plugins
-    assert "one" not in plugins
+    start(f"--plugins-dir={put_plugin(tmp_path / 'two', 'two')}")
+    assert "two" in server.plugin_approaches
+    assert "one" not in server.plugin_approaches
 
 
 def test_project_directory(start, tmp_path):
     put_plugin(tmp_path / "optillm" / "plugins", "mine")
-    assert "mine" in start("--plugins-dir", str(tmp_path))
+    start("--plugins-dir", str(tmp_path))
+    assert "mine" in server.plugin_approaches
 
 
 def test_plugin_can_be_the_approach(start, tmp_path):
-    start("--approach", "mine", "--plugins-dir", put_plugin(tmp_path, "mine"))
-    assert server.server_config["approach"] == "mine"
+    assert start("--approach", "mine", "--plugins-dir", put_plugin(tmp_path, "mine")).approach == "mine"
 
 
 def test_working_directory_without_it(start, tmp_path, monkeypatch):
     put_plugin(tmp_path, "beside")
     put_plugin(tmp_path / "optillm" / "plugins", "mine")
     monkeypatch.chdir(tmp_path)
-    plugins = start()
-    assert "mine" in plugins
-    assert "beside" not in plugins
+    start()
+    assert "mine" in server.plugin_approaches
+    assert "beside" not in server.plugin_approaches
 
 
 def test_directory_that_is_not_there(start, tmp_path):
-    assert start("--plugins-dir", str(tmp_path / "none"))
+    start("--plugins-dir", str(tmp_path / "none"))
+    assert server.plugin_approaches
 
 
 if __name__ == "__main__":
