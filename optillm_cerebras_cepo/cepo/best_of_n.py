@@ -60,6 +60,7 @@ def best_of_n(asker: Asker, rater: Asker, work: Workload, listener: Listener | N
         own = [replace(asker, deadline=part, budget=budget) for part, budget in zip(race.parts, budgets, strict=True)]
         running = [threads.submit(one, number, *its) for number, its in enumerate(zip(own, holds, strict=True), 1)]
         race.watch(running)
+        # OptiLLM's defect: no_candidate_is_a_crash
         candidates = survivors(asker, [done.result() for done in running])
     ballot = vote(asker.question.text, [candidate.answer for candidate in candidates])
     agreement = ballot.agreement if len(candidates) > 1 else None

@@ -47,6 +47,7 @@ class Panel:
         with self._lock:
             earlier = tuple(self._arrived)
             self._arrived.append(candidate)
+            # OptiLLM's defect: a_single_candidate_is_rated
             alone = self._expected < 2
         match self._asker.settings.bestofn_rating_type:
             case "absolute" if not alone:
@@ -54,6 +55,7 @@ class Panel:
                 self._set(candidate, rating)
                 self._asker.observer(Rated(candidate.number, rating))
             case "pairwise" if earlier:
+                # OptiLLM's defect: pairs_wait_for_each_other
                 with ThreadPoolExecutor(2 * len(earlier)) as threads:
                     orders = [(one, candidate, turn) for one in earlier for turn in (0, 1)]
                     for done in [threads.submit(self._compare, *order) for order in orders]:
@@ -100,6 +102,7 @@ class Panel:
                 client=JudgeSeam(asker, Label(Step.RATING, candidates[-1].number), turn, answers),
                 model=asker.model,
                 completions=answers,
+                # OptiLLM's defect: pairs_are_of_candidates_that_do_not_exist
                 cepo_config=upstream.configuration(asker.settings, bestofn_n=len(candidates)),
                 cb_log={},
             )

@@ -105,6 +105,7 @@ class CandidateSeam:
         match step:
             case Step.PLAN:
                 return self._begin(step, prompts, fields)
+            # OptiLLM's defect: a_rejected_plan_is_executed
             case Step.EXECUTE if Message("assistant", "") in prompts:
                 return CUT  # there is no plan to execute (OptiLLM would send null content, cepo.py:410)
             case Step.EXECUTE:
