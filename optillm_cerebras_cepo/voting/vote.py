@@ -62,6 +62,7 @@ def vote(question: str, answers: Sequence[str], same_formula: SameFormula = equa
     Never raises. An answer of which nothing can be read is compared by its text; one without text is alone.
 
     """
+    # OptiLLM's defect: votes_go_by_the_first_letter
     bounded = _Bounded(same_formula)
     choices = offered(question)
     readings = [read(answer, choices, bounded) for answer in answers]
