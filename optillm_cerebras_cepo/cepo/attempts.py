@@ -25,6 +25,7 @@ class Attempts:
     def begin(self) -> bool:
         """Wait for this attempt's turn. False: enough others were accepted, it is not needed."""
         with self._changed:
+            # OptiLLM's defect: all_attempts_start_at_once
             self._changed.wait_for(lambda: self._running + self._accepted < self._wanted or self._enough)
             if self._enough:
                 return False

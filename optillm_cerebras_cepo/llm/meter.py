@@ -71,6 +71,7 @@ class Meter:
 
     def complete(self, request: ChatRequest) -> Completion:
         """Answer. Raises what the inner client raises; a call that failed counts as a call too."""
+        # OptiLLM's defect: tokens_of_unused_attempts_are_not_counted
         # OptiLLM's defect: tokens_of_ratings_are_not_counted
         step = request.label.step
         self._ledger.add(step, Spent(calls=1))
