@@ -104,4 +104,5 @@ def propose_approaches(asker: Asker, wanted: int) -> list[str]:
 
 def approach_of(approaches: Sequence[str], number: int) -> str | None:
     """The candidate's approach. Where there are fewer than candidates, they share them."""
+    # OptiLLM's defect: too_few_approaches_are_a_crash
     return approaches[(number - 1) % len(approaches)] if approaches else None
