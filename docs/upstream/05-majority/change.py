@@ -107,8 +107,8 @@ def _patterns(source: Source, line: cst.SimpleStatementLine) -> cst.SimpleStatem
     """Let the last pattern read what its comment says, and put one more after it."""
     patterns = line.body[0].value  # type: ignore[union-attr]
     last = patterns.elements[-1]
-    (text,) = m.findall(last, m.SimpleString()) or [cst.SimpleString("''")]
-    if not re.match(ast.literal_eval(text.value), "Because it is"):  # type: ignore[attr-defined]
+    texts = [ast.literal_eval(text.value) for text in m.findall(last, m.SimpleString())]  # type: ignore[attr-defined]
+    if len(texts) != 1 or not re.match(texts[0], "Because it is"):
         raise Unexpected(f"the last of {PATTERNS} does not take the first letter of a line for a choice")
     between, added = source.expression(SENTENCE).elements  # type: ignore[attr-defined]
     mended = last.with_changes(value=source.expression(LINE), comma=between.comma)

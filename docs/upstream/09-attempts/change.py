@@ -33,8 +33,7 @@ elif started < cepo_config.planning_m:
 def change(checkout: Checkout) -> None:
     """Edit optillm/cepo/cepo.py."""
     source = checkout.source("optillm/cepo/cepo.py")
-    attempts = m.Arg(call("range", m.Arg(dotted("cepo_config.planning_m"))))
-    source.expect(CANDIDATE, m.CompFor(iter=attempts.value))
+    source.expect(CANDIDATE, m.CompFor(iter=call("range", m.Arg(dotted("cepo_config.planning_m")))))
     source.edit(
         CANDIDATE,
         assignment("futures", m.ListComp()),
