@@ -93,7 +93,7 @@ image-test: ## Build the sidecar's image and run it, on a Docker engine of its o
 
 .PHONY: upstream
 upstream: venv ## Prove the pull requests of docs/upstream on OptiLLM's source distribution, and print their table
-	PYTHONPATH=tests .venv/bin/python tests/upstream/prove.py
+	PYTHONPATH=tests .venv/bin/python -m upstream.prove
 
 .PHONY: lock
 lock: ## Resolve docker/*.lock anew

@@ -220,7 +220,7 @@ def within(node: m.BaseMatcherNode) -> Any:
 class _Blank(cst.CSTTransformer):
     """Blank lines without spaces on them, however deep the code will stand."""
 
-    def leave_EmptyLine(self, original: cst.EmptyLine, updated: cst.EmptyLine) -> cst.EmptyLine:
+    def leave_EmptyLine(self, _: cst.EmptyLine, updated: cst.EmptyLine) -> cst.EmptyLine:
         return updated if updated.comment else updated.with_changes(indent=False)
 
 

@@ -62,12 +62,12 @@ DEFECTS = {
         Defect("entry_points_are_not_read", "host/cepo_cerebras_plugin.py", "11"),
         Defect("replies_have_no_id_and_half_a_usage", "host/reply.py", "12"),
         Defect("an_answer_is_cut_at_a_speakers_name", "host/reply.py", "12"),
-        Defect("parameters_are_ignored", "host/parameters.py", "17"),
-        Defect("every_error_is_a_500", "host/reply.py", "16"),
         Defect("the_list_of_models_fails", "sidecar/entrance.py", "13"),
         Defect("a_client_is_built_for_each_request", "runtime.py", "14"),
-        Defect("reasoning_effort_goes_to_models_that_refuse_it", "llm/models.py", "15"),
-        Defect("every_prompt_ends_with_a_switch_of_some_models", "cepo/asker.py", "15"),
+        Defect("every_error_is_a_500", "host/reply.py", "15"),
+        Defect("parameters_are_ignored", "host/parameters.py", "16"),
+        Defect("reasoning_effort_goes_to_models_that_refuse_it", "llm/models.py", "17"),
+        Defect("every_prompt_ends_with_a_switch_of_some_models", "cepo/asker.py", "17"),
     )
 }
 

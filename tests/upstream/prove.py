@@ -1,6 +1,6 @@
 """Prove the pull requests of docs/upstream, each by itself and all together, and print the table.
 
-    PYTHONPATH=tests python tests/upstream/prove.py [NN ...]
+    PYTHONPATH=tests python -m upstream.prove [NN ...]
 
 OptiLLM's source distribution is fetched; a copy of it is a checkout. Of each pull request it is shown that it applies,
 that its test fails before and passes after it, that OptiLLM's own offline tests still pass, and that the tests of the
@@ -34,7 +34,7 @@ from optillm_cerebras_cepo.simulator import Simulator, SimulatorOptions
 KEY = "csk-0123456789abcdef"
 KIT = ROOT / "docs" / "upstream"
 PULLS = {folder.name[:2]: folder for folder in sorted(KIT.glob("[0-9][0-9]-*"))}
-WORKERS = (os.cpu_count() or 1) + 1  # OptiLLM's tests spend half of their time waiting
+WORKERS = 2 * (os.cpu_count() or 1)  # OptiLLM's tests spend half of their time waiting
 THEIRS = ("-c", os.devnull, "--rootdir", ".")  # with nothing of this project's settings for pytest
 HEAD = ("pull request", "files", "its tests before", "and after", "OptiLLM's tests", "defects mended", "")
 

@@ -61,7 +61,7 @@ def test_each_defect_has_its_test_its_mark_and_its_row() -> None:
         for file in (ROOT / "tests" / "upstream").glob("test_[0-9][0-9]_*.py")
         for name in re.findall(r"^@defect\n(?:@.*\n)*def test_(\w+)", file.read_text(), re.MULTILINE)
     }
-    row = r"^\| ([a-z ]+) \| [\w., ]+ \| .+ \| `(\S+)` \| \[(\d\d)\]\((\S+)/README.md\) \| \w+ \|$"
+    row = r"^\| ([a-z0-9 ]+) \| [\w., ]+ \| .+ \| `(\S+)` \| \[(\d\d)\]\((\S+)/README.md\) \| \w+ \|$"
     rows = re.findall(row, PAGE, re.MULTILINE)
     assert workarounds() == {(name, workaround) for name, workaround, _ in defects}
     assert tests == {(name, pull) for name, _, pull in defects}
