@@ -29,13 +29,17 @@ def configured(**changes: Any) -> CepoConfig:
         return CepoConfig(**yaml.safe_load(file) | SMALL | changes)
 
 
+def sdk(api: Simulator) -> Cerebras:
+    """Return the real SDK on an API, without its own retries."""
+    return Cerebras(api_key=KEY, base_url=api.url, max_retries=0, warm_tcp_connection=False)
+
+
 @pytest.fixture
 def run_cepo() -> Cepo:
-    """Run OptiLLM's `cepo` on an API with the real SDK, without the SDK's own retries: `run_cepo(api, bestofn_n=2)`."""
+    """Run OptiLLM's `cepo` on an API: `run_cepo(api, bestofn_n=2)`."""
 
     def run(api: Simulator, question: str = "What is 6 times 7?", **changes: Any) -> tuple[str, int]:
-        client = Cerebras(api_key=KEY, base_url=api.url, max_retries=0, warm_tcp_connection=False)
-        answer: tuple[str, int] = cepo("Be brief.", question, client, MODEL, configured(**changes))
+        answer: tuple[str, int] = cepo("Be brief.", question, sdk(api), MODEL, configured(**changes))
         return answer
 
     return run

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from optillm.cepo.cepo import rate_completions_absolute
 from support.defects import defect
+from upstream.conftest import MODEL, configured, sdk
 
 from optillm_cerebras_cepo.simulator import Rule, Simulator
 
@@ -37,11 +39,13 @@ def test_tokens_of_ratings_are_not_counted(simulate: Simulate, run_cepo: Any) ->
 
 
 @defect
-def test_one_wording_of_a_rating_is_read(simulate: Simulate, run_cepo: Any) -> None:
+def test_one_wording_of_a_rating_is_read(simulate: Simulate) -> None:
     """The right one of two candidates is chosen, however its judge writes its rating down."""
     right = Rule(rf"(?s)It is 5\..*{JUDGE}", text="**Rating:** [[1]]")
-    api = simulate(rules=(right, Rule(JUDGE, text="Rating: [[0]]"), CANDIDATES))
-    assert run_cepo(api, bestofn_n=2)[0] == "It is 5."
+    api = simulate(rules=(right, Rule(JUDGE, text="Rating: [[0]]")))
+    candidates, config = ["It is 4.", "It is 5."], configured(bestofn_n=2)
+    answer, *_ = rate_completions_absolute("", "Which?", sdk(api), MODEL, candidates, config, {})
+    assert answer == "It is 5."
 
 
 @defect
