@@ -86,7 +86,7 @@ class Budget:
 
     @contextmanager
     def _spending(self, prompt: int, most: int, deadline: Deadline, hold: Hold | None) -> Iterator[Share]:
-        with deadline.on_end(self._wake), self._changed:
+        with self._changed:
             most = self._take(prompt, most, deadline, hold)
             self._running += 1
         share = Share(most, prompt + most)
@@ -135,7 +135,9 @@ class Budget:
                 self._left_calls -= 1
                 self._left_tokens -= prompt + most
                 return most
-            self._changed.wait(min(deadline.remaining, threading.TIMEOUT_MAX))
+            with deadline.on_end(self._wake):
+                deadline.check()  # what ended before has woken nobody
+                self._changed.wait(min(deadline.remaining, threading.TIMEOUT_MAX))
             deadline.check()
 
     def _release(self, hold: Hold) -> None:

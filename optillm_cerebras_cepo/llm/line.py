@@ -75,15 +75,15 @@ class Line(Generic[Asked, Pass, Why]):
             entry = _Waiting(rank, self._came, asked)
             heappush(self._waiting, entry)
         try:
-            with deadline.on_end(entry.turn.set):
-                while True:
-                    entry.turn.clear()
-                    deadline.check()
-                    answer = self._ask(entry)
-                    if not isinstance(answer, Closed):
-                        return answer
-                    if answer.why is not None:
-                        waits(answer.why)
+            while True:
+                entry.turn.clear()
+                deadline.check()
+                answer = self._ask(entry)
+                if not isinstance(answer, Closed):
+                    return answer
+                if answer.why is not None:
+                    waits(answer.why)
+                with deadline.on_end(entry.turn.set):
                     entry.turn.wait(min(answer.seconds, deadline.remaining, threading.TIMEOUT_MAX))
         finally:
             self._leave(entry)

@@ -97,25 +97,36 @@ def patiently(
         if isinstance(error, CepoError):
             waiting(state.upcoming_sleep, error)
 
-    retrying = Retrying(
-        retry=retry_if_exception(lambda error: isinstance(error, CepoError) and error.transient),
-        stop=stop,
-        wait=wait,
-        before_sleep=tell,
-        sleep=deadline.wait,
-        reraise=True,
-    )
-
     def call(work: Callable[..., Any], *arguments: object) -> Any:
         try:
-            return retrying(work, *arguments)
+            # By itself: few calls need another try, and to make ready for one takes as long as the layers below it.
+            return work(*arguments)
+        except CepoError as error:
+            if not error.transient:
+                raise
+            met = [error]
+
+        def again() -> Any:
+            if met:
+                raise met.pop()
+            return work(*arguments)
+
+        retrying = Retrying(
+            retry=retry_if_exception(lambda error: isinstance(error, CepoError) and error.transient),
+            stop=stop,
+            wait=wait,
+            before_sleep=tell,
+            sleep=deadline.wait,
+            reraise=True,
+        )
+        try:
+            return retrying(again)
         finally:
             retrying.iter_state.reset()  # methods of its own, and so a circle that would hold the request
 
     return call
 
 
-# OptiLLM's defect: no_error_of_cerebras_is_caught
 class Retry:
     """Tries transient failures again; gives up when the attempts or the request's time are used up."""
 
