@@ -111,6 +111,7 @@ def patiently(
                 raise met.pop()
             return work(*arguments)
 
+        # OptiLLM's defect: no_error_of_cerebras_is_caught
         retrying = Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, CepoError) and error.transient),
             stop=stop,
