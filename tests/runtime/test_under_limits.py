@@ -134,7 +134,7 @@ def test_a_short_deadline_under_a_small_limit_is_answered_all_the_same(
     simulate: Simulate, known: bool, seconds: float
 ) -> None:
     """27 calls are asked for, 6 to 8 are possible, or one: what they bear is the answer."""
-    slower = SCALE / 6
+    slower = SCALE / 12
     api = simulate(limits=RateLimits(requests_per_minute=5), time_scale=slower, rules=(Rule(latency=1.0),))
     runtime = Runtime(slower)
     for _ in range(4 if known else 0):
