@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 from support.backend import DIRECT, IDENTITY, Backend, House, backend, events, sidecar, told
-from support.client_libraries import eventually
+from support.waiting import until
 
 from optillm_cerebras_cepo.simulator import Rule, Simulator, SimulatorOptions, problems
 
@@ -88,10 +88,10 @@ def test_the_circuit(wary: Backend, house: House) -> None:
     assert wary.ask("FAILING").headers["x-answered-by"] == "cerebras"
     house.clear()
     wary.leave("SLOW", "reasoning", stream=False, when=lambda: house.api.in_flight > 0)
-    eventually(lambda: house.api.in_flight == 0, 10, lambda: "its calls run on")
+    until(lambda: house.api.in_flight == 0, 10, lambda: "its calls run on")
     house.clear()
     assert wary.ask("SLOW").headers["x-answered-by"] == "cerebras"
-    eventually(lambda: house.api.in_flight == 0, 10, lambda: "the call that was given up runs on")
+    until(lambda: house.api.in_flight == 0, 10, lambda: "the call that was given up runs on")
     assert len(house.api.chat_calls) == 1  # nobody tried it again
     assert wary.state["circuit"] == "open"
     house.clear()

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from support.backend import IDENTITY, LONG, House, body, events, told
-from support.client_libraries import eventually
+from support.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -84,7 +84,7 @@ def test_a_request_has_one_name_everywhere(house: House) -> None:
     response = httpx.post(url, headers={"x-request-id": "order-66"}, **body(QUESTION))
     assert response.headers["x-request-id"] == "order-66"
     for server in (house.backend.server, house.sidecar):
-        eventually(lambda of=server: "order-66" in of.log, 5, lambda: "no line has it")
+        until(lambda of=server: "order-66" in of.log, 5, lambda: "no line has it")
     assert httpx.post(url, headers={"x-request-id": "a b"}, **body(QUESTION)).headers["x-request-id"] != "a b"
 
 

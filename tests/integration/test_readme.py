@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from conftest import KEY
 from support.backend import CLIENT_KEY, FOLDER, README, House, block, environment, events, told
-from support.client_libraries import eventually
 from support.optillm_process import free_port
+from support.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +39,7 @@ def test_serve_and_ask(house: House, tmp_path: Path) -> None:
     command = ["bash", "-euc", block("serve").replace(PORT, port)]
     process = subprocess.Popen(command, cwd=tmp_path, env=environ, start_new_session=True, stdout=log, stderr=log)
     try:
-        eventually(lambda: f":{port}" in (tmp_path / "log").read_text(), 20, (tmp_path / "log").read_text)
+        until(lambda: f":{port}" in (tmp_path / "log").read_text(), 20, (tmp_path / "log").read_text)
         asked = subprocess.run(
             ["bash", "-euc", block("ask").replace(PORT, port)], cwd=tmp_path, capture_output=True, text=True, check=True
         )

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from conftest import KEY
 from support.backend import CLIENT_KEY, FOLDER, House, environment
-from support.client_libraries import eventually
 from support.planted import kinds
+from support.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +42,7 @@ def test_logs(house: House, layer: str, stream: bool) -> None:
     ]
     assert {400, 200} <= set(statuses)
     for server, begin in zip((house.backend.server, house.sidecar), before, strict=True):
-        eventually(lambda of=server, at=begin: "".join(of.lines[at:]).count("/chat") >= 5, 5, lambda: "too few lines")
+        until(lambda of=server, at=begin: "".join(of.lines[at:]).count("/chat") >= 5, 5, lambda: "too few lines")
         lines = "".join(server.lines[begin:])
         assert kinds(lines) == set()
         assert KEY not in lines

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from conftest import KEY
 from pytest_mock import MockerFixture
-from support.wire import Wire, ask, assert_refused, request, until
+from support.waiting import until
+from support.wire import Wire, ask, assert_refused, request
 
 from optillm_cerebras_cepo.errors import WrongClientKey
 from optillm_cerebras_cepo.sidecar import keys

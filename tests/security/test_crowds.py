@@ -17,7 +17,8 @@ from conftest import KEY
 from pytest_mock import MockerFixture
 from support.http_server import address, serving
 from support.sidecar_process import sidecar
-from support.wire import Wire, ask, assert_refused, request, until
+from support.waiting import until
+from support.wire import Wire, ask, assert_refused, request
 
 from optillm_cerebras_cepo.host import door
 from optillm_cerebras_cepo.simulator.latency import Latency

@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from support.wire import HEADERS, assert_refused, request, until
+from support.waiting import until
+from support.wire import HEADERS, assert_refused, request
 
 QUESTION = b'{"messages": [{"role": "user", "content": "What is 6 times 7?"}]}'
 FORGED = '{"level": "INFO", "logger": "optillm_cerebras_cepo.access", "message": "request", "request_id": "forged"}'

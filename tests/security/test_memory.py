@@ -10,7 +10,8 @@ import optillm.server as optillm_server
 import pytest
 from conftest import KEY
 from support.http_server import address, serving
-from support.wire import ask, request, until
+from support.waiting import until
+from support.wire import ask, request
 
 from optillm_cerebras_cepo.chat import Question
 from optillm_cerebras_cepo.errors import CepoError

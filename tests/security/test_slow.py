@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from support.http_server import address, serving
-from support.wire import Wire, request, until
+from support.waiting import until
+from support.wire import Wire, request
 
 from optillm_cerebras_cepo.sidecar.connection import Connection, Patience
 from optillm_cerebras_cepo.sidecar.server import Limits

@@ -13,6 +13,7 @@ from dataclasses import replace
 import pytest
 from conftest import KEY
 from support.redis_server import RedisServer
+from support.waiting import until
 
 from optillm_cerebras_cepo.errors import BadConfiguration
 from optillm_cerebras_cepo.llm import shared
@@ -58,14 +59,6 @@ def learn(books: Books, limit: float, remaining: float) -> None:
 def look(books: Books) -> Limits:
     """The limits as they stand."""
     return books.change(lambda known, _: (known, known))
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    """Return when it is; fail after ten seconds."""
-    over = time.monotonic() + 10
-    while not is_so():
-        assert time.monotonic() < over
-        time.sleep(0.01)
 
 
 def test_what_one_learns_the_others_know(process: Process) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import pytest
 from bench.api import Api, Call, simulated
 from support.redis_server import RedisServer
 from support.replicas import replicas
+from support.waiting import until
 
 from optillm_cerebras_cepo.llm.shared import BEAT
 
@@ -19,14 +19,6 @@ COLD = 3.0  # seconds after which the bucket that was full at the start is used 
 FOUR = {"scale": SCALE, "clients": 6, "effort": "none"}
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
-
-
-def until(is_so: Callable[[], bool], within: float = 30.0) -> None:
-    """Return when it is."""
-    over = time.monotonic() + within
-    while not is_so():
-        assert time.monotonic() < over
-        time.sleep(0.05)
 
 
 def between(calls: list[Call], start: float, end: float) -> float:

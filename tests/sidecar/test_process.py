@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +15,7 @@ import httpx
 import pytest
 from support.optillm_process import Server, free_port
 from support.sidecar_process import COMMAND, sidecar
+from support.waiting import until
 
 from optillm_cerebras_cepo.simulator.latency import Latency
 from optillm_cerebras_cepo.simulator.options import SimulatorOptions
@@ -40,15 +40,6 @@ def server(api: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with sidecar(environ={"CEREBRAS_API_KEY_FILE": str(secret), "CEREBRAS_BASE_URL": api.url}) as running:
         until(lambda: httpx.get(f"{running.url}/ready").status_code == 200)
         yield running
-
-
-def until(there: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """What is there, once it is."""
-    end = time.monotonic() + seconds
-    while not (found := there()):
-        assert time.monotonic() < end, "it never was"
-        time.sleep(0.02)
-    return found
 
 
 def logged(server: Server, **fields: object) -> dict[str, Any]:

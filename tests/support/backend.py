@@ -20,8 +20,8 @@ from conftest import KEY
 from optillm_cerebras_cepo.simulator import Simulator
 from support import sidecar_process
 from support.client_environments import ROOT, kept
-from support.client_libraries import eventually
 from support.optillm_process import Server, optillm
+from support.waiting import until
 
 FOLDER = ROOT / "docs/integration"
 README = FOLDER / "README.md"
@@ -68,7 +68,7 @@ def sidecar(api: str, **environ: str) -> Iterator[Server]:
     settings = {name: value for name, value in (settings | environ).items() if value}
     with sidecar_process.sidecar(environ=settings) as server:
         if "CEREBRAS_API_KEY" in settings:
-            eventually(lambda: httpx.get(f"{server.url}/ready").status_code == 200, 20, lambda: server.log)
+            until(lambda: httpx.get(f"{server.url}/ready").status_code == 200, 20, lambda: server.log)
         yield server
 
 
@@ -96,7 +96,7 @@ class Backend:
         """Ask one question, and hang up before it is answered, as soon as this holds."""
         question = json.dumps(body(text, layer, stream=stream)["json"])
         with subprocess.Popen(["curl", "-sN", f"{self.server.url}/chat", "--json", question]) as client:
-            eventually(when, 10, lambda: self.server.log)
+            until(when, 10, lambda: self.server.log)
             client.kill()
 
     @property
@@ -107,7 +107,7 @@ class Backend:
 
     def until(self, **state: str) -> None:
         """Wait until /health says so."""
-        eventually(lambda: state.items() <= self.state.items(), 10, lambda: f"{self.state}\n{self.server.log}")
+        until(lambda: state.items() <= self.state.items(), 10, lambda: f"{self.state}\n{self.server.log}")
 
 
 @contextmanager

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from optillm_cerebras_cepo.simulator import Simulator, SimulatorOptions
 from support.client_environments import ROOT, node_environment, python_environment
 from support.client_program import Program
 from support.optillm_process import Server, optillm
+from support.waiting import until
 
 CLIENTS = ROOT / "tests/clients"
 PROGRAMS = CLIENTS / "programs"
@@ -38,7 +38,7 @@ class House:
         """
         last = uuid.uuid4().hex
         httpx.get(f"{self.server.url}/health?{last}", trust_env=False)
-        eventually(lambda: last in self.server.log, 10, lambda: f"no request in the log:\n{self.server.log}")
+        until(lambda: last in self.server.log, 10, lambda: f"no request in the log:\n{self.server.log}")
         lines = re.findall(r'POST /v1/chat/completions HTTP/1\.\d\S*" (\d+) ', self.server.log)
         return [int(status) for status in lines[since:]]
 
@@ -112,11 +112,3 @@ class Programs:
         """End all of them."""
         while self._idle:
             self._idle.popitem()[1].kill()
-
-
-def eventually(holds: Callable[[], bool], seconds: float, otherwise: Callable[[], str]) -> None:
-    """Wait until it holds, or fail."""
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, otherwise()
-        time.sleep(0.05)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPResponse
@@ -29,14 +27,6 @@ HEADERS = frozenset(
         "x-should-retry",
     }
 )
-
-
-def until(is_so: Callable[[], Any], otherwise: str = "it never became so") -> None:
-    """Wait until it is so."""
-    end = time.monotonic() + SECONDS
-    while not is_so():
-        assert time.monotonic() < end, otherwise
-        time.sleep(0.01)
 
 
 @dataclass(frozen=True)
