@@ -48,10 +48,10 @@ class Checkout:
         """Replace what a pattern matches in a file that is no Python. Raises Unexpected unless it is there once."""
         self._texts[path] = _rewritten(path, self._texts.get(path) or self._read(path), pattern, text)
 
-    def add_to_workflow(self, line: str) -> bool:
-        """Have upstream's workflow run a test, after the last one that needs no server; False without a workflow."""
+    def add_to_workflow(self, line: str) -> None:
+        """Have upstream's workflow run a test, after the last one that needs no server."""
         if not (self._root / WORKFLOW).is_file():
-            return False  # a source distribution has none
+            return  # a source distribution has none
         lines = (self._texts.get(WORKFLOW) or self._read(WORKFLOW)).splitlines(keepends=True)
         jobs = [number for number, text in enumerate(lines) if re.match(r"  integration-tests:", text)] or [len(lines)]
         tests = [number for number, text in enumerate(lines[: jobs[0]]) if re.match(r"\s+python .*tests/test_", text)]
@@ -60,7 +60,6 @@ class Checkout:
         indent = re.match(r"\s*", lines[tests[-1]])
         lines.insert(tests[-1] + 1, f"{indent[0] if indent else ''}{line}\n")
         self._texts[WORKFLOW] = "".join(lines)
-        return True
 
     def save(self) -> list[str]:
         """Write what was changed, and return its paths."""
@@ -143,11 +142,11 @@ class Source:
 
     def insert_before(self, place: str, code: str) -> None:
         """Put statements before a definition, at its own level."""
-        self._beside(place, lambda definition, new: [*new, definition], code)
-
-    def insert_after(self, place: str, code: str) -> None:
-        """Put statements after a definition, at its own level."""
-        self._beside(place, lambda definition, new: [definition, *new], code)
+        home = self.find(place)
+        new = [*self.statements(code), home]
+        edited = self._module.visit(_Edit([home], lambda _: new))
+        assert isinstance(edited, cst.Module)
+        self._module = edited
 
     def begin(self, place: str, code: str) -> None:
         """Put statements at the beginning of a function, after its docstring."""
@@ -183,13 +182,6 @@ class Source:
         replaced = self._module.deep_replace(home, edited)
         assert isinstance(replaced, cst.Module)
         self._module = replaced
-
-    def _beside(self, place: str, order: Callable[[Node, list[Any]], list[Node]], code: str) -> None:
-        home = self.find(place)
-        new = order(home, self.statements(code))
-        edited = self._module.visit(_Edit([home], lambda _: new))
-        assert isinstance(edited, cst.Module)
-        self._module = edited
 
 
 def dotted(name: str) -> m.BaseMatcherNode:

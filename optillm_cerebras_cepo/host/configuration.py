@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import optillm.server as server
@@ -15,9 +17,7 @@ from optillm_cerebras_cepo.errors import BadConfiguration
 from optillm_cerebras_cepo.settings import refuse_unknown
 
 NO = ("false", "0", "no", "off")
-# Boolean flags of the command line that say no: OptiLLM takes each text for true that is not empty.
-# OptiLLM's defect: false_is_read_as_true
-_denied: frozenset[str] = frozenset()
+FIELDS = dataclasses.fields(CepoConfig)
 
 
 def base() -> Mapping[str, Any]:
@@ -27,13 +27,11 @@ def base() -> Mapping[str, Any]:
     """
     config = getattr(server, "cepo_config", None) or init_cepo_config({"cepo_config_file": server.get_config_path()})
     # Its fields are plain; `asdict` would copy each of them in depth, for every request.
-    return {**vars(config), **dict.fromkeys(_denied, False)}
+    return {**vars(config), **dict.fromkeys(_denied(tuple(sys.argv[1:])), False)}
 
 
 def check(arguments: Sequence[str]) -> None:
     """Say in one line what OptiLLM's start-up would die of with a trace: a bad `--cepo_config_file`.
-
-    Which flags say no is kept for `base`, for OptiLLM loses it.
 
     Args:
         arguments: the server's command line.
@@ -42,25 +40,33 @@ def check(arguments: Sequence[str]) -> None:
         BadConfiguration: the file cannot be read, or has an unknown or a missing field.
 
     """
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--cepo_config_file", default=server.get_config_path())
-    fields = dataclasses.fields(CepoConfig)
-    for field in fields:
-        parser.add_argument(f"--cepo_{field.name}")
-    given, _ = parser.parse_known_args(arguments)
-    global _denied
-    texts = {field.name: getattr(given, f"cepo_{field.name}") for field in fields if field.type is bool}
-    _denied = frozenset(name for name, text in texts.items() if (text or "").lower() in NO)
-    path = given.cepo_config_file
-    flags = {field.name for field in fields if getattr(given, f"cepo_{field.name}") is not None}
-    required = [field.name for field in fields if field.default is dataclasses.MISSING]
+    path, flags = _given(arguments)
+    required = [field.name for field in FIELDS if field.default is dataclasses.MISSING]
     present = _read(path)
     refuse_unknown(
         present,
-        [field.name for field in fields],
+        [field.name for field in FIELDS],
         path,
         missing=[name for name in required if name not in present and name not in flags],
     )
+
+
+def _given(arguments: Sequence[str]) -> tuple[str, Mapping[str, str]]:
+    """The configuration file of a command line, and its flags for fields, as they are written."""
+    parser = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    parser.add_argument("--cepo_config_file", default=server.get_config_path())
+    for field in FIELDS:
+        parser.add_argument(f"--cepo_{field.name}", dest=field.name)
+    flags = vars(parser.parse_known_args(arguments)[0])
+    return flags.pop("cepo_config_file"), flags
+
+
+@lru_cache(maxsize=1)  # it is asked for with every request
+def _denied(arguments: tuple[str, ...]) -> frozenset[str]:
+    """The boolean flags that say no: OptiLLM takes each text for true that is not empty."""
+    # OptiLLM's defect: false_is_read_as_true
+    _, flags = _given(arguments)
+    return frozenset(field.name for field in FIELDS if field.type is bool and flags.get(field.name, "").lower() in NO)
 
 
 def _read(path: str) -> Mapping[str, Any]:

@@ -15,6 +15,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "optillm_cerebras_cepo"
+KIT = ROOT / "docs" / "upstream"
+PULLS = {folder.name[:2]: folder for folder in sorted(KIT.glob("[0-9][0-9]-*"))}  # by number
 MARK = re.compile(r"# OptiLLM's defect: (\w+)")
 
 

@@ -18,6 +18,8 @@ from typing import Any
 
 import httpx
 
+from optillm_cerebras_cepo.simulator import Simulator
+
 OPTILLM = Path(sys.executable).with_name("optillm")
 CHANCE = random.SystemRandom()  # that nobody seeds: other processes draw other ports
 
@@ -84,6 +86,22 @@ def optillm(
                 process.kill()
                 process.wait()
             reader.join(5)
+
+
+def asked_of(checkout: Path, approach: str) -> tuple[int, int, str]:
+    """Ask the `optillm` of a checkout one question; no file of ours may be in it.
+
+    Returns:
+        The status, the calls to a simulated API as strict as Cerebras's, and the reply with the server's log.
+
+    """
+    environ = {"CEREBRAS_API_KEY": "csk-of-nobody", "PYTHONPATH": str(checkout)}
+    body = {"model": "llama-3.3-70b", "messages": [{"role": "user", "content": "What is 6 times 7?"}]}
+    with Simulator() as api, optillm("--base-url", api.url, "--approach", approach, environ=environ) as server:
+        reply = server.ask(body)
+        assert f"plugins in: {checkout}/optillm/plugins" in server.log, f"another OptiLLM answered:\n{server.log}"
+        assert not [*checkout.glob("optillm/plugins/cepo_cerebras*")], "there is a file of ours"
+        return reply.status_code, len(api.chat_calls), f"{reply.text}\n{server.log}"
 
 
 def _wait_until_healthy(server: Server, process: subprocess.Popen[str]) -> None:

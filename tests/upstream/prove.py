@@ -23,19 +23,14 @@ from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
-from support.defects import DEFECTS, ROOT
-from support.optillm_entry import registers_without_the_shim
-from support.optillm_process import optillm
+from support.defects import DEFECTS, KIT, PULLS, ROOT
+from support.optillm_process import asked_of
 from support.optillm_sdist import unpacked
 from support.optillm_tests import offline
 
-from optillm_cerebras_cepo.simulator import Simulator, SimulatorOptions
-
-KEY = "csk-0123456789abcdef"
-KIT = ROOT / "docs" / "upstream"
-PULLS = {folder.name[:2]: folder for folder in sorted(KIT.glob("[0-9][0-9]-*"))}
 WORKERS = 2 * (os.cpu_count() or 1)  # OptiLLM's tests spend half of their time waiting
 THEIRS = ("-c", os.devnull, "--rootdir", ".")  # with nothing of this project's settings for pytest
+DEFAULT_CALLS = 27  # of a question to our package: three candidates of eight, and three ratings
 HEAD = ("pull request", "files", "its tests before", "and after", "OptiLLM's tests", "defects mended", "")
 
 
@@ -130,30 +125,21 @@ def registers(sdist: Path, work: Path) -> str:
     checkout = work / "entry-points"
     shutil.copytree(sdist, checkout)
     apply(checkout, ["11"])
-    return registers_without_the_shim(checkout)
+    status, calls, reply = asked_of(checkout, "cepo_cerebras")
+    if (status, calls) != (200, DEFAULT_CALLS):
+        raise Unproven(f"status {status} after {calls} calls: {reply}")
+    return f"status {status} after {calls} calls"
 
 
 def answers(sdist: Path, work: Path) -> str:
     """Ask stock `cepo`, as it is configured by default, before and after the fixes of errors; return what was seen."""
     checkout = work / "errors"
     shutil.copytree(sdist, checkout)
-    (status, calls, _), _ = _asked(checkout), apply(checkout, ["01", "04"])
-    mended, made, reply = _asked(checkout)
+    (status, calls, _), _ = asked_of(checkout, "cepo"), apply(checkout, ["01", "04"])
+    mended, made, reply = asked_of(checkout, "cepo")
     if (status, mended) != (500, 200):
         raise Unproven(f"status {status} before, {mended} after: {reply}")
     return f"status {status} after {calls} calls without them, {mended} after {made} calls with them"
-
-
-def _asked(checkout: Path) -> tuple[int, int, str]:
-    """Ask the `optillm` of a checkout one question; return the status, the calls to the API, and the reply."""
-    environ = {"CEREBRAS_API_KEY": KEY, "PYTHONPATH": str(checkout)}
-    body = {"model": "llama-3.3-70b", "messages": [{"role": "user", "content": "What is 6 times 7?"}]}
-    with (
-        Simulator(SimulatorOptions()) as api,
-        optillm("--base-url", api.url, "--approach", "cepo", environ=environ) as server,
-    ):
-        reply = server.ask(body)
-        return reply.status_code, len(api.chat_calls), reply.text
 
 
 PROCESSES: Mapping[str, Callable[[Path, Path], str]] = {

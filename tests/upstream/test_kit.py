@@ -14,10 +14,8 @@ from pathlib import Path
 
 import optillm
 import pytest
-from support.defects import DEFECTS, ROOT, workarounds
+from support.defects import DEFECTS, KIT, PULLS, ROOT, workarounds
 
-KIT = ROOT / "docs" / "upstream"
-PULLS = {folder.name[:2]: folder for folder in sorted(KIT.glob("[0-9][0-9]-*"))}
 PAGE = (KIT / "README.md").read_text()
 WORKFLOW = """\
 jobs:

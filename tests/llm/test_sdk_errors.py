@@ -1,0 +1,132 @@
+"""What the API refuses, and how, as errors of ours; over real HTTP against the simulated API."""
+
+from __future__ import annotations
+
+import pytest
+from cerebras.cloud import sdk
+from conftest import KEY
+from support.sdk_client import Simulate, answering, connect, request
+
+from optillm_cerebras_cepo import errors
+from optillm_cerebras_cepo.chat import Message
+from optillm_cerebras_cepo.errors import CepoError
+from optillm_cerebras_cepo.simulator.answers import Rule
+from optillm_cerebras_cepo.simulator.problems import Reply
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, errors.RefusedCall),
+        (401, errors.WrongKey),
+        (402, errors.PaymentRequired),
+        (403, errors.Forbidden),
+        (404, errors.ModelUnavailable),
+        (408, errors.ApiUnavailable),
+        (409, errors.ApiUnavailable),
+        (413, errors.CallTooLarge),
+        (422, errors.UnprocessableCall),
+        (425, errors.ApiUnavailable),
+        (429, errors.RateLimited),
+        (500, errors.ApiUnavailable),
+        (503, errors.ApiUnavailable),
+    ],
+)
+def test_each_status_has_an_error_of_ours(simulate: Simulate, status: int, kind: type[CepoError]) -> None:
+    """In one HTTP request, and without a word of prompt, key or the API's own text."""
+    client = answering(simulate, status)
+    with pytest.raises(kind) as caught:
+        client.complete(request())
+    assert type(caught.value) is kind
+    assert "the-prompt-itself" not in str(caught.value.body())
+    assert KEY not in str(caught.value.body())
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(("code", "said"), [("wrong_api_format", True), ("the-prompt-itself", False), ("x\ny", False)])
+def test_of_the_apis_words_only_a_plain_code_is_told(simulate: Simulate, code: str, said: bool) -> None:
+    """A gateway may write anything there."""
+    client = answering(simulate, 400, {"message": "no", "type": "t", "param": "p", "code": code})
+    with pytest.raises(errors.RefusedCall) as caught:
+        client.complete(request())
+    assert (code in caught.value.message) is said
+
+
+def test_the_sdk_does_not_retry(simulate: Simulate) -> None:
+    """Two places that retry multiply."""
+    api = simulate(rules=(Rule(reply=Reply(500, {"message": "x"})),))
+    with pytest.raises(errors.ApiUnavailable):
+        connect(api.url).complete(request())
+    assert len(api.chat_calls) == 1
+
+
+@pytest.mark.parametrize("header", ["7", "7.0"])
+def test_a_retry_after_in_seconds_is_kept(simulate: Simulate, header: str) -> None:
+    """The header is undocumented: used when present."""
+    client = answering(simulate, 429, None, **{"retry-after": header})
+    with pytest.raises(errors.RateLimited) as caught:
+        client.complete(request())
+    assert caught.value.retry_after == 7.0
+
+
+@pytest.mark.parametrize("header", ["Wed, 21 Oct 2026 07:28:00 GMT", "-1", "nan", "inf", "999999999"])
+def test_a_retry_after_that_makes_no_sense_is_ignored(simulate: Simulate, header: str) -> None:
+    """Our own wait is as good as a guess."""
+    client = answering(simulate, 429, None, **{"retry-after": header})
+    with pytest.raises(errors.RateLimited) as caught:
+        client.complete(request())
+    assert caught.value.retry_after is None
+
+
+def test_the_field_that_a_refusal_names_is_kept_for_the_layer_above(simulate: Simulate) -> None:
+    """The simulated API refuses as the recorded one does."""
+    with pytest.raises(errors.RefusedCall) as caught:
+        connect(simulate().url).complete(request(options={"reasoning_effort": "high"}))
+    assert "reasoning_effort" in caught.value.names
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens", "limit"),
+    [
+        (
+            "Please reduce the length of the messages or completion. Current length is 42328 while limit is 40000",
+            42278,
+            40000,
+        ),
+        ("Please reduce the length of the messages. Current length is 49 while limit is 40", 49, 40),
+        ("Please reduce the length of the messages or completion.", None, None),
+        ("Please reduce the length: Current length is 42328 while limit is 0", None, None),
+    ],
+)
+def test_a_prompt_that_is_too_long_is_told_with_the_apis_figures(
+    simulate: Simulate, text: str, tokens: int | None, limit: int | None
+) -> None:
+    """Its length counts the reply's 50 tokens; where there are no figures, none are made up."""
+    with pytest.raises(errors.PromptTooLong) as caught:
+        answering(simulate, 400, {"message": text}).complete(request())
+    assert (caught.value.prompt_tokens, caught.value.limit) == (tokens, limit)
+    assert f"at most {limit or 131072:,} tokens" in caught.value.message
+
+
+def test_a_prompt_beyond_the_context_is_too_long(simulate: Simulate) -> None:
+    """The API's own context error, with the context that the table knows."""
+    long = (Message("user", "word " * 200_000),)
+    with pytest.raises(errors.PromptTooLong, match="131,072 tokens"):
+        connect(simulate().url).complete(request(messages=long))
+
+
+def test_a_wrong_key_shows_in_the_list_already(simulate: Simulate) -> None:
+    """Before any token is spent."""
+    with pytest.raises(errors.WrongKey):
+        connect(simulate().url, "nonsense").list_models()
+
+
+def test_every_error_of_the_sdk_becomes_ours() -> None:
+    """Also one that the SDK does not have yet."""
+
+    class New(sdk.CerebrasError):
+        pass
+
+    from optillm_cerebras_cepo.llm.sdk import translate
+
+    assert isinstance(translate(New("?")), errors.UnusableReply)

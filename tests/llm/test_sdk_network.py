@@ -1,0 +1,185 @@
+"""Calls that the network breaks or holds up, and calls that are given up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from conftest import KEY
+from support.once import once
+from support.optillm_process import free_port
+from support.sdk_client import LOOP, Simulate, connect, request
+
+from optillm_cerebras_cepo import errors
+from optillm_cerebras_cepo.deadline import Deadline
+from optillm_cerebras_cepo.simulator import CLIENT_GONE
+from optillm_cerebras_cepo.simulator.answers import Rule
+
+
+@pytest.mark.parametrize("fault", ["close", "cut"])
+def test_a_broken_connection_is_unreachable(simulate: Simulate, fault: Any) -> None:
+    """Before an answer, and in the middle of one."""
+    with pytest.raises(errors.ApiUnreachable):
+        connect(simulate(rules=(Rule(fault=fault),)).url).complete(request())
+
+
+def test_a_connection_that_breaks_before_the_answer_is_no_timeout() -> None:
+    """Reset by whatever stands between: told apart from an API that is slow."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def reset() -> None:
+            connection, _ = server.accept()
+            connection.recv(65_536)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+
+        threading.Thread(target=reset, daemon=True).start()
+        with pytest.raises(errors.ApiUnreachable):
+            connect(f"http://127.0.0.1:{server.getsockname()[1]}").complete(request())
+
+
+def test_an_address_that_does_not_answer_times_out() -> None:
+    """Its queue of connections is full: the wait for one is within the call's time-out."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as waiting:
+        for _ in range(4):
+            full = waiting.enter_context(socket.socket())
+            full.setblocking(False)
+            full.connect_ex(server.getsockname())
+        with pytest.raises(errors.ApiTimeout):
+            connect(f"http://127.0.0.1:{server.getsockname()[1]}").complete(request(timeout=0.3))
+
+
+@pytest.mark.parametrize("start", [b"HTTP/1.1 200 OK\r\nx-long: ", b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n"])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_reply_that_trickles_is_given_up_in_time(start: bytes, streamed: bool) -> None:
+    """A time-out that begins anew with each byte would wait for ever; and the connection is closed."""
+    gone = threading.Event()
+
+    def trickle(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        connection.recv(65_536)
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(start)
+            while True:
+                connection.sendall(b"H")
+                time.sleep(0.02)
+        gone.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=trickle, args=(server,), daemon=True).start()
+        client = connect(f"http://127.0.0.1:{server.getsockname()[1]}")
+        with pytest.raises(errors.ApiTimeout):
+            client.complete(request(timeout=0.3, listener=(lambda _: None) if streamed else None))
+        assert gone.wait(30)
+
+
+def test_a_name_that_does_not_resolve_is_an_api_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name servers fail for a moment too, so it is tried again."""
+
+    def unknown(*_: Any, **__: Any) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(errors.ApiUnreachable) as caught:
+        connect("http://api.invalid").complete(request())
+    assert caught.value.transient
+
+
+def test_a_list_of_models_that_does_not_come_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes before the first call: a host that accepts and says nothing shows soon."""
+    monkeypatch.setattr("optillm_cerebras_cepo.llm.sdk.LIST_TIMEOUT", 0.3)
+    started = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(errors.ApiTimeout):
+        connect(f"http://127.0.0.1:{server.getsockname()[1]}").list_models()
+    assert time.monotonic() - started < 10
+
+
+def test_a_proxy_of_the_environment_is_used(simulate: Simulate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by the SDK itself: many servers reach the API through one."""
+    proxy = simulate()
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+    assert connect("http://api.invalid").complete(request()).text
+    assert len(proxy.chat_calls) == 1
+
+
+def test_a_process_that_made_calls_ends_without_a_complaint(simulate: Simulate) -> None:
+    """Connections are closed at exit: aiohttp would complain of those that are not."""
+    code = (
+        "from optillm_cerebras_cepo.runtime import RUNTIME\n"
+        "import sys\n"
+        f"assert RUNTIME.client(sys.argv[1], {KEY!r}).list_models()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, simulate().url], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "HTTP Request" in done.stderr  # OptiLLM has errors and warnings written
+    assert "ERROR" not in done.stderr
+    assert "Unclosed" not in done.stderr
+
+
+def test_nobody_there_is_unreachable() -> None:
+    """A refused connection says what to check."""
+    with pytest.raises(errors.ApiUnreachable, match="base-url"):
+        connect(f"http://127.0.0.1:{free_port()}").complete(request())
+
+
+def test_a_call_that_takes_too_long_times_out(simulate: Simulate) -> None:
+    """At the request's own time-out."""
+    with pytest.raises(errors.ApiTimeout):
+        connect(simulate(rules=(Rule(latency=5.0),)).url).complete(request(timeout=0.2))
+
+
+def test_a_call_in_flight_is_given_up_when_its_request_ends(simulate: Simulate) -> None:
+    """At once, and the API sees that nobody waits."""
+    api = simulate(rules=(Rule(latency=30.0),))
+    deadline = Deadline(60)
+    once(lambda: bool(api.in_flight), deadline.end)
+    started = time.monotonic()
+    with pytest.raises(errors.Ended):
+        connect(api.url).complete(request(deadline=deadline, timeout=60.0))
+    assert time.monotonic() - started < 10
+    while api.in_flight:
+        assert time.monotonic() - started < 10
+        time.sleep(0.01)
+    assert [call.status for call in api.chat_calls] == [CLIENT_GONE]
+
+
+def test_the_error_of_a_call_that_was_given_up_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody asks for it."""
+
+    async def breaks() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise ValueError("broken while it was closed") from None
+
+    async def nothing() -> None:
+        await asyncio.sleep(0)
+
+    deadline = Deadline(60)
+    threading.Timer(0.2, deadline.end).start()
+    with pytest.raises(errors.Ended):
+        LOOP.run(breaks(), deadline)
+    for _ in range(3):
+        LOOP.run(nothing())  # by then the loop is done with the other
+    gc.collect()
+    assert caplog.records == []
+
+
+def test_a_call_of_an_ended_request_does_not_start(simulate: Simulate) -> None:
+    """What ended the request is what its calls are told."""
+    api = simulate()
+    deadline = Deadline(60)
+    deadline.end(errors.WrongKey("wrong"))
+    with pytest.raises(errors.WrongKey):
+        connect(api.url).complete(request(deadline=deadline))
+    assert api.chat_calls == ()
