@@ -194,9 +194,8 @@ def load(base: Mapping[str, Any], environ: Mapping[str, str], body: Mapping[str,
     """
     configured = {name: value for name, value in base.items() if name not in HOST_ONLY}
     refuse_unknown(configured, Settings.model_fields, "the CePO configuration")
-    names = {
-        name.removeprefix(ENVIRONMENT).lower(): value for name, value in environ.items() if name.startswith(ENVIRONMENT)
-    }
+    # Their values only: os.environ decodes each that it is asked for.
+    names = {name.removeprefix(ENVIRONMENT).lower(): environ[name] for name in environ if name.startswith(ENVIRONMENT)}
     refuse_unknown(names, Settings.model_fields, "the environment", spell=lambda name: ENVIRONMENT + name.upper())
     standing = _configured(configured, names)
     wanted = {name.removeprefix(BODY): value for name, value in body.items() if name.startswith(BODY)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import logging
 import os
@@ -30,7 +31,11 @@ def serve(arguments: Sequence[str]) -> None:
 
     """
     signals = Signals()
-    logs.to_json()
+    with logs.as_json():
+        _sidecar(arguments).run(signals)
+
+
+def _sidecar(arguments: Sequence[str]) -> _Sidecar:
     options, others = options_from(arguments, os.environ)
     keys.read_cerebras_key(os.environ)
     client_keys = keys.client_keys(os.environ)
@@ -41,7 +46,7 @@ def serve(arguments: Sequence[str]) -> None:
     client_keys = (*client_keys, *filter(None, [launched.client_key]))
     if not client_keys and not _is_loopback(launched.host):
         logger.warning("no client key is set: whoever reaches %s may ask at your cost", launched.host)
-    _Sidecar(options, launched, client_keys).run(signals)
+    return _Sidecar(options, launched, client_keys)
 
 
 def _is_loopback(host: str) -> bool:
@@ -99,6 +104,8 @@ class _Sidecar:
         """Serve until a signal, and end in good order."""
         from optillm_cerebras_cepo.sidecar.admission import stopping
 
+        # What is there now stays: to look through all of it for garbage, again and again, would slow down requests.
+        gc.freeze()
         threading.Thread(target=self._server.run, name="cepo-cerebras-http", daemon=True).start()
         self._readiness.watch()
         signals.wait()
