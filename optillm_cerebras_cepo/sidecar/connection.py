@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -30,7 +32,15 @@ class Patience:
     reading: float = 60.0
 
 
-class _Unread(WSGITask):  # type: ignore[misc]
+class _Answer(WSGITask):  # type: ignore[misc]
+    """An answer whose head leaves together with the first of its body: each sending wakes the client."""
+
+    def write(self, data: bytes) -> None:
+        with self.channel.at_once():
+            super().write(data)
+
+
+class _Unread(_Answer):
     """A request that is no HTTP, or too large: answered by the application, as all others, and the last one."""
 
     def execute(self) -> None:
@@ -49,10 +59,12 @@ class _Unread(WSGITask):  # type: ignore[misc]
 class Connection(HTTPChannel):  # type: ignore[misc]
     """A connection that knows since when a request has been arriving on it, and since when nothing is taken."""
 
+    task_class = _Answer
     error_task_class = _Unread
     arriving_since: float | None = None
     waiting_since: float | None = None
     _arriving: Parser | None = None
+    _gathered: list[bytes] | None = None
 
     def __init__(self, server: Any, *given: Any, **named: Any) -> None:
         self.parser_class = partial(Parser, wants_body=server.wants_body, room=server.room)
@@ -67,6 +79,24 @@ class Connection(HTTPChannel):  # type: ignore[misc]
     def probes(self) -> bool:
         """Whether the request that is next on it is a probe's."""
         return any(getattr(request, "path", "") in OPEN for request in self.requests[:1])
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Send what is written within this block when it ends, in one piece."""
+        gathered: list[bytes] = []
+        self._gathered = gathered
+        try:
+            yield
+        finally:
+            self._gathered = None
+        self.write_soon(b"".join(gathered))
+
+    def write_soon(self, data: bytes) -> int:
+        """Send on; returns how many bytes that are."""
+        if self._gathered is None:
+            return int(super().write_soon(data))
+        self._gathered.append(data)
+        return len(data)
 
     def received(self, data: bytes) -> bool:
         """Read on."""
