@@ -19,7 +19,8 @@ TEXT = """\
 One request at a time, every reply 400 tokens long, every token limit 4096 (a direct answer: 2000). OptiLLM's
 default has its reasoning switched off here, as everywhere on this page: with it, the API refuses the calls.
 *Charged* is what admission costs: prompts and token limits, whatever the replies then take. *Charged later* is the
-same once the lengths of replies are known. *Reported* is what the loop says of completion tokens to its client.
+same once the lengths of replies are known; in the first request of `high` the last calls may know them already, from
+run to run another number of them. *Reported* is what the loop says of completion tokens to its client.
 
 {rows}
 
