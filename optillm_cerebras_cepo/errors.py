@@ -1,7 +1,8 @@
-"""Everything that can go wrong, each with its HTTP status and its OpenAI-style body.
+"""What can go wrong with a request to the approach, each with its HTTP status and its OpenAI-style body.
 
 A message is written for the person who reads it at the other end: what happened and what to do, in one line. It never
-holds a key, a prompt or a trace, so it can be shown to any client as it is.
+holds a key, a prompt or a trace, so it can be shown to any client as it is. What servers refuse before a request is one
+to the approach stands with them, in `host/refusals.py` and `sidecar/refusals.py`.
 
 Two facts about an error steer the rest of the package, and stand here so that no caller keeps a list of its own:
 `transient` (the same call may succeed later) and `fatal` (no other call of the same request can succeed either).
@@ -59,66 +60,11 @@ class BadRequest(CepoError):
     fatal = True
 
 
-class BodyTooLarge(BadRequest):
-    """The request's body is larger than any conversation that a model could read."""
-
-    status = 413
-    code = "request_too_large"
-
-
-class HeadersTooLarge(BadRequest):
-    """The request's headers are larger than the server reads."""
-
-    status = 431
-    code = "headers_too_large"
-
-
-class UnknownPath(BadRequest):
-    """The server has nothing under this address."""
-
-    status = 404
-    code = "unknown_path"
-
-
-class WrongMethod(BadRequest):
-    """What is under this address is asked for otherwise; `allowed` is how."""
-
-    status = 405
-    code = "wrong_method"
-
-    def __init__(self, message: str, *, allowed: str = "") -> None:
-        super().__init__(message)
-        self.allowed = allowed
-
-
-class OriginRefused(BadRequest):
-    """A page in a browser asks a server that wants no key: whoever opens the page would ask in its name."""
-
-    status = 403
-    type = "permission_error"
-    code = "origin_refused"
-
-
-class WrongClientKey(CepoError):
-    """The client's key is not the one that this server wants, whatever Cerebras would say of the server's own."""
-
-    status = 401
-    type = "authentication_error"
-    code = "wrong_client_key"
-    fatal = True
-
-
 class BadConfiguration(CepoError):
     """The server's own configuration cannot work; the client can do nothing about it."""
 
     code = "bad_configuration"
     fatal = True
-
-
-class NotACerebrasClient(BadRequest):
-    """OptiLLM handed over a client of another provider."""
-
-    code = "not_a_cerebras_client"
 
 
 class MissingKey(CepoError):
@@ -322,34 +268,4 @@ class Ended(CepoError):
     """The request ended while this call was about to start; nobody waits for its reply."""
 
     code = "ended"
-    fatal = True
-
-
-class ServerFull(CepoError):
-    """The server works on as many requests as it may; none of this one's calls was made."""
-
-    status = 503
-    type = "server_error"
-    code = "server_full"
-    transient = True
-
-
-class ShuttingDown(CepoError):
-    """The server is stopping; another one, or the next, may answer."""
-
-    status = 503
-    type = "server_error"
-    code = "shutting_down"
-    fatal = True
-
-    @property
-    def again(self) -> bool:
-        """Somebody else may answer."""
-        return True
-
-
-class OfTheHost(CepoError):
-    """What OptiLLM itself answers; its words are passed on under its own status."""
-
-    code = "optillm"
     fatal = True

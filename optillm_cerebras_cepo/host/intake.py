@@ -20,15 +20,13 @@ import optillm.server as server
 from optillm_cerebras_cepo.errors import (
     BadConfiguration,
     BadRequest,
-    BodyTooLarge,
     CepoError,
     MissingKey,
-    OfTheHost,
-    WrongClientKey,
 )
 from optillm_cerebras_cepo.host import reply
 from optillm_cerebras_cepo.host.asked import Asked, asked_from
 from optillm_cerebras_cepo.host.conversation import question_from
+from optillm_cerebras_cepo.host.refusals import BodyTooLarge, OfTheHost, WrongClientKey
 from optillm_cerebras_cepo.host.work import defect
 
 PATH = "/v1/chat/completions"

@@ -9,11 +9,12 @@ from typing import Any
 
 from optillm_cerebras_cepo.chat import Listener
 from optillm_cerebras_cepo.deadline import Deadline
-from optillm_cerebras_cepo.errors import BadConfiguration, CepoError, NotACerebrasClient
+from optillm_cerebras_cepo.errors import BadConfiguration, CepoError
 from optillm_cerebras_cepo.events import Observer
 from optillm_cerebras_cepo.host import configuration, conversation_log, hangup, intake, reply, stream
 from optillm_cerebras_cepo.host.asked import Asked, asked_from
 from optillm_cerebras_cepo.host.conversation import question_from, question_from_text
+from optillm_cerebras_cepo.host.refusals import NotACerebrasClient
 from optillm_cerebras_cepo.host.served import watcher
 from optillm_cerebras_cepo.host.work import Work, defect
 from optillm_cerebras_cepo.llm.models import lookup

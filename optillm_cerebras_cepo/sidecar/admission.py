@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from optillm_cerebras_cepo.errors import ServerFull, ShuttingDown
+from optillm_cerebras_cepo.sidecar.refusals import ServerFull, ShuttingDown
 
 GLANCE = 0.5  # seconds; a thread that waits longer hears no signal
 RETRY_AFTER = 5.0  # seconds; about what a place takes to get free where questions take a minute

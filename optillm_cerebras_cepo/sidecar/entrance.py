@@ -11,18 +11,9 @@ from typing import Any
 
 from werkzeug.wrappers import Response
 
-from optillm_cerebras_cepo.errors import (
-    BadRequest,
-    BodyTooLarge,
-    CepoError,
-    HeadersTooLarge,
-    ModelUnavailable,
-    OriginRefused,
-    ServerFull,
-    UnknownPath,
-    WrongMethod,
-)
+from optillm_cerebras_cepo.errors import BadRequest, CepoError, ModelUnavailable
 from optillm_cerebras_cepo.host.launch import Wsgi
+from optillm_cerebras_cepo.host.refusals import BodyTooLarge
 from optillm_cerebras_cepo.host.reply import error_headers
 from optillm_cerebras_cepo.host.served import WATCHER
 from optillm_cerebras_cepo.host.work import defect
@@ -32,6 +23,7 @@ from optillm_cerebras_cepo.sidecar.keys import OPEN, ClientKeys
 from optillm_cerebras_cepo.sidecar.metrics import CONTENT_TYPE, Metrics
 from optillm_cerebras_cepo.sidecar.names import listed, names
 from optillm_cerebras_cepo.sidecar.readiness import Readiness
+from optillm_cerebras_cepo.sidecar.refusals import HeadersTooLarge, OriginRefused, ServerFull, UnknownPath, WrongMethod
 from optillm_cerebras_cepo.sidecar.visit import Visit
 
 CHAT = "/v1/chat/completions"

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, MutableMapping
 from pathlib import Path
 
-from optillm_cerebras_cepo.errors import BadConfiguration, WrongClientKey
+from optillm_cerebras_cepo.errors import BadConfiguration
+from optillm_cerebras_cepo.host.refusals import WrongClientKey
 
 CEREBRAS = "CEREBRAS_API_KEY"
 CLIENT = "CEPO_CEREBRAS_CLIENT_KEY"

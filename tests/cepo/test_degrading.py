@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from conftest import KEY
 from support.desk import Desk, run
+from support.error_kinds import error_kinds
 from support.quiet import quiet
 from support.scripted import completion
 
@@ -26,14 +27,7 @@ from optillm_cerebras_cepo.simulator.server import Simulator
 
 BUSY = errors.ApiUnavailable("busy")
 FLAWS = [BUSY, completion("cut", "length"), completion(""), completion("f", "content_filter")]
-FATAL = [
-    kind
-    for kind in vars(errors).values()
-    if isinstance(kind, type)
-    and issubclass(kind, errors.CepoError)
-    and kind.fatal
-    and kind.status in (401, 402, 403, 404, 429)
-]
+FATAL = [kind for kind in error_kinds() if kind.fatal and kind.status in (401, 402, 403, 404, 429)]
 
 
 def says(request: ChatRequest) -> str:

@@ -8,11 +8,12 @@ import optillm.server as server
 import pytest
 from conftest import KEY
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from support.error_kinds import error_kinds
 from support.openapi_file import openai_fields, page, resolved, schema
 
 from optillm_cerebras_cepo import __version__, errors
 from optillm_cerebras_cepo.chat import Step
-from optillm_cerebras_cepo.errors import CepoError, Ended
+from optillm_cerebras_cepo.errors import Ended
 from optillm_cerebras_cepo.host import parameters
 from optillm_cerebras_cepo.settings import BODY, OPERATORS, REASONING, Settings
 from optillm_cerebras_cepo.simulator.server import Simulator
@@ -84,9 +85,8 @@ def test_the_ends_of_a_range_are_taken_and_nothing_beyond(name: str) -> None:
 
 def test_every_code_is_described_under_its_status() -> None:
     """And no other; what has no code is a defect of ours."""
-    kinds = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, CepoError)]
     wanted: dict[str, set[str | None]] = {}
-    for kind in kinds:
+    for kind in error_kinds():
         if kind is not Ended:  # nobody waits to hear of it
             wanted.setdefault(str(kind.status), set()).add(kind.code)
     responses = page()["paths"]["/v1/chat/completions"]["post"]["responses"]

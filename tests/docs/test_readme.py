@@ -19,12 +19,12 @@ import httpx
 import optillm as optillm_package
 import pytest
 from conftest import KEY
+from support.error_kinds import error_kinds
 from support.optillm_process import free_port, optillm
 from support.processes import none_left_with, processes_with
 
-from optillm_cerebras_cepo import errors
 from optillm_cerebras_cepo.demo.run import DEFAULT_QUESTION
-from optillm_cerebras_cepo.errors import CepoError, Ended
+from optillm_cerebras_cepo.errors import Ended
 from optillm_cerebras_cepo.llm.models import MODELS, lookup
 from optillm_cerebras_cepo.settings import Settings
 from optillm_cerebras_cepo.simulator.server import Simulator
@@ -244,8 +244,9 @@ def test_the_errors_are_all_there() -> None:
     rows = re.findall(
         r"^\| `(\w+)` \| (\d+) \| .* \| (\w+).* \| (\w+) \|$", (ROOT / "docs" / "errors.md").read_text(), re.MULTILINE
     )
-    kinds = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, CepoError)]
-    named = {kind.code: kind for kind in kinds if kind.code and kind is not Ended}  # nobody waits to hear of Ended
+    named = {
+        kind.code: kind for kind in error_kinds() if kind.code and kind is not Ended
+    }  # nobody waits to hear of Ended
     assert {code for code, *_ in rows} == set(named)
     for code, status, again, ends in rows:
         kind = named[code]

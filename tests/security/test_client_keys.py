@@ -11,7 +11,7 @@ from pytest_mock import MockerFixture
 from support.waiting import until
 from support.wire import Wire, ask, assert_refused, request
 
-from optillm_cerebras_cepo.errors import WrongClientKey
+from optillm_cerebras_cepo.host.refusals import WrongClientKey
 from optillm_cerebras_cepo.sidecar import keys
 
 ONE, TWO = "planted-client-key-one", "sk-planted-client-key-two"  # conftest.CLIENT_KEYS

@@ -2,8 +2,8 @@ import threading
 
 import pytest
 
-from optillm_cerebras_cepo.errors import ServerFull, ShuttingDown
 from optillm_cerebras_cepo.sidecar.admission import Admission
+from optillm_cerebras_cepo.sidecar.refusals import ServerFull, ShuttingDown
 
 
 def test_the_one_too_many_is_refused_until_somebody_leaves() -> None:

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from optillm_cerebras_cepo.errors import BadConfiguration, WrongClientKey
+from optillm_cerebras_cepo.errors import BadConfiguration
+from optillm_cerebras_cepo.host.refusals import WrongClientKey
 from optillm_cerebras_cepo.sidecar.keys import CEREBRAS, CLIENT, ClientKeys, client_keys, read_cerebras_key
 
 

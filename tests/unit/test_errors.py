@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from support.error_kinds import error_kinds
 
 from optillm_cerebras_cepo import errors
 from optillm_cerebras_cepo.errors import CepoError
 
-ALL = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, CepoError)]
+ALL = error_kinds()
 
 
 @pytest.mark.parametrize("kind", ALL)
