@@ -80,6 +80,10 @@ faults: venv ## Measure both loops among faults and under limits, and write the 
 load: venv ## Measure the sidecar beside stock optillm under load, and write the figures in docs/sidecar.md
 	PYTHONPATH=tests .venv/bin/python -m bench.sidecar
 
+.PHONY: size
+size: venv ## Install OptiLLM as pip does, and the sidecar's set: ten minutes, 8 GB; write both sizes in docs/sidecar.md
+	PYTHONPATH=tests .venv/bin/python -m bench.size
+
 # Minutes of load, for `make soak`.
 MINUTES ?= 10
 

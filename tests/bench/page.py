@@ -51,25 +51,33 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
+def promises(claims: Sequence[Claim]) -> str:
+    """The table of what was promised."""
+    rows = [[claim.what, claim.limit, claim.seen, "yes" if claim.holds else "**no**"] for claim in claims]
+    return table(["what", "promised", "seen", ""], rows)
+
+
+def machine(*packages: str) -> str:
+    """Where it was run, and with which versions of these."""
+    versions = [f"{name} {metadata.version(name)}" for name in packages]
+    return ", ".join([f"{os.cpu_count()} cores", platform.machine(), f"Python {platform.python_version()}", *versions])
+
+
 def write(sections: Sequence[Section], seconds: float, path: Path = DOCS / "benchmarks.md") -> None:
     """Write the page: what was run where and when, the promises, then the sections."""
     claims = [claim for section in sections for claim in section.claims]
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("optillm", "cerebras_cloud_sdk"))
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {versions}"
     parts = [
         "# Benchmarks",
         "OptiLLM's loop and ours against the same simulated API, side by side in one run. Compare within a row: the"
         " seconds are those of a simulation on one machine, and no key was used. Every figure is written by the"
         " command:",
         "<!-- bench -->\n```bash\nmake bench\n```",
-        f"Run on {datetime.date.today():%Y-%m-%d} in {seconds / 60:.0f} minutes: {machine}.",
+        f"Run on {datetime.date.today():%Y-%m-%d} in {seconds / 60:.0f} minutes:"
+        f" {machine('optillm', 'cerebras_cloud_sdk')}.",
         "## What a simulation can show",
         WHAT_IT_SHOWS,
         "## What was promised",
-        table(
-            ["what", "promised", "seen", ""],
-            [[claim.what, claim.limit, claim.seen, "yes" if claim.holds else "**no**"] for claim in claims],
-        ),
+        promises(claims),
         *(f"## {section.title}\n\n{section.text}" for section in sections),
     ]
     path.write_text("\n\n".join(part.strip() for part in parts) + "\n")

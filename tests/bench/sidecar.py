@@ -8,13 +8,11 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
-import platform
 import sys
 import time
-from importlib import metadata
 from statistics import median
 
-from bench.page import DOCS, Claim, insert, table
+from bench.page import DOCS, Claim, insert, machine, promises, table
 from bench.servers import API, QUICK, SIDECAR, STOCK, STOCK_NONE, Cells, Memory, Plan, Seen, measure
 
 BEGIN, END = "<!-- load -->", "<!-- /load -->"
@@ -87,16 +85,14 @@ def claims(seen: Seen) -> list[Claim]:
 
 def report(seen: Seen, seconds: float, plan: Plan) -> str:
     """All figures, as they stand on the page."""
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("optillm", "waitress", "cerebras_cloud_sdk"))
-    kept = [[claim.what, claim.limit, claim.seen, "yes" if claim.holds else "**no**"] for claim in claims(seen)]
     return TEXT.format(
         date=f"{datetime.date.today():%Y-%m-%d}",
         minutes=seconds / 60,
-        machine=f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {versions}",
+        machine=machine("optillm", "waitress", "cerebras_cloud_sdk"),
         load=seen.load,
         cores=os.cpu_count(),
         rounds=plan.rounds,
-        claims=table(["what", "promised", "seen", ""], kept),
+        claims=promises(claims(seen)),
         starts=max(map(len, seen.starts.values())),
         rests=_rests(seen),
         sdk=_by_the_sdk(seen),

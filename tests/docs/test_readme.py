@@ -70,7 +70,7 @@ def named(block: Block) -> str:
 
 def test_every_block_says_how_it_is_tested() -> None:
     """A kind that no test here executes cannot be written."""
-    assert len(blocks()) == 14
+    assert len(blocks()) == 15
     kinds = {"run", "ci", "bench", "install", "serve", "ask", "image", "apply", "upstream"}
     assert {block.kind for block in blocks()} == kinds
 
@@ -107,7 +107,7 @@ def test_bench(block: Block) -> None:
     """Minutes: tests/bench and tests/upstream run the module on less; this pins that the target is that module."""
     (target,) = re.findall(r"^make (\S+)$", block.text, re.MULTILINE)
     shown = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    module = r"bench(\.faults|\.sidecar)?|soak --page --minutes 10|upstream\.prove"
+    module = r"bench(\.faults|\.sidecar|\.size)?|soak --page --minutes 10|upstream\.prove"
     assert re.search(rf"^PYTHONPATH=tests \S+/python -m ({module})$", shown, re.MULTILINE)
 
 

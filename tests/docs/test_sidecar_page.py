@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from conftest import KEY
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -93,9 +94,19 @@ def test_the_fields_of_the_log_are_all_there(simulate: Callable[..., Simulator])
     assert {*answered.line(), *failed.line()} == told
 
 
-def test_every_promise_is_kept() -> None:
+def test_the_readme_has_the_same_sizes() -> None:
+    """Of the image, and of what pip installs."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (image,) = re.findall(r"^\| above its base \| .* \| (.* MB) \|$", PAGE, re.MULTILINE)
+    (installed,) = re.findall(r"^\| `pip install optillm` \| \d+ \| ([\d,]+) \|$", PAGE, re.MULTILINE)
+    assert f"an image\nof {image} above its base" in readme
+    assert set(re.findall(r"[\d.]+ GB", readme)) == {f"{int(installed.replace(',', '')) / 1000:.1f} GB"}
+
+
+@pytest.mark.parametrize(("command", "promises"), [("size", 1), ("load", 6)])
+def test_every_promise_is_kept(command: str, promises: int) -> None:
     """The committed figures say yes to each."""
-    measured = PAGE.partition("<!-- load -->")[2].partition("<!-- /load -->")[0]
+    measured = PAGE.partition(f"<!-- {command} -->")[2].partition(f"<!-- /{command} -->")[0]
     kept = re.findall(r"^\| .* \| (yes|\*\*no\*\*) \|$", measured, re.MULTILINE)
-    assert len(kept) == 6
+    assert len(kept) == promises
     assert set(kept) == {"yes"}

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from bench.page import Claim, table
+from bench.page import Claim, promises, table
 
 from soak.load import KINDS, Told
 from soak.process import NAMES, mean, most
@@ -135,10 +135,7 @@ def report(soak: Soak) -> str:
                 )
             ],
         ),
-        table(
-            ["what", "limit", "seen", ""],
-            [[claim.what, claim.limit, claim.seen, "yes" if claim.holds else "**no**"] for claim in claims(soak)],
-        ),
+        promises(claims(soak)),
     ]
     return "\n\n".join(lines) + "\n"
 
