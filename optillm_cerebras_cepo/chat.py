@@ -81,6 +81,7 @@ class ChatRequest:
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     timeout: float | None = None  # seconds
     deadline: Deadline = field(default_factory=unlimited, compare=False)  # its end gives up the call
+    model_deadline: Deadline | None = field(default=None, compare=False)  # its end gives up all calls to this model
     budget: Budget = field(default_factory=unbounded, compare=False)  # what it may take is taken from here
     listener: Listener | None = field(default=None, repr=False)  # with one, the reply is streamed
     shortenable: tuple[str, ...] = ()  # texts of the last message whose ends are enough where the whole is too long

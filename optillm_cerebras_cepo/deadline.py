@@ -10,9 +10,15 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
+from typing import TypeVar
 
 from optillm_cerebras_cepo.errors import CepoError, DeadlineExceeded, Ended, OutOfTime
+
+T = TypeVar("T")
+Sleep = Callable[[threading.Event, float], object]
+sleep: Sleep = threading.Event.wait
 
 
 class Deadline:
@@ -21,12 +27,14 @@ class Deadline:
     Args:
         seconds: how long there is from now on; infinite for no limit.
         clock: seconds that only ever grow.
+        sleep: waits for an event, for so many seconds at most.
 
-    Both stay as attributes.
+    All stay as attributes.
     """
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic, sleep: Sleep = sleep) -> None:
         self.clock = clock
+        self.sleep = sleep
         self.seconds = seconds
         self._at = clock() + seconds
         self._lock = threading.Lock()
@@ -88,16 +96,34 @@ class Deadline:
             f"no answer within {self.seconds:g} s; raise CEPO_CEREBRAS_DEADLINE or lower the effort"
         )
 
+    def wait_for(self, future: Future[T]) -> T:
+        """Return the future's result, or raise what it raises, or what ended this before it was there.
+
+        The future goes on in that case; cancel it where nobody else waits for it.
+        """
+        woken = threading.Event()
+        future.add_done_callback(lambda _: woken.set())
+        self.wait_event(woken)
+        if not future.done():
+            self.check()
+            raise self.exceeded()
+        return future.result()
+
+    def wait_event(self, event: threading.Event, seconds: float = math.inf) -> None:
+        """Wait for the event for so many seconds, at most until the deadline; when this ends, the event is set."""
+        with self.on_end(event.set):
+            self.sleep(event, min(seconds, self.remaining, threading.TIMEOUT_MAX))
+
     def wait(self, seconds: float) -> None:
         """Sleep, at most until the deadline, and wake early when this ends."""
-        self._over.wait(min(seconds, self.remaining, threading.TIMEOUT_MAX))
+        self.wait_event(threading.Event(), seconds)
 
 
 class Part(Deadline):
     """A part of a deadline; see `Deadline.part`."""
 
     def __init__(self, of: Deadline, reserve: float) -> None:
-        super().__init__(max(0.0, of.remaining - reserve), of.clock)
+        super().__init__(max(0.0, of.remaining - reserve), of.clock, of.sleep)
         self._of = of
 
     @property
@@ -118,12 +144,6 @@ class Part(Deadline):
             super().check()
         if not self.remaining:
             raise OutOfTime("the time that is left is needed for the answer")
-
-    def wait(self, seconds: float) -> None:
-        """Sleep, at most until this part is over, and wake early when it or the whole ends."""
-        woken = threading.Event()
-        with self.on_end(woken.set):
-            woken.wait(min(seconds, self.remaining, threading.TIMEOUT_MAX))
 
 
 def unlimited() -> Deadline:

@@ -4,16 +4,33 @@ A message is written for the person who reads it at the other end: what happened
 holds a key, a prompt or a trace, so it can be shown to any client as it is. What servers refuse before a request is one
 to the approach stands with them, in `host/refusals.py` and `sidecar/refusals.py`.
 
-Two facts about an error steer the rest of the package, and stand here so that no caller keeps a list of its own:
-`transient` (the same call may succeed later) and `fatal` (no other call of the same request can succeed either).
+Three facts about an error steer the rest of the package, and stand here so that no caller keeps a list of its own:
+
+- `transient`: the same call may succeed when it is tried again;
+- `ends`: which further calls of the request cannot succeed either (see `Ends`);
+- `discards_answers`: finished candidates must be discarded as well. Otherwise the best of them is still an answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any, ClassVar
 
 from optillm_cerebras_cepo.quota import Quota
+
+
+class Ends(Enum):
+    """What an error ends."""
+
+    CALL = "call"
+    """This call alone. Other calls of the request may succeed."""
+
+    MODEL = "model"
+    """Every further call of the request to this model. Another model may still answer."""
+
+    REQUEST = "request"
+    """Every further call of the request."""
 
 
 class CepoError(Exception):
@@ -23,7 +40,8 @@ class CepoError(Exception):
     type: ClassVar[str] = "api_error"
     code: ClassVar[str | None] = None
     transient: ClassVar[bool] = False
-    fatal: ClassVar[bool] = False
+    ends: ClassVar[Ends] = Ends.CALL
+    discards_answers: ClassVar[bool] = False
 
     def __init__(self, message: str, *, param: str | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -31,16 +49,12 @@ class CepoError(Exception):
         self.param = param
         self.retry_after = retry_after  # seconds, when the API named them
         self.spent: Mapping[str, int] = {}  # on the whole request: calls and tokens, once it has made any
+        self.sent = True  # False: the call that raised this never left, so nobody counts it
 
     @property
     def again(self) -> bool:
         """Whether the client's asking again, at the time that `retry_after` names, is of any use."""
         return self.transient
-
-    @property
-    def hopeless(self) -> bool:
-        """Whether no answer is given, not even of what is there already. That the time is over is no such error."""
-        return self.fatal
 
     def body(self) -> dict[str, Any]:
         """The response body in OpenAI's shape, and beside it what was spent."""
@@ -57,14 +71,16 @@ class BadRequest(CepoError):
     status = 400
     type = "invalid_request_error"
     code = "invalid_request"
-    fatal = True
+    ends = Ends.REQUEST
+    discards_answers = True
 
 
 class BadConfiguration(CepoError):
     """The server's own configuration cannot work; the client can do nothing about it."""
 
     code = "bad_configuration"
-    fatal = True
+    ends = Ends.REQUEST
+    discards_answers = True
 
 
 class MissingKey(CepoError):
@@ -73,13 +89,15 @@ class MissingKey(CepoError):
     status = 401
     type = "authentication_error"
     code = "missing_api_key"
-    fatal = True
+    ends = Ends.REQUEST
+    discards_answers = True
 
 
 class WrongKey(MissingKey):
     """Cerebras does not know the key (401)."""
 
     code = "wrong_api_key"
+    discards_answers = False
 
 
 class Forbidden(CepoError):
@@ -88,7 +106,7 @@ class Forbidden(CepoError):
     status = 403
     type = "permission_error"
     code = "forbidden"
-    fatal = True
+    ends = Ends.MODEL
 
 
 class PaymentRequired(CepoError):
@@ -97,7 +115,7 @@ class PaymentRequired(CepoError):
     status = 402
     type = "billing_error"
     code = "payment_required"
-    fatal = True
+    ends = Ends.REQUEST
 
 
 class ModelUnavailable(CepoError):
@@ -106,22 +124,27 @@ class ModelUnavailable(CepoError):
     status = 404
     type = "not_found_error"
     code = "model_not_found"
-    fatal = True
+    ends = Ends.MODEL
 
 
 # What one call met; another call of the same request may still go well.
 
 
 class RefusedCall(CepoError):
-    """The API calls this one request invalid (400, 413, 422); `names` is where it says which field it means."""
+    """The API calls this one request invalid (400, 422).
+
+    `api_param` and `api_text` are the API's own words. They may quote the prompt: they are read to find the refused
+    field (`llm/refused_params.py`), and never shown.
+    """
 
     status = 400
     type = "invalid_request_error"
     code = "refused_by_api"
 
-    def __init__(self, message: str, *, param: str | None = None, names: str = "") -> None:
+    def __init__(self, message: str, *, param: str | None = None, api_param: str = "", api_text: str = "") -> None:
         super().__init__(message, param=param)
-        self.names = names
+        self.api_param = api_param
+        self.api_text = api_text
 
 
 class UnprocessableCall(RefusedCall):
@@ -175,11 +198,11 @@ class RateLimited(CepoError):
 
 
 class QuotaExhausted(RateLimited):
-    """A day's limit of the account is used up (429); no call of this request is possible any more."""
+    """A day's limit of the model is used up (429): no further call to it is possible today."""
 
     code = "quota_exhausted"
     transient = False
-    fatal = True
+    ends = Ends.MODEL
 
 
 class ApiUnavailable(CepoError):
@@ -207,6 +230,12 @@ class ApiTimeout(CepoError):
     transient = True
 
 
+class UnwritableCall(CepoError):
+    """A call that cannot be written as JSON; it never left. What comes from clients and models is checked before."""
+
+    code = "unwritable_call"
+
+
 class UnusableReply(CepoError):
     """The API answered 200 with something that is no completion."""
 
@@ -223,7 +252,8 @@ class StreamBroken(CepoError):
 
     status = 502
     code = "stream_broken"
-    fatal = True
+    ends = Ends.REQUEST
+    discards_answers = True
 
 
 class NoAnswer(CepoError):
@@ -231,7 +261,6 @@ class NoAnswer(CepoError):
 
     status = 502
     code = "no_answer"
-    fatal = True
 
 
 class DeadlineExceeded(CepoError):
@@ -240,12 +269,7 @@ class DeadlineExceeded(CepoError):
     status = 504
     type = "timeout_error"
     code = "deadline_exceeded"
-    fatal = True
-
-    @property
-    def hopeless(self) -> bool:
-        """What is there can still be chosen among."""
-        return False
+    ends = Ends.REQUEST
 
 
 class OutOfTime(CepoError):
@@ -268,4 +292,5 @@ class Ended(CepoError):
     """The request ended while this call was about to start; nobody waits for its reply."""
 
     code = "ended"
-    fatal = True
+    ends = Ends.REQUEST
+    discards_answers = True

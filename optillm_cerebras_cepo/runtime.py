@@ -59,6 +59,14 @@ class Solved:
     fitted: tuple[str, ...]
 
 
+class _Learnt:
+    """What was learnt of the models of one account: another may have other limits, and another API other fields."""
+
+    def __init__(self) -> None:
+        self.refusals = Refusals()
+        self.contexts = Contexts()
+
+
 class Runtime:
     """Process-wide state. One lock, held for look-ups only and never while a call is under way.
 
@@ -77,9 +85,8 @@ class Runtime:
         self._stopped: Callable[[], CepoError] | None = None
         self._ages = itertools.count(1)
         self.catalogue = Catalogue()
-        self.refusals = Refusals()
+        self._learnt: dict[SdkClient, _Learnt] = {}
         self.lengths = ReplyLengths()
-        self.contexts = Contexts()
         self.estimates = Estimates()
         self._seconds: dict[str, float] = {}  # that a call of this model took lately, without its waits
 
@@ -100,9 +107,8 @@ class Runtime:
             self._seconds.clear()
             self._stopped = None
             self.catalogue.clear()
-            self.refusals = Refusals()
+            self._learnt.clear()
             self.lengths = ReplyLengths()
-            self.contexts = Contexts()
             self.estimates = Estimates()
         for client in clients:
             client.close()
@@ -167,51 +173,52 @@ class Runtime:
         def gate(model: str) -> Gate:
             return gates.of(api.address, model, settings.concurrency, own_limits(settings))
 
-        def timing(event: Event) -> None:
-            if isinstance(event, Called) and event.error is None:
-                took.append(event.seconds)
+        def observe(event: Event) -> None:
+            if isinstance(event, Called):
+                if event.error is None:
+                    took.append(event.seconds)
+                elif isinstance(event.error, ModelUnavailable):
+                    self.catalogue.forget(api)  # the list names a model that has stopped working
             observer(event)
 
+        learnt = self._learnt_of(api)
         client = stack(
             api,
-            refusals=self.refusals,
-            contexts=self.contexts,
+            refusals=learnt.refusals,
+            contexts=learnt.contexts,
             estimates=self.estimates,
             lengths=self.lengths if settings.fit_tokens else None,
             policy=policy,
             gate=gate,
             age=age,
             ledger=ledger,
-            observer=timing,
+            observer=observe,
             recorder=recorder,
         )
-        model = self.catalogue.resolve(api, settings.model, policy, deadline)
-        asker = Asker(
-            client,
-            model,
-            lookup(model).think_switch,
-            question,
-            settings,
-            deadline=deadline,
-            budget=Budget(settings.max_calls, settings.max_total_tokens),
-            times=Times(self._seconds.get(model)),
-            room=lambda seconds: gate(model).room(seconds),
-            usual=partial(self.lengths.usual, model),
-            parameters=parameters,
-            form=form,
-            observer=observer,
-        )
-        rater = asker
-        if settings.rating_model:
-            judge = self.catalogue.resolve(api, (settings.rating_model,), policy, deadline)
-            thinks, usual = lookup(judge).think_switch, partial(self.lengths.usual, judge)
-            rater = replace(asker, model=judge, thinks=thinks, usual=usual)
         try:
-            with self._under_way(deadline), self._requests.taken((age,), deadline) if planned else nullcontext():
-                outcome = solve(asker, rater, listener)
+            with self._under_way(deadline):
+                model = self.catalogue.resolve(api, settings.model, policy, deadline)
+                own = deadline.part()
+                asker = Asker(
+                    client,
+                    model,
+                    lookup(model).think_switch,
+                    question,
+                    settings,
+                    deadline=own,
+                    model_deadline=own,
+                    budget=Budget(settings.max_calls, settings.max_total_tokens),
+                    times=Times(self._seconds.get(model)),
+                    room=lambda seconds: gate(model).room(seconds, deadline),
+                    usual=partial(self.lengths.usual, model),
+                    parameters=parameters,
+                    form=form,
+                    observer=observer,
+                )
+                rater = self._rater(asker, api, policy, deadline) if settings.rating_model else asker
+                with self._requests.taken((age,), deadline) if planned else nullcontext():
+                    outcome = solve(asker, rater, listener)
         except CepoError as error:
-            if isinstance(error, ModelUnavailable):
-                self.catalogue.forget(api)  # the list may name a model that has stopped working
             error.spent = spent(ledger)
             raise
         finally:
@@ -230,6 +237,30 @@ class Runtime:
             asker.degraded.lines,
             asker.fitted.lines,
         )
+
+    def _rater(self, asker: Asker, api: SdkClient, policy: RetryPolicy, deadline: Deadline) -> Asker:
+        """Return the way to the model that rates; where it is not served, each rating is left out and says why."""
+        own = deadline.part()
+        wanted = str(asker.settings.rating_model)
+        try:
+            model = self.catalogue.resolve(api, (wanted,), policy, deadline)
+        except CepoError as error:
+            if error.discards_answers:
+                raise
+            own.end(error)
+            model = wanted
+        return replace(
+            asker,
+            model=model,
+            thinks=lookup(model).think_switch,
+            usual=partial(self.lengths.usual, model),
+            deadline=own,
+            model_deadline=own,
+        )
+
+    def _learnt_of(self, api: SdkClient) -> _Learnt:
+        with self._lock:
+            return self._learnt.setdefault(api, _Learnt())
 
     @contextmanager
     def _under_way(self, deadline: Deadline) -> Iterator[None]:

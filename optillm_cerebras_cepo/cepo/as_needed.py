@@ -9,6 +9,7 @@ from dataclasses import replace
 from optillm_cerebras_cepo.cepo.asker import Asker
 from optillm_cerebras_cepo.cepo.candidate import Candidate, approach_of, make_candidate, never, propose_approaches
 from optillm_cerebras_cepo.cepo.choosing import choice
+from optillm_cerebras_cepo.cepo.formula_check import formula_check
 from optillm_cerebras_cepo.cepo.means import costs, holding
 from optillm_cerebras_cepo.cepo.outcome import Outcome, Ratings
 from optillm_cerebras_cepo.cepo.rating import Panel
@@ -17,9 +18,9 @@ from optillm_cerebras_cepo.cepo.stopping import confidence, decided, unanimous
 from optillm_cerebras_cepo.cepo.survivors import survivors
 from optillm_cerebras_cepo.cepo.workload import Workload, bill_of_another, short_of
 from optillm_cerebras_cepo.chat import Listener
-from optillm_cerebras_cepo.errors import CepoError
+from optillm_cerebras_cepo.errors import CepoError, Ends
 from optillm_cerebras_cepo.events import Agreed
-from optillm_cerebras_cepo.voting.vote import agree, vote
+from optillm_cerebras_cepo.voting.vote import vote
 
 SURE = 0.95  # Adaptive-Consistency's own threshold
 
@@ -36,9 +37,10 @@ def answer_as_needed(asker: Asker, rater: Asker, work: Workload, listener: Liste
     approaches = propose_approaches(asker, wanted) if work.approaches else []
     results: list[Candidate | CepoError] = []
     votes: list[str] = []
+    same_formula = formula_check(asker)
 
     def inconsistent(solutions: Sequence[str]) -> bool:
-        groups = vote(question, solutions).groups
+        groups = vote(question, solutions, same_formula).groups
         agreeing = max((len(group) for group in groups), default=0)
         asker.observer(Agreed(len(results) + 1, agreeing, len(solutions)))
         enough = len(solutions) >= min(2, asker.settings.planning_n)
@@ -60,19 +62,19 @@ def answer_as_needed(asker: Asker, rater: Asker, work: Workload, listener: Liste
                 candidate = make_candidate(own, number, approach, review, listen)
         except CepoError as error:
             results.append(error)
-            if error.hopeless:
+            if error.ends is not Ends.CALL:
                 break
             continue
         results.append(candidate)
         votes += [*candidate.solutions, *([candidate.answer] if candidate.reviewed else [])]
-        counts = [len(group) for group in vote(question, votes).groups]
+        counts = [len(group) for group in vote(question, votes, same_formula).groups]
         left = (wanted - number) * (asker.settings.planning_n + 1)
         if not candidate.reviewed or confidence(counts) >= SURE or decided(counts, left):
             break
     candidates = survivors(asker, results)
-    differ = not agree(question, [candidate.answer for candidate in candidates])
+    differ = not vote(question, [candidate.answer for candidate in candidates], same_formula).unanimous
     ratings = _rated(rater, candidates) if differ else (None,) * len(candidates)
-    return choice(asker, candidates, ratings, votes, vote(question, votes).agreement)
+    return choice(asker, candidates, ratings, votes, vote(question, votes, same_formula).agreement)
 
 
 def _shortage(asker: Asker, work: Workload, number: int) -> str:

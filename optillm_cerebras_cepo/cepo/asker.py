@@ -31,6 +31,8 @@ from optillm_cerebras_cepo.settings import Settings
 # OptiLLM's defect: every_prompt_ends_with_a_switch_of_some_models
 THINK_SWITCH = " /think"  # OptiLLM appends it to prompts for every model (cepo.py:411, 413, 505, 541)
 
+LARGEST_SEED = 2**63 - 1
+
 
 def boundless(_: float) -> float:
     """No limit is known."""
@@ -53,6 +55,7 @@ class Asker:
         question: what the client asks; its earlier turns stand before every prompt of OptiLLM's.
         settings: the request's settings.
         deadline: of all its calls.
+        model_deadline: of all calls of the request to this model; by default the request's.
         budget: that they are taken from.
         times: how long they took.
         room: how many calls the API's limits let through in so many seconds.
@@ -82,6 +85,7 @@ class Asker:
     form: Form | None = None
     observer: Observer = ignore
     counts: Counts = field(default_factory=Counts)
+    model_deadline: Deadline | None = None
 
     def ask(
         self, label: Label, prompts: Sequence[Message], options: Mapping[str, Any], shortenable: Sequence[str] = ()
@@ -184,6 +188,7 @@ class Asker:
                 temperature=temperature,
                 options={**options, **self._own(label)},
                 deadline=deadline,
+                model_deadline=self.model_deadline,
                 budget=self.budget if self._answers(label.step) else self.budget.whole,
                 listener=listener,
                 # What the question holds too might be cut there.
@@ -198,7 +203,7 @@ class Asker:
         """What every call of this client's carries: who it is for, and a seed of its own."""
         own: dict[str, Any] = {} if self.parameters.user is None else {"user": self.parameters.user}
         if self.parameters.seed is not None:
-            own["seed"] = self.parameters.seed + self.counts.seed_offset(label)
+            own["seed"] = _shifted(self.parameters.seed, self.counts.seed_offset(label))
         return own
 
     def _conversation(self, prompts: Sequence[Message]) -> tuple[Message, ...]:
@@ -216,6 +221,11 @@ class Asker:
         if self.thinks or message.role != "user":
             return message
         return Message("user", message.content.removesuffix(THINK_SWITCH))
+
+
+def _shifted(seed: int, offset: int) -> int:
+    """A seed that no other offset gives, of 64 bits with a sign as well."""
+    return seed + offset if seed + offset <= LARGEST_SEED else seed - offset
 
 
 def _options(wanted: Parameters) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from optillm_cerebras_cepo.cepo.candidate import (
     propose_approaches,
 )
 from optillm_cerebras_cepo.cepo.choosing import choice
+from optillm_cerebras_cepo.cepo.formula_check import formula_check
 from optillm_cerebras_cepo.cepo.means import holding
 from optillm_cerebras_cepo.cepo.outcome import Outcome
 from optillm_cerebras_cepo.cepo.race import Race
@@ -62,6 +63,6 @@ def best_of_n(asker: Asker, rater: Asker, work: Workload, listener: Listener | N
         race.watch(running)
         # OptiLLM's defect: no_candidate_is_a_crash
         candidates = survivors(asker, [done.result() for done in running])
-    ballot = vote(asker.question.text, [candidate.answer for candidate in candidates])
+    ballot = vote(asker.question.text, [candidate.answer for candidate in candidates], formula_check(asker))
     agreement = ballot.agreement if len(candidates) > 1 else None
     return choice(asker, candidates, panel.ratings(candidates), (), agreement)

@@ -9,7 +9,7 @@ from optillm_cerebras_cepo.cepo import upstream
 from optillm_cerebras_cepo.cepo.asker import Asker
 from optillm_cerebras_cepo.cepo.seam import CandidateSeam, Seam
 from optillm_cerebras_cepo.chat import Label, Listener, Step
-from optillm_cerebras_cepo.errors import CepoError, UnusableReply
+from optillm_cerebras_cepo.errors import CepoError, Ends, UnusableReply
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def propose_approaches(asker: Asker, wanted: int) -> list[str]:
             cepo_config=upstream.configuration(asker.settings),
         )
     except CepoError as error:
-        if error.hopeless:
+        if error.ends is not Ends.CALL:
             raise
         approaches = []
     except (AttributeError, TypeError, ValueError):  # JSON of another shape than OptiLLM reads (cepo.py:621)

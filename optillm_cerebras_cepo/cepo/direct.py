@@ -41,8 +41,9 @@ def _calls(asker: Asker, call: Callable[[Label], Completion]) -> Outcome:
         results = list(threads.map(one, range(1, wanted + 1)))
     answers = tuple(result for result in results if isinstance(result, Answer))
     failures = [result for result in results if isinstance(result, CepoError)]
-    if not answers or any(failure.hopeless for failure in failures):
-        raise next((failure for failure in failures if failure.hopeless), failures[0])
+    final = [failure for failure in failures if failure.discards_answers]
+    if final or not answers:
+        raise (final or failures)[0]
     for failure in failures:
         asker.degraded.add(f"an answer left out: {failure.message}")
     return Outcome(answers)

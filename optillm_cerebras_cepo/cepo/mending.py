@@ -48,7 +48,7 @@ def _mended(asker: Asker, answer: Answer, form: Form) -> Answer:
             return Answer(text, completion.finish_reason or "stop")
         problem = still
     except CepoError as error:
-        if error.hopeless:
+        if error.discards_answers:
             raise
         problem = f"{problem}; asking again failed: {error.message}"
     asker.degraded.add(f"response_format: the answer is not in the form asked for: {problem}")

@@ -112,7 +112,7 @@ class Panel:
                 asker.degraded.add(f"rating of candidate {names} left out: the judge's reply says none")
             return judgement
         except CepoError as error:
-            if error.hopeless:
+            if error.discards_answers:
                 raise
             asker.degraded.add(f"rating of candidate {names} left out: {error.message}")
         return None

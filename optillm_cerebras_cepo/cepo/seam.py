@@ -157,7 +157,7 @@ class CandidateSeam:
                 raise UnusableReply(f"the reply was {_flaw(completion)}")
         except CepoError as error:
             self.finish_reason = "stop"
-            if error.hopeless or step is Step.DIRECT:  # the direct answer is a candidate's last resort
+            if error.discards_answers or step is Step.DIRECT:  # the direct answer is a candidate's last resort
                 self._attempts.abandon()
                 raise
             self._asker.degraded.add(f"{label} left out: {error.message}")

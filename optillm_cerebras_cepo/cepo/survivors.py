@@ -6,15 +6,20 @@ from collections.abc import Sequence
 
 from optillm_cerebras_cepo.cepo.asker import Asker
 from optillm_cerebras_cepo.cepo.candidate import Candidate
-from optillm_cerebras_cepo.errors import ApiTimeout, CepoError, DeadlineExceeded, NoAnswer, OutOfBudget, OutOfTime
+from optillm_cerebras_cepo.errors import ApiTimeout, CepoError, Ends, NoAnswer, OutOfBudget, OutOfTime
 
 
 def survivors(asker: Asker, results: Sequence[Candidate | CepoError]) -> tuple[Candidate, ...]:
-    """The candidates among these, the failures noted. Raises a fatal failure, or NoAnswer when no candidate is left."""
+    """Return the candidates among these, and note the failures.
+
+    Raises:
+        CepoError: a failure that discards answers, or the reason why no candidate is left.
+
+    """
     failures = [result for result in results if isinstance(result, CepoError)]
     candidates = tuple(result for result in results if isinstance(result, Candidate))
     for failure in failures:
-        if failure.hopeless:
+        if failure.discards_answers:
             raise failure
     if not candidates:
         raise _worst(failures)
@@ -32,9 +37,10 @@ def is_of_time(asker: Asker, error: CepoError) -> bool:
 
 def _worst(failures: Sequence[CepoError]) -> CepoError:
     """What to tell when all have failed: what they have in common, or all reasons."""
-    for kind in (DeadlineExceeded, OutOfBudget):  # more time, or more budget, is what helps
-        if found := [failure for failure in failures if isinstance(failure, kind)]:
-            return found[0]
+    if wide := [failure for failure in failures if failure.ends is not Ends.CALL]:  # what the others failed for, too
+        return wide[0]
+    if poor := [failure for failure in failures if isinstance(failure, OutOfBudget)]:  # more budget is what helps
+        return poor[0]
     if len({type(failure) for failure in failures}) == 1:
         return failures[0]
     reasons = "; ".join(dict.fromkeys(failure.message for failure in failures))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from optillm_cerebras_cepo.errors import BadRequest, CepoError
+from optillm_cerebras_cepo.errors import BadRequest, CepoError, Ends
 
 
 class BodyTooLarge(BadRequest):
@@ -18,7 +18,8 @@ class WrongClientKey(CepoError):
     status = 401
     type = "authentication_error"
     code = "wrong_client_key"
-    fatal = True
+    ends = Ends.REQUEST
+    discards_answers = True
 
 
 class NotACerebrasClient(BadRequest):
@@ -31,4 +32,5 @@ class OfTheHost(CepoError):
     """What OptiLLM itself answers; its words are passed on under its own status."""
 
     code = "optillm"
-    fatal = True
+    ends = Ends.REQUEST
+    discards_answers = True

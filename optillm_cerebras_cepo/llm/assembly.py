@@ -18,6 +18,7 @@ class Assembly:
         self._calls: dict[int, dict[str, Any]] = {}
         self._finish_reason: str | None = None
         self._usage = Usage()
+        self._halves = {"content": "", "reasoning": ""}  # of surrogate pairs, whose other half is still to come
         self.heard = False  # whether anything of the reply has been handed on
 
     @property
@@ -37,7 +38,7 @@ class Assembly:
         choice = first(body.get("choices"))
         self._finish_reason = text(choice.get("finish_reason")) or self._finish_reason
         delta = fields(choice.get("delta"))
-        new: dict[str, Any] = {name: text(delta.get(name)) for name in ("content", "reasoning")}
+        new: dict[str, Any] = {name: self._whole_characters(name, delta.get(name)) for name in self._halves}
         new["tool_calls"] = calls(delta.get("tool_calls"))
         self._text.append(new["content"])
         self._reasoning.append(new["reasoning"])
@@ -45,6 +46,14 @@ class Assembly:
             self._call(piece)
         self.heard = self.heard or any(new.values())
         return {name: value for name, value in new.items() if value}
+
+    def rest(self) -> Mapping[str, Any]:
+        """Return what the reply's end adds: U+FFFD for a half of a surrogate pair whose other half never came."""
+        rest = {name: mended(half) for name, half in self._halves.items() if half}
+        self._halves = dict.fromkeys(self._halves, "")
+        self._text.append(rest.get("content", ""))
+        self._reasoning.append(rest.get("reasoning", ""))
+        return rest
 
     def completion(self) -> Completion:
         """All of it."""
@@ -56,6 +65,13 @@ class Assembly:
             reasoning="".join(self._reasoning),
             tool_calls=tuple(self._calls[index] for index in sorted(self._calls)),
         )
+
+    def _whole_characters(self, name: str, piece: object) -> str:
+        """The piece without a half of a surrogate pair at its end, which is kept for the next piece."""
+        whole = self._halves[name] + (piece if isinstance(piece, str) else "")
+        cut = len(whole) - 1 if "\ud800" <= whole[-1:] <= "\udbff" else len(whole)
+        self._halves[name] = whole[cut:]
+        return text(whole[:cut])
 
     def _call(self, piece: Mapping[str, Any]) -> None:
         """A tool call comes in pieces: its id and name in the first, its arguments bit by bit."""
@@ -99,12 +115,32 @@ def first(value: object) -> dict[str, Any]:
 
 def calls(value: object) -> list[dict[str, Any]]:
     """The objects of a list, none of anything else."""
-    return [call for call in value if isinstance(call, dict)] if isinstance(value, list) else []
+    return [mended(call) for call in value if isinstance(call, dict)] if isinstance(value, list) else []
 
 
 def text(value: object) -> str:
     """The value if it is a string, else an empty one."""
-    return value if isinstance(value, str) else ""
+    return str(mended(value)) if isinstance(value, str) else ""
+
+
+def mended(value: Any) -> Any:
+    """Return a JSON value with U+FFFD for each half of a surrogate pair in its texts; whole pairs are joined.
+
+    JSON can write such a half, and nothing can send it on: it has no UTF-8.
+    """
+    if isinstance(value, str):
+        return value if _is_utf8(value) else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {mended(name): mended(part) for name, part in value.items()}
+    return [mended(part) for part in value] if isinstance(value, list) else value
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def usage_of(usage: Mapping[str, Any]) -> Usage:

@@ -1,37 +1,40 @@
 """Fitting a request to its model: what the model is known to refuse is dropped, what it turns out to refuse is learnt.
 
-Nothing is dropped in silence: the completion says what did not go out as it was asked.
+Only that a model does not support a field is remembered for later requests. A refused value is clamped or dropped for
+the request that sent it. Nothing is dropped in silence: the completion says what did not go out as it was asked.
 """
 
 from __future__ import annotations
 
-import re
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from optillm_cerebras_cepo.chat import ChatRequest, Completion
 from optillm_cerebras_cepo.errors import RefusedCall
 from optillm_cerebras_cepo.llm.base import ChatClient
 from optillm_cerebras_cepo.llm.models import lookup
+from optillm_cerebras_cepo.llm.refused_params import RefusedParam, refused_params
 
-# Their values are in the API's own range, whoever sends them: what is refused is the field. Of any other the value may
-# be at fault, and that is one client's: the next one's goes out.
-LASTING = frozenset(
-    {"temperature", "top_p", "seed", "frequency_penalty", "presence_penalty", "parallel_tool_calls", "reasoning_effort"}
-)
 # Without them a client would be given what it has not asked for.
 NEEDED = frozenset({"tools", "tool_choice"})
+# Of these some value may be supported where another is not: another client's may be another.
+STRUCTURED = NEEDED | {"response_format"}
+# Numbers of which the nearest allowed one means nearly the same. A clamped seed would be the same for every call.
+CLAMPED = frozenset({"temperature", "top_p", "frequency_penalty", "presence_penalty"})
+LIMIT = "max_completion_tokens"  # cannot be dropped, only lowered
 
 
 class Refusals:
-    """What models were seen to refuse: names of LASTING fields by model, for as long as the process lives."""
+    """Names of fields that models of one account do not support, by model, for as long as the process lives."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._fields: dict[str, frozenset[str]] = {}
 
     def of(self, model: str) -> frozenset[str]:
-        """Fields that this model refused before."""
+        """Return the fields that this model does not support."""
         with self._lock:
             return self._fields.get(model, frozenset())
 
@@ -42,59 +45,120 @@ class Refusals:
 
 
 class Fit:
-    """Drops what the model refuses, and asks once more without a field that it names in a refusal."""
+    """Layer that leaves out or clamps what the model refuses, as long as a refusal names a further field.
+
+    One per request: values that were refused are remembered here, so that each costs the request one refused call.
+
+    Args:
+        inner: makes the calls.
+        refusals: fields that are known to be unsupported; learnt ones are added.
+
+    """
 
     def __init__(self, inner: ChatClient, refusals: Refusals) -> None:
         self._inner = inner
         self._refusals = refusals
+        self._lock = threading.Lock()
+        self._values: dict[tuple[str, str, str], Any] = {}  # model, field and refused value: what goes out instead
 
     def complete(self, request: ChatRequest) -> Completion:
         """Answer from the fitted request. Raises what the inner client raises."""
-        fitted = without(_limited(request), _known_refused(request) | self._refusals.of(request.model))
-        try:
-            completion = self._inner.complete(fitted)
-        except RefusedCall as refusal:
-            named = named_fields(refusal, fitted)
-            if not named:
-                refusal.param = next(iter(sorted(_words(refusal) & NEEDED & fitted.options.keys())), refusal.param)
-                raise
-            self._refusals.add(request.model, named & LASTING)
-            fitted = without(fitted, named)
-            completion = self._inner.complete(fitted)
+        fitted, clamped = self._suited(request), frozenset[str]()
+        while True:
+            try:
+                completion = self._inner.complete(fitted)
+                break
+            except RefusedCall as refusal:
+                refused = refused_params(refusal.api_param, refusal.api_text, _sent(fitted))
+                # Each round drops a field, or clamps one that a further refusal drops: the rounds end.
+                smaller = self._without(fitted, refused, clamped)
+                if smaller is fitted:
+                    needed = [one.name for one in refused if one.name in NEEDED]
+                    refusal.param = needed[0] if needed else refusal.param
+                    raise
+                fitted, clamped = smaller, clamped | {one.name for one in refused}
         changes = _changes(request, fitted)
         return replace(completion, fitted=(*changes, *completion.fitted)) if changes else completion
 
+    def _suited(self, request: ChatRequest) -> ChatRequest:
+        """The request without what is known to be refused."""
+        unsupported = _known_refused(request) | self._refusals.of(request.model)
+        suited = _changed(_limited(request), dict.fromkeys(unsupported & _fields(request)))
+        with self._lock:
+            if not self._values:
+                return suited
+            known = {
+                name: self._values[key]
+                for name, value in _sent(suited).items()
+                if (key := (request.model, name, repr(value))) in self._values
+            }
+        return _changed(suited, known)
 
-def without(request: ChatRequest, fields: frozenset[str]) -> ChatRequest:
-    """The same request without these fields."""
-    if fields.isdisjoint(_fields(request)):
-        return request
-    return replace(
-        request,
-        temperature=None if "temperature" in fields else request.temperature,
-        options={name: value for name, value in request.options.items() if name not in fields},
-    )
+    def _without(self, request: ChatRequest, refused: tuple[RefusedParam, ...], clamped: frozenset[str]) -> ChatRequest:
+        """The request without these fields or values; what is learnt of them is remembered.
+
+        What was clamped before is dropped now.
+        """
+        sent = _sent(request)
+        instead = {
+            one.name: None if one.name in clamped else _instead(one, sent[one.name])
+            for one in refused
+            if one.name not in NEEDED
+        }
+        if instead.get(LIMIT, LIMIT) is None:
+            del instead[LIMIT]
+        lasting = frozenset(one.name for one in refused if one.unsupported and one.name in instead) - STRUCTURED
+        self._refusals.add(request.model, lasting - {LIMIT})
+        with self._lock:
+            for name, value in instead.items():
+                self._values[(request.model, name, repr(sent[name]))] = value
+        return _changed(request, instead)
 
 
-def named_fields(refusal: RefusedCall, request: ChatRequest) -> frozenset[str]:
-    """Which of the request's optional fields a refusal speaks of, by whole words."""
-    return _words(refusal) & _fields(request) - NEEDED
+def _instead(refused: RefusedParam, value: Any) -> Any:
+    """What goes out instead of a refused value; None to drop it."""
+    if refused.name not in CLAMPED | {LIMIT} or refused.unsupported or not isinstance(value, int | float):
+        return None
+    clamped = refused.clamped(value)
+    return None if refused.name == LIMIT and clamped is not None and clamped < 1 else clamped
 
 
-def _words(refusal: RefusedCall) -> frozenset[str]:
-    return frozenset(re.findall(r"\w+", refusal.names))
+def _sent(request: ChatRequest) -> dict[str, Any]:
+    """The fields that a refusal may be about, under the API's names. Without a model or messages there is no call."""
+    limit = {LIMIT: request.max_tokens}
+    return {**request.options, **limit, **({} if request.temperature is None else {"temperature": request.temperature})}
 
 
 def _fields(request: ChatRequest) -> frozenset[str]:
-    """The fields that can be left out; a call without model, messages or limit would be another call."""
-    return frozenset(request.options) | ({"temperature"} if request.temperature is not None else frozenset())
+    """The fields that can be left out."""
+    return frozenset(_sent(request)) - {LIMIT}
+
+
+def _changed(request: ChatRequest, values: Mapping[str, Any]) -> ChatRequest:
+    """The same request with other values; None drops a field."""
+    if not values:
+        return request
+    options = {name: values.get(name, value) for name, value in request.options.items()}
+    return replace(
+        request,
+        max_tokens=values.get(LIMIT, request.max_tokens),
+        temperature=values.get("temperature", request.temperature),
+        options={name: value for name, value in options.items() if value is not None},
+    )
 
 
 def _changes(asked: ChatRequest, sent: ChatRequest) -> tuple[str, ...]:
+    """What did not go out as it was asked, a line each."""
     if sent is asked:
         return ()
-    lowered = [f"max_completion_tokens lowered to {sent.max_tokens}"] if sent.max_tokens < asked.max_tokens else []
-    return (*(f"{name} dropped" for name in sorted(_fields(asked) - _fields(sent))), *lowered)
+    wanted, went = _sent(asked), _sent(sent)
+    lines = [f"{name} dropped" for name in sorted(wanted.keys() - went.keys())]
+    return (*lines, *(_clamp(name, wanted[name], went[name]) for name in went if went[name] != wanted[name]))
+
+
+def _clamp(name: str, wanted: float, went: float) -> str:
+    shown = went if isinstance(went, int) else f"{went:g}"
+    return f"{name} {'lowered' if went < wanted else 'raised'} to {shown}"
 
 
 def _known_refused(request: ChatRequest) -> frozenset[str]:

@@ -47,6 +47,7 @@ class Line(Generic[Asked, Pass, Why]):
         self._door = door
         self._lock = threading.Lock()
         self._came = 0
+        self._asking = False  # whether the door is being asked: by one at a time, and without the lock
         self._waiting: list[_Waiting[Asked]] = []
 
     @property
@@ -83,8 +84,7 @@ class Line(Generic[Asked, Pass, Why]):
                     return answer
                 if answer.why is not None:
                     waits(answer.why)
-                with deadline.on_end(entry.turn.set):
-                    entry.turn.wait(min(answer.seconds, deadline.remaining, threading.TIMEOUT_MAX))
+                deadline.wait_event(entry.turn, answer.seconds)
         finally:
             self._leave(entry)
 
@@ -96,7 +96,16 @@ class Line(Generic[Asked, Pass, Why]):
 
     def _ask(self, entry: _Waiting[Asked]) -> Pass | Closed[Why]:
         with self._lock:
-            return self._door(entry.asked) if self._waiting[0] is entry else Closed()
+            if self._asking or self._waiting[0] is not entry:
+                return Closed()
+            self._asking = True
+        try:
+            return self._door(entry.asked)
+        finally:
+            with self._lock:
+                self._asking = False
+                if self._waiting[0] is not entry:  # who came to the front meanwhile could not ask
+                    self._waiting[0].turn.set()
 
     def _leave(self, entry: _Waiting[Asked]) -> None:
         with self._lock:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from optillm_cerebras_cepo.chat import ChatRequest, Completion, Step
+from optillm_cerebras_cepo.errors import CepoError
 from optillm_cerebras_cepo.llm.base import ChatClient
 
 
@@ -70,12 +71,17 @@ class Meter:
         self._ledger = ledger
 
     def complete(self, request: ChatRequest) -> Completion:
-        """Answer. Raises what the inner client raises; a call that failed counts as a call too."""
+        """Answer. Raises what the inner client raises; a call that failed counts too, one that never left does not."""
         # OptiLLM's defect: tokens_of_unused_attempts_are_not_counted
         # OptiLLM's defect: tokens_of_ratings_are_not_counted
         step = request.label.step
         self._ledger.add(step, Spent(calls=1))
-        completion = self._inner.complete(request)
+        try:
+            completion = self._inner.complete(request)
+        except CepoError as error:
+            if not error.sent:
+                self._ledger.add(step, Spent(calls=-1))
+            raise
         usage = completion.usage
         unknown = usage.completion_tokens is None
         prompt, written = usage.prompt_tokens or 0, usage.completion_tokens or 0

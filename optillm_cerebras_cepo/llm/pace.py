@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from optillm_cerebras_cepo.chat import ChatRequest, Completion, Step
+from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import QuotaExhausted, RateLimited
 from optillm_cerebras_cepo.events import Observer, Waits
 from optillm_cerebras_cepo.llm import limits
@@ -33,8 +34,15 @@ class Books(Protocol):
 
     poll: float  # seconds after which others may have changed them; infinite where nobody else does
 
-    def change(self, what: Callable[[Limits, float], tuple[Limits, T]]) -> T:
-        """Replace the limits by what this makes of them and of the time, all at once. Safe for many threads."""
+    def change(self, what: Callable[[Limits, float], tuple[Limits, T]], deadline: Deadline | None = None) -> T:
+        """Replace the limits by what this makes of them and of the time, all at once. Safe for many threads.
+
+        Raises what ended the deadline before it was done.
+        """
+        ...
+
+    def note(self, what: Callable[[Limits, float], Limits], done: Callable[[float], object] = lambda _: None) -> None:
+        """Do the same without waiting for it; `done` is called with the time at which it was done."""
         ...
 
 
@@ -52,11 +60,15 @@ class LocalBooks:
         self._clock = clock
         self._limits = known(clock())
 
-    def change(self, what: Callable[[Limits, float], tuple[Limits, T]]) -> T:
+    def change(self, what: Callable[[Limits, float], tuple[Limits, T]], _: Deadline | None = None) -> T:
         """Replace the limits by what this makes of them."""
         with self._lock:
             self._limits, result = what(self._limits, self._clock())
             return result
+
+    def note(self, what: Callable[[Limits, float], Limits], done: Callable[[float], object] = lambda _: None) -> None:
+        """Replace the limits by what this makes of them."""
+        done(self.change(lambda known, now: (what(known, now), now)))
 
 
 class Gate:
@@ -76,7 +88,7 @@ class Gate:
         self._bears = float(most)
         self._out = 0
         self._lowered = float("-inf")
-        self._line: Line[Cost, Ticket, Wait] = Line(self._door)
+        self._line: Line[tuple[Cost, Deadline], Ticket, Wait] = Line(self._door)
 
     @property
     def bears(self) -> float:
@@ -88,9 +100,12 @@ class Gate:
         """How many calls wait."""
         return self._line.length
 
-    def room(self, seconds: float) -> float:
-        """How many calls the limits let through in so many seconds, after those that wait already."""
-        let_through = self._books.change(lambda known, now: (known, limits.room(known, seconds, now)))
+    def room(self, seconds: float, deadline: Deadline | None = None) -> float:
+        """How many calls the limits let through in so many seconds, after those that wait already.
+
+        Raises what ended the deadline before that was known.
+        """
+        let_through = self._books.change(lambda known, now: (known, limits.room(known, seconds, now)), deadline)
         return max(0.0, let_through - self.waiting)
 
     def enter(self, rank: Rank, cost: Cost, request: ChatRequest, observer: Observer) -> Ticket:
@@ -114,11 +129,11 @@ class Gate:
                 told = True
                 observer(Waits(request.label, wait.seconds, RateLimited(used_up)))
 
-        return self._line.enter(rank, cost, request.deadline, waits)
+        return self._line.enter(rank, (cost, request.deadline), request.deadline, waits)
 
     def answered(self, ticket: Ticket, quota: Quota) -> None:
         """Learn from a reply, and let the next call out."""
-        self._books.change(lambda known, now: (limits.answered(known, ticket, quota, now), None))
+        self._books.note(lambda known, now: limits.answered(known, ticket, quota, now))
         with self._lock:
             if self._out >= self._bears:
                 self._bears = min(float(self._most), self._bears + 1 / self._bears)
@@ -126,16 +141,19 @@ class Gate:
 
     def refused(self, ticket: Ticket, window: str, quota: Quota) -> None:
         """Learn from a 429, and let the next call out when there is room again."""
-        now = self._books.change(lambda known, now: (limits.refused(known, ticket, window, quota, now), now))
-        with self._lock:
-            if not window and ticket.at > self._lowered:  # of calls that went out together one is enough
-                self._bears = max(1.0, min(self._bears, float(self._out)) / 2)
-                self._lowered = now
+
+        def lower(now: float) -> None:
+            with self._lock:
+                if not window and ticket.at > self._lowered:  # of calls that went out together one is enough
+                    self._bears = max(1.0, min(self._bears, float(self._out)) / 2)
+                    self._lowered = now
+
+        self._books.note(lambda known, now: limits.refused(known, ticket, window, quota, now), lower)
         self._left()
 
     def failed(self) -> None:
         """Let the next call out after one that has no reply."""
-        self._books.change(lambda known, _: (limits.failed(known), None))
+        self._books.note(lambda known, _: limits.failed(known))
         self._left()
 
     def _left(self) -> None:
@@ -143,14 +161,21 @@ class Gate:
             self._out -= 1
         self._line.wake()
 
-    def _door(self, cost: Cost) -> Ticket | Closed[Wait]:
+    def _door(self, asked: tuple[Cost, Deadline]) -> Ticket | Closed[Wait]:
+        cost, deadline = asked
         with self._lock:
             if self._out >= int(self._bears):
                 return Closed()
-            answer = self._books.change(lambda known, now: limits.admit(known, cost, now))
-            if isinstance(answer, Ticket):
-                self._out += 1
-                return answer
+            self._out += 1
+        answer: Ticket | Wait | None = None
+        try:
+            answer = self._books.change(lambda known, now: limits.admit(known, cost, now), deadline)
+        finally:
+            if not isinstance(answer, Ticket):
+                with self._lock:
+                    self._out -= 1
+        if isinstance(answer, Ticket):
+            return answer
         if unit_of(answer.window) == "day":
             message = f"the limit of {_words(answer)} is used up; the next call is possible in {answer.seconds:.0f} s"
             raise QuotaExhausted(message, retry_after=answer.seconds)

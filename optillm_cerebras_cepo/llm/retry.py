@@ -1,7 +1,8 @@
 """Trying a call again, within its request's deadline.
 
-Whether an error is worth another try is the error's own `transient`; how long to wait is `wait_before`. The SDK's
-retries are off: its whole patience with a rate limit is about 1.4 s, and two places that retry multiply.
+Whether an error is worth another try is the error's own `transient`; how long to wait is `wait_before`. Whatever the
+API says, the waits of one call grow, so its tries come at a bounded rate. The SDK's retries are off: its whole patience
+with a rate limit is about 1.4 s, and two places that retry multiply.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from optillm_cerebras_cepo.chat import ChatRequest, Completion
 from optillm_cerebras_cepo.deadline import Deadline
-from optillm_cerebras_cepo.errors import CepoError, RateLimited, UnusableReply
+from optillm_cerebras_cepo.errors import CepoError, Ends, RateLimited, UnusableReply
 from optillm_cerebras_cepo.events import Observer, Waits, ignore
 from optillm_cerebras_cepo.llm.base import ChatClient
 from optillm_cerebras_cepo.llm.limits import tells
@@ -54,9 +55,11 @@ def time_for(request: ChatRequest, policy: RetryPolicy) -> float:
 
 
 def wait_before(attempt: int, error: BaseException | None, policy: RetryPolicy, chance: float) -> float:
-    """Seconds to wait after a failed try: what the API asked for, else doubling with the upper half left to chance.
+    """Seconds to wait after a failed try: doubling, with the upper half left to chance, or longer if the API asks.
 
-    A call that was refused for a limit goes back to the gate at once, and waits there (`pace.py`).
+    The API's `Retry-After` can only lengthen the wait: an API that always says 0 would otherwise be called without end.
+    A first refusal for a limit that the rate limiter knows is waited for there (`pace.py`). A further one says that the
+    limiter is wrong about the limit, so it waits here too.
 
     Args:
         attempt: number of the failed try, from 1; those that met a rate limit are counted apart from the others.
@@ -65,12 +68,13 @@ def wait_before(attempt: int, error: BaseException | None, policy: RetryPolicy, 
         chance: 0..1; equal waits of many calls would make them collide again.
 
     """
-    if isinstance(error, CepoError) and error.retry_after is not None:
-        return error.retry_after
-    if isinstance(error, RateLimited) and tells(error.window, error.quota):
-        return 0.0  # the gate knows when there is room again
+    asked = error.retry_after if isinstance(error, CepoError) and error.retry_after is not None else None
+    if isinstance(error, RateLimited) and asked is None and tells(error.window, error.quota):
+        attempt -= 1
+    if attempt < 1:
+        return 0.0
     doubled: float = min(policy.first * 2 ** min(attempt - 1, DOUBLINGS), policy.most)
-    return doubled * (1 + chance) / 2 / policy.time_scale
+    return max(asked or 0.0, doubled * (1 + chance) / 2 / policy.time_scale)
 
 
 def patiently(
@@ -146,8 +150,11 @@ class Retry:
             completion: Completion = patiently(self._policy, request.deadline, waiting)(self._try, request)
             return completion
         except CepoError as error:
-            if error.fatal:
-                request.deadline.whole.end(error)  # the request's other calls would meet the same: none of them starts
+            # The calls that would meet the same do not start.
+            if error.ends is Ends.REQUEST:
+                request.deadline.whole.end(error)
+            elif error.ends is Ends.MODEL:
+                (request.model_deadline or request.deadline.whole).end(error)
             raise
 
     def _try(self, request: ChatRequest) -> Completion:

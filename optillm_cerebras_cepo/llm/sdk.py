@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
@@ -12,12 +13,14 @@ import httpx
 
 from optillm_cerebras_cepo import __version__
 from optillm_cerebras_cepo.chat import ChatRequest, Completion, Listener
+from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import (
     ApiTimeout,
     ApiUnavailable,
     ApiUnreachable,
     CallTooLarge,
     CepoError,
+    Ends,
     Forbidden,
     ModelUnavailable,
     PaymentRequired,
@@ -28,18 +31,27 @@ from optillm_cerebras_cepo.errors import (
     StreamBroken,
     UnprocessableCall,
     UnusableReply,
+    UnwritableCall,
     WrongKey,
 )
-from optillm_cerebras_cepo.llm.assembly import Assembly, completion_of
+from optillm_cerebras_cepo.llm.assembly import Assembly, completion_of, fields, mended, text
 from optillm_cerebras_cepo.llm.hush import hush
 from optillm_cerebras_cepo.llm.loop import Loop
 from optillm_cerebras_cepo.llm.models import lookup
 from optillm_cerebras_cepo.quota import quota_of, refused_window, unit_of
 
 PATH = "/v1/chat/completions"
+LIST_PATH = "/v1/models"
 NO_COMPLETION = "the Cerebras API answered with something that is no completion"
 CONNECT_TIMEOUT = 10.0  # seconds; a host that takes no connection by then is not there
 LIST_TIMEOUT = 10.0  # seconds for the list of models: it comes before the first call, and a dead host should show
+
+
+@dataclass
+class _Departure:
+    """Whether a call has left for the API: one that was given up before is not counted."""
+
+    left: bool = False
 
 
 class SdkClient:
@@ -70,41 +82,51 @@ class SdkClient:
 
     def complete(self, request: ChatRequest) -> Completion:
         """Make exactly one HTTP request. Raises a CepoError for every way it can fail."""
-        reply = Assembly(request.model)
-        work = self._stream(request, request.listener, reply) if request.listener else self._whole(request)
+        reply, departure = Assembly(request.model), _Departure()
+        work = (
+            self._stream(request, departure, request.listener, reply)
+            if request.listener
+            else self._whole(request, departure)
+        )
         try:
             return self._loop.run(work, request.deadline, request.timeout)
         except sdk.CerebrasError as error:
             failure = translate(error, request)
-        except (httpx.TransportError, ValueError):  # in the middle of a stream, which the SDK does not look after
+        except httpx.TransportError:  # in the middle of a stream, which the SDK does not look after
             failure = ApiUnreachable("the Cerebras API broke off its reply; try again")
+        except ValueError:  # nothing that came from the network: those are read below
+            departure.left = False
+            failure = UnwritableCall("a call cannot be written as JSON; this is a defect of cepo_cerebras")
         except CepoError as error:
             failure = error
-        if reply.heard and not failure.fatal:
+        if reply.heard and failure.ends is Ends.CALL:
             failure = StreamBroken(f"the answer broke off: {failure.message}")
+        if not departure.left:
+            failure = copy.copy(failure)  # what ended a request is the same object for all of its calls
+            failure.sent = False
         try:
             raise failure from None
         finally:
             del failure  # or its trace would hold this frame, and this frame the error
 
-    async def _whole(self, request: ChatRequest) -> Completion:
+    async def _whole(self, request: ChatRequest, departure: _Departure) -> Completion:
+        departure.left = True
         # The SDK's own `create` walks through the types of its parameters before it makes this call, and through those
         # of the reply after it: near a millisecond. It checks neither, so that we have to read with care anyway.
         response = await self._client.post(
             self._chat, cast_to=httpx.Response, body=request.body(), options=_options(request)
         )
-        try:
-            body = response.json()
-        except ValueError:
-            body = None
-        completion = completion_of(body, request.model)
+        completion = completion_of(json_of(response), request.model)
         if completion is None:
             raise UnusableReply(NO_COMPLETION)
         quota = quota_of(response.headers)
         return replace(completion, quota=quota) if quota else completion
 
-    async def _stream(self, request: ChatRequest, listener: Listener, reply: Assembly) -> Completion:
+    async def _stream(
+        self, request: ChatRequest, departure: _Departure, listener: Listener, reply: Assembly
+    ) -> Completion:
         """Hand on each piece as it comes, and return the whole at the end."""
+        departure.left = True
         stream = await self._client.post(
             self._chat,
             cast_to=object,
@@ -117,6 +139,10 @@ class SdkClient:
             async for chunk in stream:
                 if delta := reply.add(chunk):
                     listener(delta)
+            if delta := reply.rest():
+                listener(delta)
+        except ValueError:  # a chunk that is no JSON, or no UTF-8
+            raise UnusableReply("the Cerebras API broke off its reply") from None
         finally:
             await stream.close()
         if not reply.finished:
@@ -128,17 +154,40 @@ class SdkClient:
         """Whose limits are those of this client: address and key."""
         return self.base_url, self._client.api_key
 
-    def list_models(self) -> tuple[str, ...]:
-        """Return the ids that the API lists for this key. Raises a CepoError."""
+    def list_models(self, deadline: Deadline | None = None) -> tuple[str, ...]:
+        """Return the ids that the API lists for this key.
+
+        Args:
+            deadline: until when to wait; LIST_TIMEOUT ends the wait in any case.
+
+        Raises:
+            UnusableReply: what came is no list of models, such as a page of HTML.
+            CepoError: the list cannot be had, or what ended the deadline.
+
+        """
+        work = self._client.get(LIST_PATH, cast_to=httpx.Response, options={"timeout": _connecting(None)})
         try:
-            page = self._loop.run(self._client.models.list(timeout=_connecting(None)), timeout=LIST_TIMEOUT)
+            response = self._loop.run(work, deadline, LIST_TIMEOUT)
         except sdk.CerebrasError as error:
             raise translate(error) from None
-        return tuple(model.id for model in getattr(page, "data", None) or () if model.id)
+        listed = fields(json_of(response)).get("data")
+        if not isinstance(listed, list):
+            raise UnusableReply("the Cerebras API answered with something that is no list of models; check --base-url")
+        return tuple(filter(None, (text(fields(model).get("id")) for model in listed)))
 
     def close(self) -> None:
         """Close every connection."""
         self._loop.run(self._client.close())
+
+
+def json_of(response: httpx.Response) -> object:
+    """Return the body's JSON value, with U+FFFD for each half of a surrogate pair; None where it is no JSON."""
+    try:
+        body = response.json()
+    except ValueError:
+        return None
+    escaped = b"\\ud" in response.content or b"\\uD" in response.content
+    return mended(body) if escaped else body
 
 
 def plain_client(base_url: str, api_key: str) -> sdk.Cerebras:
@@ -205,7 +254,7 @@ def _by_status(error: sdk.APIStatusError, request: ChatRequest | None) -> CepoEr
         return _beyond_context(text, request)
     reason = f"{status} {code}".strip()
     kind = UnprocessableCall if status == 422 else RefusedCall
-    return kind(f"the Cerebras API refused the call ({reason})", names=f"{param} {text}")
+    return kind(f"the Cerebras API refused the call ({reason})", api_param=param, api_text=text)
 
 
 def _limited(headers: httpx.Headers, code: str, window: str) -> RateLimited:

@@ -14,6 +14,8 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -22,8 +24,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from optillm_cerebras_cepo.errors import BadConfiguration
-from optillm_cerebras_cepo.llm.limits import Limits, Wait
+from optillm_cerebras_cepo.deadline import Deadline, unlimited
+from optillm_cerebras_cepo.errors import BadConfiguration, CepoError
+from optillm_cerebras_cepo.llm.limits import Limits, Ticket, Wait, failed
 from optillm_cerebras_cepo.llm.pace import Books, Known, LocalBooks
 from optillm_cerebras_cepo.llm.shares import joined, part, under, whole
 
@@ -66,6 +69,13 @@ class Shared:
         self._where = getattr(where, "path", "") or f"{getattr(where, 'host', '')}:{getattr(where, 'port', '')}"
         self._lock = threading.Lock()
         self._closed = threading.Event()
+        # One thread asks Redis, in the order in which it is told to. Callers wait for it until their own deadline, so a
+        # slow Redis holds up nobody for longer.
+        self._thread = ThreadPoolExecutor(1, "cepo-cerebras-redis")
+
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        """Have this done on the thread that asks Redis."""
+        return self._thread.submit(work)
 
     def books(self, name: tuple[str, ...], known: Known) -> Books:
         """Open the limits of this name, from what is known when nobody has kept any."""
@@ -89,6 +99,7 @@ class Shared:
     def close(self) -> None:
         """Close the connections, and look for Redis no more."""
         self._closed.set()
+        self._thread.shutdown(wait=False, cancel_futures=True)
         self.client.close()
 
     def _look(self) -> None:
@@ -120,25 +131,45 @@ class SharedBooks:
         self._shared = shared
         self._known = known
         self._key = PREFIX + hashlib.sha256("\0".join(name).encode()).hexdigest()
-        self._lock = threading.Lock()
         self._ahead = time.time() - time.monotonic()  # of this process's clock; Redis' own as soon as it was heard
         self._last: Limits | None = None
         self._processes = 1
         self._beaten = float("-inf")
         self._alone: LocalBooks | None = None  # from when Redis went away until the limits are in it again
 
-    def change(self, what: Callable[[Limits, float], tuple[Limits, T]]) -> T:
-        """Replace the limits by what this makes of them; it may be called several times, of which the last counts."""
-        with self._lock:
-            if self._shared.up:
-                try:
-                    result = self._together(what)
-                except (RedisError, OSError) as error:
-                    self._shared.lost(error, self._processes)
-                else:
-                    self._beat()
-                    return result
-            return self._apart().change(what)
+    def change(self, what: Callable[[Limits, float], tuple[Limits, T]], deadline: Deadline | None = None) -> T:
+        """Replace the limits by what this makes of them; it may be called several times, of which the last counts.
+
+        Raises what ended the deadline before Redis answered.
+        """
+        changed = self._shared.submit(lambda: self._change(what))
+        try:
+            return (deadline or unlimited()).wait_for(changed)
+        except CepoError:
+            if not changed.cancel():
+                changed.add_done_callback(self._give_back)
+            raise
+
+    def note(self, what: Callable[[Limits, float], Limits], done: Callable[[float], object] = lambda _: None) -> None:
+        """Replace the limits by what this makes of them, after all that was asked before."""
+        with suppress(RuntimeError):  # closed: nobody asks for these limits any more
+            self._shared.submit(lambda: done(self._change(lambda known, now: (what(known, now), now))))
+
+    def _give_back(self, changed: Future[Any]) -> None:
+        """A call was let through for which nobody waited any more."""
+        if not changed.cancelled() and not changed.exception() and isinstance(changed.result(), Ticket):
+            self.note(lambda known, _: failed(known))
+
+    def _change(self, what: Callable[[Limits, float], tuple[Limits, T]]) -> T:
+        if self._shared.up:
+            try:
+                result = self._together(what)
+            except (RedisError, OSError) as error:
+                self._shared.lost(error, self._processes)
+            else:
+                self._beat()
+                return result
+        return self._apart().change(what)
 
     def _together(self, what: Callable[[Limits, float], tuple[Limits, T]]) -> T:
         def settle(redis: Any) -> tuple[Limits, T, float, bool]:

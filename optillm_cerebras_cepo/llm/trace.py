@@ -18,12 +18,13 @@ class Trace:
         self._observer = observer
 
     def complete(self, request: ChatRequest) -> Completion:
-        """Answer. Raises what the inner client raises, after reporting it."""
+        """Answer. Raises what the inner client raises, after reporting it if the call has left."""
         started = time.monotonic()
         try:
             completion = self._inner.complete(request)
         except CepoError as error:
-            self._observer(Called(request.label, time.monotonic() - started, error=error))
+            if error.sent:
+                self._observer(Called(request.label, time.monotonic() - started, error=error))
             raise
         seconds = time.monotonic() - started
         self._observer(Called(request.label, seconds, completion.usage, completion.finish_reason))

@@ -10,9 +10,8 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from optillm_cerebras_cepo.errors import CepoError, MissingKey, RefusedCall
+from optillm_cerebras_cepo.errors import CepoError, MissingKey
 from optillm_cerebras_cepo.host.work import defect
-from optillm_cerebras_cepo.llm.models import lookup, resolve
 from optillm_cerebras_cepo.runtime import Runtime
 from optillm_cerebras_cepo.sidecar.keys import CEREBRAS
 
@@ -67,11 +66,7 @@ class Readiness:
         key = os.environ.get(CEREBRAS)
         if not key:
             raise MissingKey(f"{CEREBRAS} is not set, nor {CEREBRAS}_FILE")
-        try:
-            served = self._runtime.catalogue.look(self._runtime.client(self._base_url, key))
-        except RefusedCall:  # an endpoint without a list: what it serves shows in the first call
-            return lookup(self._wanted[0]).id
-        return resolve(self._wanted, served)
+        return self._runtime.catalogue.look(self._runtime.client(self._base_url, key)).resolve(self._wanted)
 
     def _watch(self, wait: Callable[[float], object] | None = None) -> None:
         wait = wait or self._stopped.wait

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from optillm_cerebras_cepo.errors import BadRequest, CepoError
+from optillm_cerebras_cepo.errors import BadRequest, CepoError, Ends
 
 
 class HeadersTooLarge(BadRequest):
@@ -53,7 +53,8 @@ class ShuttingDown(CepoError):
     status = 503
     type = "server_error"
     code = "shutting_down"
-    fatal = True
+    ends = Ends.REQUEST
+    discards_answers = True
 
     @property
     def again(self) -> bool:

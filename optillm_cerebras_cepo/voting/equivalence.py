@@ -2,7 +2,8 @@
 
 math_verify's own time limit is an alarm signal, which only a main thread can take. So the algebra runs in a child
 process (`algebra.py`): started when it is first needed, one for all threads, ended when it does not answer in time, and
-with the program. It shares no memory with the server, so neither sympy's caches nor a huge number can harm that.
+with the program. A thread asks it, so that who waits for an answer can stop waiting. It shares no memory with the
+server, so neither sympy's caches nor a huge number can harm that.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import queue
 import re
 import subprocess
 import sys
 import threading
 from collections import OrderedDict
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 
 PROGRAM = "optillm_cerebras_cepo.voting.algebra"
 START_SECONDS = 60.0  # until the child is ready: importing sympy takes one or two on an idle machine
@@ -46,50 +50,122 @@ def is_prose(text: str) -> bool:
     return bool(_WORDS.search(_COMMANDS.sub(" ", text)))
 
 
-class Equivalence:
-    """One child process that answers for equality; for many threads, which wait for each other.
+@dataclass
+class _Question:
+    """Two formulas in order, and the answer to come; without formulas it only starts the child."""
 
-    Answers are remembered. A question that is out of time, or that no child can be started for, is answered by None.
+    pair: tuple[str, str] | None = None
+    answer: Future[bool | None] = field(default_factory=Future)
+
+
+class Equivalence:
+    """Whether formulas are equal, by a child process; for many threads.
+
+    Nobody is held up by it: a question is a future, which whoever asks may stop waiting for. Answers are remembered. A
+    question that is out of time, or that no child can be started for, is answered by None.
     """
 
     def __init__(self, program: str = PROGRAM) -> None:
         self._program = program
-        self._lock = threading.Lock()
-        self._child: subprocess.Popen[str] | None = None
-        self._ready = False
-        self._owner = os.getpid()
+        self._lock = threading.Lock()  # held for look-ups only
         self._known: OrderedDict[tuple[str, str], bool | None] = OrderedDict()
+        self._worker: _Worker | None = None
 
     def start(self) -> None:
         """Start the child without waiting for it, so that it is ready when it is needed. Optional."""
-        if self._child is None:  # asked before the lock, which a slow question may hold for seconds
-            with self._lock:
-                self._started()
+        if self.pid is None:
+            self._put(_Question())
 
     def close(self) -> None:
-        """End the child and wait for its end; the next question starts another."""
+        """End the child and wait for its end; its open questions are answered by None. A later one starts another."""
         with self._lock:
-            self._end()
+            worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.close()
 
     def forget(self) -> None:
-        """In a forked process: the child is the parent's, and so is whatever the lock was held for."""
-        self._lock, self._child, self._ready = threading.Lock(), None, False
+        """In a forked process: child and thread are the parent's, and so is whatever the lock was held for."""
+        self._lock, self._worker = threading.Lock(), None
 
     @property
     def pid(self) -> int | None:
         """The child's process id; None when there is no child now."""
-        return self._child.pid if self._child else None
+        worker = self._worker
+        return worker.pid if worker else None
 
     def __call__(self, one: str, other: str) -> bool | None:
-        """Whether two formulas, LaTeX or plain, are equal. Takes ANSWER_SECONDS at most once the child is up."""
+        """Whether two formulas, LaTeX or plain, are equal; waits for the answer."""
+        return self.submit(one, other).result()
+
+    def submit(self, one: str, other: str) -> Future[bool | None]:
+        """Ask whether two formulas are equal. A question that is cancelled before its turn is not asked."""
         pair = (one, other) if one <= other else (other, one)
+        question = _Question(pair)
         with self._lock:
-            if pair not in self._known:
-                self._known[pair] = self._ask(pair)
-                if len(self._known) > REMEMBERED:
-                    self._known.popitem(last=False)
-            self._known.move_to_end(pair)
-            return self._known[pair]
+            if pair in self._known:
+                self._known.move_to_end(pair)
+                question.answer.set_result(self._known[pair])
+                return question.answer
+        question.answer.add_done_callback(lambda answer: self._remember(pair, answer))
+        self._put(question)
+        return question.answer
+
+    def _put(self, question: _Question) -> None:
+        with self._lock:
+            if self._worker is None:
+                self._worker = _Worker(self._program)
+            self._worker.questions.put(question)
+
+    def _remember(self, pair: tuple[str, str], answer: Future[bool | None]) -> None:
+        if answer.cancelled():
+            return
+        with self._lock:
+            self._known[pair] = answer.result()
+            if len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+
+
+class _Worker:
+    """Thread that asks one child process, one question after another."""
+
+    def __init__(self, program: str) -> None:
+        self._program = program
+        self._child: subprocess.Popen[str] | None = None
+        self._ready = False
+        self._closed = False
+        self.questions: queue.SimpleQueue[_Question | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="cepo-cerebras-algebra", daemon=True)
+        self._thread.start()
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id."""
+        child = self._child
+        return child.pid if child else None
+
+    def close(self) -> None:
+        """Answer what is left by None, end the child, and wait for both."""
+        self._closed = True
+        self.questions.put(None)
+        child = self._child
+        if child is not None:
+            child.kill()  # or the thread would wait for its answer
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (question := self.questions.get()) is not None:
+            if question.pair is None:
+                self._started()
+            elif question.answer.set_running_or_notify_cancel():  # somebody still waits for it
+                question.answer.set_result(self._answer(question.pair))
+        self._end()
+
+    def _answer(self, pair: tuple[str, str]) -> bool | None:
+        try:
+            return self._ask(pair)
+        except Exception:  # a text that no pipe takes, or a line that is none: the next question is to be answered
+            self._end()
+            return None
 
     def _ask(self, pair: tuple[str, str]) -> bool | None:
         child = self._started()
@@ -105,6 +181,8 @@ class Equivalence:
         return None
 
     def _started(self) -> subprocess.Popen[str] | None:
+        if self._closed:
+            return None
         if self._child is None:
             path = os.pathsep.join(part for part in sys.path if part)
             secretless = {name: value for name, value in os.environ.items() if "KEY" not in name.upper()}
@@ -121,6 +199,8 @@ class Equivalence:
             except OSError:  # no process to be had: then no algebra, and words decide
                 return None
             self._ready = False
+            if self._closed:  # meanwhile
+                self._child.kill()
         return self._child
 
     @staticmethod

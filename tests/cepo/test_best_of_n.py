@@ -16,7 +16,18 @@ from support.scripted import completion
 from optillm_cerebras_cepo.cepo.candidate import Candidate
 from optillm_cerebras_cepo.cepo.choosing import choose
 from optillm_cerebras_cepo.chat import ChatRequest, Step
-from optillm_cerebras_cepo.errors import ApiUnavailable, CepoError, NoAnswer, RateLimited, RefusedCall, WrongKey
+from optillm_cerebras_cepo.errors import (
+    ApiUnavailable,
+    CepoError,
+    ModelUnavailable,
+    NoAnswer,
+    QuotaExhausted,
+    RateLimited,
+    RefusedCall,
+    WrongKey,
+)
+
+BUSY = ApiUnavailable("busy")
 
 
 def test_the_default_request() -> None:
@@ -102,10 +113,30 @@ def test_when_they_fail_differently_all_reasons_are_named() -> None:
         run(it)
 
 
-def test_a_hopeless_error_ends_the_request() -> None:
-    """Even when another candidate has an answer: what was asked for cannot be had."""
+@pytest.mark.parametrize("kind", [WrongKey, ModelUnavailable, QuotaExhausted])
+def test_when_no_further_call_can_succeed_a_finished_candidate_answers(kind: type[CepoError]) -> None:
+    """The first candidate is finished when the second one's direct answer meets the error."""
+    finished = threading.Event()
+
+    def answer(request: ChatRequest) -> Any:
+        if request.label.candidate == 1:
+            if request.label.step is Step.RATING:
+                finished.set()
+            return "x"
+        if request.label.step is Step.DIRECT:
+            finished.wait()
+            return kind("no further call")
+        return BUSY
+
+    it = Desk(answer, bestofn_n=2)
+    assert [candidate.number for candidate in run(it).candidates] == [1]
+    assert "candidate 2 left out: no further call" in it.asker.degraded.lines
+
+
+def test_without_a_finished_candidate_the_error_that_ended_the_request_is_raised() -> None:
+    """Not what the calls after it met."""
     with pytest.raises(WrongKey):
-        run(Desk(lambda r: WrongKey("wrong") if r.label.candidate == 3 else "x"))
+        run(Desk(lambda r: WrongKey("wrong") if r.label.candidate == 3 else BUSY))
 
 
 @settings(max_examples=60, deadline=None)

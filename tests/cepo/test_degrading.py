@@ -18,6 +18,7 @@ from support.scripted import completion
 
 from optillm_cerebras_cepo import errors
 from optillm_cerebras_cepo.chat import ChatRequest, Question, Step
+from optillm_cerebras_cepo.errors import Ends
 from optillm_cerebras_cepo.runtime import RUNTIME
 from optillm_cerebras_cepo.settings import Settings
 from optillm_cerebras_cepo.simulator import CLIENT_GONE
@@ -27,7 +28,7 @@ from optillm_cerebras_cepo.simulator.server import Simulator
 
 BUSY = errors.ApiUnavailable("busy")
 FLAWS = [BUSY, completion("cut", "length"), completion(""), completion("f", "content_filter")]
-FATAL = [kind for kind in error_kinds() if kind.fatal and kind.status in (401, 402, 403, 404, 429)]
+WIDE = [kind for kind in error_kinds() if kind.ends is not Ends.CALL and not kind.discards_answers]
 
 
 def says(request: ChatRequest) -> str:
@@ -121,24 +122,32 @@ def test_what_was_lost_stands_in_degraded_with_the_reason() -> None:
     assert whole.asker.degraded.lines == ()
 
 
-@pytest.mark.parametrize("kind", FATAL)
-@pytest.mark.parametrize("step", [Step.PLAN, Step.REVIEW, Step.RATING])
-def test_a_fatal_error_ends_the_request_at_once(kind: type[errors.CepoError], step: Step) -> None:
-    """Whatever is there already, it is raised; no step of any candidate is begun after it."""
-    it = Desk(failing(kind("hopeless"), step, candidates=(1,)), bestofn_n=2)
-    with pytest.raises(kind, match="hopeless"):
-        run(it)
-    asked = [request.label.step for request in it.client.requests if request.label.candidate == 1]
+@pytest.mark.parametrize("kind", WIDE)
+@pytest.mark.parametrize("step", [Step.PLAN, Step.REVIEW, Step.FINAL])
+def test_when_no_further_call_can_succeed_none_is_begun(kind: type[errors.CepoError], step: Step) -> None:
+    """What the candidate has by then is its answer, if it has anything."""
+    it = Desk(failing(kind("no further call"), step), bestofn_n=1)
+    if step is Step.PLAN:
+        with pytest.raises(kind, match="no further call"):
+            run(it)
+    else:
+        assert run(it).answer.startswith("candidate 1 execute" if step is Step.REVIEW else "candidate 1 review")
+        assert f"candidate 1 {step.value} left out: no further call" in it.asker.degraded.lines
+    asked = [request.label.step for request in it.client.requests]
     assert asked.count(step) <= it.asker.settings.planning_n
     assert not set(asked) & set(list(Step)[list(Step).index(step) + 1 :])
 
 
-def test_the_fatal_errors_are_those_of_key_account_model_and_day() -> None:
-    """No other status of the API's ends a request."""
-    assert {errors.WrongKey, errors.PaymentRequired, errors.Forbidden, errors.ModelUnavailable} <= set(FATAL)
-    met = [errors.RefusedCall, errors.UnprocessableCall, errors.PromptTooLong, errors.CallTooLarge, errors.RateLimited]
-    met += [errors.ApiUnavailable, errors.ApiUnreachable, errors.ApiTimeout, errors.UnusableReply]
-    assert not any(kind.fatal for kind in met)
+def test_no_further_call_is_made_after_an_error_of_key_account_model_or_day() -> None:
+    """No other status of the API's does that."""
+    assert set(WIDE) == {
+        errors.WrongKey,
+        errors.PaymentRequired,
+        errors.Forbidden,
+        errors.ModelUnavailable,
+        errors.QuotaExhausted,
+        errors.DeadlineExceeded,
+    }
 
 
 REFUSALS = {
@@ -150,7 +159,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("status", REFUSALS)
-def test_after_a_fatal_error_no_further_call_is_made(simulate: Callable[..., Simulator], status: int) -> None:
+def test_after_such_an_error_no_further_call_is_made(simulate: Callable[..., Simulator], status: int) -> None:
     """Over real HTTP: of 27 calls at most the nine plans are under way when one is refused; none follows them."""
     body, kind = REFUSALS[status]
     refused = Rule(reply=Reply(status, body), times=1, latency=0.2)

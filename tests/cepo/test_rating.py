@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from support.desk import Desk
+from support.error_kinds import error_kinds
 from support.scripted import completion
 
 from optillm_cerebras_cepo.cepo.asker import Asker
 from optillm_cerebras_cepo.cepo.candidate import Candidate
 from optillm_cerebras_cepo.cepo.rating import Panel, Ratings
 from optillm_cerebras_cepo.chat import ChatRequest, Step
-from optillm_cerebras_cepo.errors import ApiUnavailable, DeadlineExceeded, WrongKey
+from optillm_cerebras_cepo.errors import ApiUnavailable, CepoError
 
 THREE = [Candidate(1, "first answer"), Candidate(2, "second answer"), Candidate(3, "third answer")]
 
@@ -81,16 +82,16 @@ def test_a_rating_that_fails_is_left_out() -> None:
     assert it.asker.degraded.lines == ("rating of candidate 1 left out: busy",)
 
 
-def test_a_hopeless_error_goes_through() -> None:
-    """A wrong key is no matter of ratings."""
-    with pytest.raises(WrongKey):
-        rate(Desk(lambda _: WrongKey("wrong")).asker, THREE)
-
-
-def test_a_rating_after_the_end_of_all_time_is_none() -> None:
-    """The candidates are there, and can be chosen among without."""
-    it = Desk(lambda _: DeadlineExceeded("over"))
-    assert rate(it.asker, THREE) == (None, None, None)
+@pytest.mark.parametrize("kind", error_kinds())
+def test_a_judges_failure_is_a_failed_rating(kind: type[CepoError]) -> None:
+    """Whatever the API says to the judge, the candidates stay; only what discards them goes through."""
+    it = Desk(lambda _: kind("why"))
+    if kind.discards_answers:
+        with pytest.raises(kind):
+            rate(it.asker, THREE)
+    else:
+        assert rate(it.asker, THREE) == (None, None, None)
+        assert "rating of candidate 1 left out: why" in it.asker.degraded.lines
 
 
 @pytest.mark.parametrize("kind", ["absolute", "pairwise", "majority"])

@@ -240,17 +240,18 @@ def test_the_models_are_all_there() -> None:
 
 
 def test_the_errors_are_all_there() -> None:
-    """Code, status, whether a call is tried again, and whether the request ends."""
+    """Code, status, whether a call is tried again, what the error ends, and whether it discards finished answers."""
     rows = re.findall(
-        r"^\| `(\w+)` \| (\d+) \| .* \| (\w+).* \| (\w+) \|$", (ROOT / "docs" / "errors.md").read_text(), re.MULTILINE
+        r"^\| `(\w+)` \| (\d+) \| .* \| (\w+).* \| (\w+)(, discards)? \|$", (ROOT / "docs" / "errors.md").read_text(), re.MULTILINE
     )
     named = {
         kind.code: kind for kind in error_kinds() if kind.code and kind is not Ended
     }  # nobody waits to hear of Ended
     assert {code for code, *_ in rows} == set(named)
-    for code, status, again, ends in rows:
+    for code, status, again, ends, discards in rows:
         kind = named[code]
-        assert (kind.status, kind.transient, kind.fatal) == (int(status), again == "yes", ends == "yes"), code
+        assert (kind.status, kind.transient) == (int(status), again == "yes"), code
+        assert (kind.ends.value, kind.discards_answers) == (ends, bool(discards)), code
 
 
 def test_the_pages_are_linked() -> None:

@@ -12,7 +12,7 @@ from support.scripted import Scripted, completion, in_turn
 
 from optillm_cerebras_cepo.chat import ChatRequest, Completion, Label, Message, Step
 from optillm_cerebras_cepo.deadline import Deadline
-from optillm_cerebras_cepo.errors import ApiUnavailable, OutOfTime, QuotaExhausted, RateLimited
+from optillm_cerebras_cepo.errors import ApiUnavailable, Ends, OutOfTime, QuotaExhausted, RateLimited
 from optillm_cerebras_cepo.events import Event, Waits, ignore
 from optillm_cerebras_cepo.llm.base import ChatClient
 from optillm_cerebras_cepo.llm.estimate import Estimates
@@ -122,7 +122,7 @@ def test_a_day_that_is_used_up_ends_the_request() -> None:
         QuotaExhausted, match="2,400 requests a day is used up; the next call is possible in 3"
     ) as caught:
         pace(api, gate).complete(request())
-    assert (caught.value.status, caught.value.fatal, api.requests) == (429, True, [])
+    assert (caught.value.status, caught.value.ends, api.requests) == (429, Ends.MODEL, [])
     assert caught.value.retry_after is not None
     assert 30 < caught.value.retry_after < 40
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.scripted import Scripted, completion, in_turn
+from support.virtual_time import VirtualTime
 
 from optillm_cerebras_cepo import errors
 from optillm_cerebras_cepo.chat import ChatRequest, Completion, Label, Message, Step, Usage
@@ -42,8 +43,9 @@ def test_waits_double_up_to_a_limit_with_the_upper_half_left_to_chance(attempt: 
 
 
 def test_a_wait_that_the_api_asks_for_is_kept() -> None:
-    """Even beyond our own limit: the API knows when its window refills."""
+    """Even beyond our own limit: the API knows when its window refills. It never makes a wait of ours shorter."""
     assert wait_before(1, RateLimited("later", retry_after=42.0), RetryPolicy(), 0.5) == 42.0
+    assert wait_before(3, RateLimited("later", retry_after=0.0), RetryPolicy(), 0.0) == 1.0
 
 
 def test_where_the_apis_time_is_compressed_our_own_waits_are_too() -> None:
@@ -54,10 +56,11 @@ def test_where_the_apis_time_is_compressed_our_own_waits_are_too() -> None:
 
 
 def test_a_limit_that_the_gate_knows_is_waited_for_there() -> None:
-    """Only there: of an hour without a header the gate knows nothing, and the wait is ours."""
+    """The first time; a further refusal shows that the gate is wrong. Of an hour without a header it knows nothing."""
     hour = {"requests-hour": Allowance(150, 0)}
     known = [RateLimited("m", window="requests-minute"), RateLimited("h", window="requests-hour", quota=hour)]
     assert [wait_before(1, error, RetryPolicy(), 0.5) for error in known] == [0.0, 0.0]
+    assert [wait_before(3, error, RetryPolicy(), 0.0) for error in known] == [0.5, 0.5]
     assert wait_before(1, RateLimited("h", window="requests-hour"), RetryPolicy(), 0.5) > 0
 
 
@@ -99,16 +102,16 @@ def test_a_rate_limit_uses_up_no_attempt() -> None:
 
 def test_a_rate_limit_that_stays_ends_with_the_requests_time() -> None:
     """With what the API said, and waits that grew."""
-    api, waits = Scripted(lambda _: RateLimited("full")), list[float]()
+    api, waits, clock = Scripted(lambda _: RateLimited("full")), list[float](), VirtualTime()
 
     def note(event: object) -> None:
         assert isinstance(event, Waits)
         waits.append(event.seconds)
 
     with pytest.raises(RateLimited, match="full"):
-        Retry(api, RetryPolicy(attempts=1, first=0.01), note).complete(within(0.3))
+        Retry(api, RetryPolicy(attempts=1), note).complete(replace(within(60), deadline=clock.deadline(60)))
     assert len(api.requests) == len(waits) + 1 > 3
-    assert waits[2] >= 0.02
+    assert waits[2] >= 1.0
 
 
 def test_an_empty_reply_is_tried_again() -> None:

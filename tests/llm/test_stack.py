@@ -45,7 +45,9 @@ def request(step: Step = Step.PLAN) -> ChatRequest:
 
 def test_every_call_that_was_made_is_counted() -> None:
     """A failed try, a refusal and the reply: three calls, the tokens of one."""
-    client, ledger, events = build(in_turn(ApiUnavailable("busy"), RefusedCall("no", names="top_p"), completion("ok")))
+    client, ledger, events = build(
+        in_turn(ApiUnavailable("busy"), RefusedCall("no", api_text="property 'top_p' is unsupported"), completion("ok"))
+    )
     assert client.complete(request()).fitted == ("top_p dropped",)
     assert ledger.total == Spent(calls=3, prompt_tokens=10, completion_tokens=5)
     assert [type(event) for event in events] == [Called, Waits, Called, Called]

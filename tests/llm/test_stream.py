@@ -109,7 +109,7 @@ def test_a_stream_that_breaks_off_is_not_begun_anew(simulate: Simulate, connect:
     with pytest.raises(errors.StreamBroken) as caught:
         connect(simulate(rules=(Rule(text=TEXT, fault="cut"),)).url).complete(request(heard))
     assert heard
-    assert caught.value.fatal
+    assert caught.value.ends is errors.Ends.REQUEST
     assert not caught.value.transient
 
 
@@ -120,7 +120,7 @@ def test_a_stream_that_breaks_off_is_not_begun_anew(simulate: Simulate, connect:
         ([{"choices": [{"delta": {"content": "a"}}]}, {"error": {"message": "?"}}], errors.StreamBroken, 1),
         ([{"choices": [{"delta": {"content": "a"}}]}], errors.StreamBroken, 1),
         ([], errors.UnusableReply, 0),
-        (["<html>"], errors.ApiUnreachable, 0),
+        (["<html>"], errors.UnusableReply, 0),
     ],
 )
 def test_what_a_stream_may_hold_instead(

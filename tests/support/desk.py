@@ -10,7 +10,7 @@ from optillm_cerebras_cepo.cepo.asker import Asker
 from optillm_cerebras_cepo.cepo.flow import solve
 from optillm_cerebras_cepo.cepo.outcome import Outcome
 from optillm_cerebras_cepo.chat import ChatRequest, Completion, Message, Question, Step
-from optillm_cerebras_cepo.errors import CepoError
+from optillm_cerebras_cepo.errors import CepoError, Ends
 from optillm_cerebras_cepo.llm.afford import Afford
 from optillm_cerebras_cepo.llm.base import ChatClient
 from optillm_cerebras_cepo.parameters import Parameters
@@ -32,7 +32,7 @@ class Strict:
         try:
             return self._inner.complete(request)
         except CepoError as error:
-            if error.fatal:
+            if error.ends is not Ends.CALL:
                 request.deadline.whole.end(error)
             raise
 

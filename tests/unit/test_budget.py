@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from optillm_cerebras_cepo.budget import USEFUL, Budget
 from optillm_cerebras_cepo.deadline import Deadline, unlimited
-from optillm_cerebras_cepo.errors import Ended, OutOfBudget
+from optillm_cerebras_cepo.errors import Ended, Ends, OutOfBudget
 
 FREE = unlimited()
 
@@ -28,7 +28,7 @@ def test_a_call_beyond_the_budget_is_not_made() -> None:
         budget.call(1, 1, FREE),
     ):
         pytest.fail("a third call was made")
-    assert (caught.value.status, caught.value.code, caught.value.fatal) == (422, "out_of_budget", False)
+    assert (caught.value.status, caught.value.code, caught.value.ends) == (422, "out_of_budget", Ends.CALL)
 
 
 def test_tokens_that_were_not_taken_are_given_back() -> None:

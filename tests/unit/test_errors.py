@@ -22,9 +22,10 @@ def test_every_error_has_a_status_and_openais_shape(kind: type[CepoError]) -> No
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_no_error_is_both_transient_and_fatal(kind: type[CepoError]) -> None:
-    """What may succeed on a second try cannot be hopeless for all calls."""
-    assert not (kind.transient and kind.fatal)
+def test_what_may_succeed_on_a_second_try_ends_its_call_alone(kind: type[CepoError]) -> None:
+    """And what discards finished answers ends the whole request."""
+    assert kind.ends is errors.Ends.CALL or not kind.transient
+    assert kind.ends is errors.Ends.REQUEST or not kind.discards_answers
 
 
 def test_what_was_spent_stands_beside_the_error() -> None:
@@ -35,7 +36,13 @@ def test_what_was_spent_stands_beside_the_error() -> None:
     assert error.body()["cepo_cerebras"] == error.spent
 
 
-@pytest.mark.parametrize("kind", ALL)
-def test_all_that_is_fatal_is_hopeless_but_the_end_of_the_time(kind: type[CepoError]) -> None:
-    """No call can be made any more, but what is there can be chosen among."""
-    assert kind("x").hopeless == (kind.fatal and kind is not errors.DeadlineExceeded)
+def test_no_failure_of_the_api_discards_finished_answers() -> None:
+    """Only the client, the operator, or a stream whose beginning has been read can do that."""
+    kinds = {kind for kind in ALL if kind.__module__ == errors.__name__ and kind.discards_answers}
+    assert kinds == {
+        errors.BadRequest,
+        errors.BadConfiguration,
+        errors.MissingKey,
+        errors.StreamBroken,
+        errors.Ended,
+    }

@@ -11,6 +11,7 @@ from itertools import pairwise
 from unittest.mock import Mock
 
 import pytest
+from support.waiting import until
 
 from optillm_cerebras_cepo.voting.equivalence import Equivalence
 from optillm_cerebras_cepo.voting.vote import agree, group
@@ -35,6 +36,7 @@ def test_a_child_that_does_not_answer_is_ended(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("optillm_cerebras_cepo.voting.equivalence.START_SECONDS", 0.5)
     silent = Equivalence("json.tool")  # a program that waits for the end of its input
     silent.start()
+    until(lambda: silent.pid is not None)
     pid = silent.pid
     assert pid is not None
     assert silent("x", "y") is None
