@@ -7,6 +7,7 @@ cancelled, which closes its connection, and the API stops generating for it.
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
@@ -48,11 +49,15 @@ class Loop:
         future = asyncio.run_coroutine_threadsafe(_settled(work), self._running())
         try:
             with nullcontext() if deadline is None else deadline.on_end(future.cancel):
-                result, error = _within(timeout, future)
+                result, error = _within(_sooner(timeout, deadline), future)
         except CancelledError:
             if deadline is not None:
                 deadline.check()
             raise Ended("the call was given up") from None
+        except ApiTimeout:
+            if deadline is not None:
+                deadline.check()  # it is the request's time that is over
+            raise
         if error is not None:
             try:
                 raise error
@@ -66,6 +71,13 @@ class Loop:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=self._loop.run_forever, name=THREAD, daemon=True).start()
             return self._loop
+
+
+def _sooner(timeout: float | None, deadline: Deadline | None) -> float | None:
+    """Seconds until the time-out or the deadline; None without either."""
+    left = math.inf if deadline is None else deadline.remaining
+    limit = left if timeout is None else min(timeout, left)
+    return None if math.isinf(limit) else limit
 
 
 def _within(timeout: float | None, future: Future[T]) -> T:

@@ -109,7 +109,7 @@ def _measure(request: ChatCompletionServerRequest, model: ServedModel, tier: Tie
     window = model.window(tier)
     prompt = tokens.count_prompt(request)
     if request.reserved is not None and request.reserved > window.output:
-        text = f"Input should be less than or equal to {window.output} [type=less_than_equal, input_type=int]"
+        text = problems.at_most(window.output)
         raise Refused(problems.invalid([("max_completion_tokens", text)], status))  # [assumed]
     # An answer needs room for at least one token even if the client reserves none.
     length = prompt + (request.reserved or 1)

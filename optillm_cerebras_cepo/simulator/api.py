@@ -42,6 +42,7 @@ class Api:
         self._ledger = ledger
         self._models = models.served(options.models)
         self._script = Script(options.rules)
+        self._lists = iter(options.lists)
         self._chance = Chance(options.faults)
         self._statistical = StatisticalModel(options.statistics) if options.statistics else None
         self._sampler = Sampler(options.latency)
@@ -93,6 +94,11 @@ class Api:
 
     async def _list_models(self, request: web.Request, _number: int) -> web.StreamResponse:
         self._check_key(request)
+        for scripted in self._lists:
+            if scripted is None:
+                await asyncio.Event().wait()
+            else:
+                return _send(scripted, {})
         return web.json_response({"object": "list", "data": [model.entry() for model in self._models.values()]})
 
     async def _list_public_models(self, _request: web.Request, _number: int) -> web.StreamResponse:
@@ -104,6 +110,7 @@ class Api:
     async def _chat(self, request: web.Request, number: int) -> web.StreamResponse:
         body = await self._read(request, number)
         accepted = accept(body, self._models, self._options.tier, self._options.validation_status)
+        self._check_fields(accepted.request, body)
         answer = self._admitted(accepted, number)
         self._ledger.amend(number, kind=answer.kind)
         if answer.reply is not None:
@@ -121,6 +128,15 @@ class Api:
         if done.fault in ("close", "reset"):
             return delivery.drop(reset=done.fault == "reset")
         return await (delivery.whole(done, timing) if whole else delivery.stream(done, timing))
+
+    def _check_fields(self, request: ChatCompletionServerRequest, body: Mapping[str, Any]) -> None:
+        """Refuse what this API does not take, as the recorded texts say it. Raises Refused."""
+        status, most = self._options.validation_status, self._options.max_temperature
+        for name in self._options.unsupported:
+            if body.get(name) is not None:
+                raise Refused(problems.unsupported([f"body.{name}"], status))
+        if request.temperature is not None and request.temperature > most:
+            raise Refused(problems.invalid([("temperature", problems.at_most(most))], status))
 
     def _admitted(self, accepted: Accepted, number: int) -> Answer:
         """Admit the call, and say what it is answered with. Raises Refused, and then nothing is charged."""

@@ -38,6 +38,8 @@ class SimulatorOptions:
     `models` are ids of the simulator's table, or `endpoint-id=table-id` for a dedicated endpoint. `keys` are the keys
     accepted; none given means every key that starts with `csk-`. `limits` hold for each model by itself;
     `limit_headers` says which of their windows replies tell of: `all`, `none`, or some (`requests-day,tokens-minute`).
+    `unsupported` fields are refused, one at a time, and temperatures above `max_temperature`. `lists` are what the list
+    of models answers in turn (None: nothing, ever) before it is the usual one.
     `max_in_flight` calls run at once, the next gets queue_exceeded. `faults` come by chance, before rules are asked.
     `validation_status` is 400, or 422 as before 2026-04-24. `clock` gives real seconds; `time_scale` simulated seconds
     pass in each of them, for latency, refill and a trickle.
@@ -55,6 +57,9 @@ class SimulatorOptions:
     latency: Latency = Latency()  # noqa: RUF009 - frozen, so one default instance can be shared
     time_scale: float = 1.0
     validation_status: int = 400
+    unsupported: tuple[str, ...] = ()
+    max_temperature: float = 2.0
+    lists: tuple[Reply | None, ...] = ()
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:

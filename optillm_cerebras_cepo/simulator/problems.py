@@ -106,6 +106,11 @@ def invalid(errors: Sequence[tuple[str, str]], status: int) -> Reply:
     return _flat(status, "\n".join(lines), "invalid_request_error", "validation_error", "wrong_api_format", id="")
 
 
+def at_most(number: float) -> str:
+    """A number above its largest value, as pydantic explains it."""
+    return f"Input should be less than or equal to {number:g} [type=less_than_equal, input_type=float]"
+
+
 def effort_level(levels: Sequence[str], sent: str, status: int) -> Reply:
     """A level of reasoning_effort that the model does not take. [recorded] for `none`, the other levels [assumed]."""
     names = [f"'{level}'" for level in levels]

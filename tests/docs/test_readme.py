@@ -242,7 +242,9 @@ def test_the_models_are_all_there() -> None:
 def test_the_errors_are_all_there() -> None:
     """Code, status, whether a call is tried again, what the error ends, and whether it discards finished answers."""
     rows = re.findall(
-        r"^\| `(\w+)` \| (\d+) \| .* \| (\w+).* \| (\w+)(, discards)? \|$", (ROOT / "docs" / "errors.md").read_text(), re.MULTILINE
+        r"^\| `(\w+)` \| (\d+) \| .* \| (\w+).* \| (\w+)(, discards)? \|$",
+        (ROOT / "docs" / "errors.md").read_text(),
+        re.MULTILINE,
     )
     named = {
         kind.code: kind for kind in error_kinds() if kind.code and kind is not Ended

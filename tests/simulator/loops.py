@@ -46,7 +46,7 @@ class Direct:
 
     address = ("http://nowhere", "")
 
-    def list_models(self) -> tuple[str, ...]:
+    def list_models(self, _: object = None) -> tuple[str, ...]:
         """The one model."""
         return (MODEL,)
 
