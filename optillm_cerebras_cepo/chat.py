@@ -127,9 +127,12 @@ class Completion:
 
     @property
     def answer(self) -> str:
-        """The text after a `<think>…</think>` block, as OptiLLM's own functions read it (cepo.py:167)."""
-        thought, closed, rest = self.text.partition("</think>")
-        return (rest if closed and "<think>" in thought else self.text).strip()
+        """The text after the reasoning: what stands before `</think>` is reasoning, also where no tag opens it.
+
+        Some chat templates put the opening tag into the prompt, so that the reply has the closing one alone.
+        """
+        _, closed, rest = self.text.partition("</think>")
+        return (rest if closed else self.text).strip()
 
 
 @dataclass(frozen=True)

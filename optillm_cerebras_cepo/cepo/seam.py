@@ -33,7 +33,7 @@ class Seam:
 
     def _create(self, **fields: Any) -> SimpleNamespace:
         completion = self._asker.ask(self._label, _prompts(fields), _options(fields))
-        return _reply(completion.text, completion.finish_reason, completion.usage.completion_tokens)
+        return _reply(completion.answer, completion.finish_reason, completion.usage.completion_tokens)
 
 
 class Heard(Exception):
@@ -169,7 +169,7 @@ class CandidateSeam:
             self._replies.append(completion.answer)
         # OptiLLM would throw a cut answer away (cepo.py:568): that it is cut, the client is told.
         return _reply(
-            completion.text, "stop" if writes else completion.finish_reason, completion.usage.completion_tokens
+            completion.answer, "stop" if writes else completion.finish_reason, completion.usage.completion_tokens
         )
 
     def _cut_as_wished(self, completion: Completion) -> bool:

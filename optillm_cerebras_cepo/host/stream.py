@@ -75,7 +75,7 @@ class _Chunks:
                 yield from self._rest(news)
             case CepoError():
                 yield _event(news.body())
-            case Called() | Waits() | Agreed() | Rated() if show_progress:
+            case Called() | Waits() | Agreed() | Rated() if show_progress and not self._sent:  # clients show it above
                 yield self.delta(0, reasoning_content=progress.line(news) + "\n")
 
     def _piece(self, delta: Mapping[str, Any]) -> Iterator[str]:
@@ -111,7 +111,11 @@ class _Chunks:
             yield self.delta(index, tool_calls=[{"index": at, **call} for at, call in enumerate(answer.tool_calls)])
 
     def _spoken(self, text: str) -> str:
-        """The text without a thought at its beginning, which is no part of the answer."""
+        """The text without a thought at its beginning, which is no part of the answer.
+
+        A thought is known by its opening tag. Where a model writes the closing tag alone, a stream has sent the thought
+        before it comes; only the whole reply can be read without it.
+        """
         if self._sent:
             return text
         self._held += text

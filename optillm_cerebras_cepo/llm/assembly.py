@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from optillm_cerebras_cepo.chat import Completion, Usage
+from optillm_cerebras_cepo.llm.tool_calls import ToolCallAssembly
 
 
 class Assembly:
@@ -15,7 +16,7 @@ class Assembly:
         self._model = model
         self._text: list[str] = []
         self._reasoning: list[str] = []
-        self._calls: dict[int, dict[str, Any]] = {}
+        self._calls = ToolCallAssembly()
         self._finish_reason: str | None = None
         self._usage = Usage()
         self._halves = {"content": "", "reasoning": ""}  # of surrogate pairs, whose other half is still to come
@@ -39,11 +40,9 @@ class Assembly:
         self._finish_reason = text(choice.get("finish_reason")) or self._finish_reason
         delta = fields(choice.get("delta"))
         new: dict[str, Any] = {name: self._whole_characters(name, delta.get(name)) for name in self._halves}
-        new["tool_calls"] = calls(delta.get("tool_calls"))
+        new["tool_calls"] = [self._calls.add(piece) for piece in calls(delta.get("tool_calls"))]
         self._text.append(new["content"])
         self._reasoning.append(new["reasoning"])
-        for piece in new["tool_calls"]:
-            self._call(piece)
         self.heard = self.heard or any(new.values())
         return {name: value for name, value in new.items() if value}
 
@@ -63,7 +62,7 @@ class Assembly:
             finish_reason=self._finish_reason,
             usage=self._usage,
             reasoning="".join(self._reasoning),
-            tool_calls=tuple(self._calls[index] for index in sorted(self._calls)),
+            tool_calls=self._calls.whole,
         )
 
     def _whole_characters(self, name: str, piece: object) -> str:
@@ -72,15 +71,6 @@ class Assembly:
         cut = len(whole) - 1 if "\ud800" <= whole[-1:] <= "\udbff" else len(whole)
         self._halves[name] = whole[cut:]
         return text(whole[:cut])
-
-    def _call(self, piece: Mapping[str, Any]) -> None:
-        """A tool call comes in pieces: its id and name in the first, its arguments bit by bit."""
-        index = piece.get("index")
-        call = self._calls.setdefault(index if isinstance(index, int) else len(self._calls), {"type": "function"})
-        call.update({name: piece[name] for name in ("id", "type") if piece.get(name)})
-        function, more = call.setdefault("function", {"name": "", "arguments": ""}), fields(piece.get("function"))
-        function["name"] += text(more.get("name"))
-        function["arguments"] += text(more.get("arguments"))
 
 
 def completion_of(body: object, model: str) -> Completion | None:

@@ -114,8 +114,15 @@ def chunks(done: Completed) -> list[dict[str, Any]]:
     for index, (name, use) in enumerate(done.tools):
         first = {"index": index, "id": name, **_function(ToolUse(use.name, ""))}
         rest = [{"index": index, "function": {"arguments": piece}} for piece in _pieces(use.arguments, ARGUMENT_TOKENS)]
-        deltas += [{"tool_calls": [part]} for part in (first, *rest)]
+        deltas += [{"tool_calls": [_numbered(part, done.fault)]} for part in (first, *rest)]
     return [{**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+
+
+def _numbered(piece: dict[str, Any], fault: Fault | None) -> dict[str, Any]:
+    """A piece of a tool call with the index that it goes out with."""
+    if fault == "no_tool_index":
+        return {name: value for name, value in piece.items() if name != "index"}
+    return {**piece, "index": 0} if fault == "one_tool_index" else piece
 
 
 def last_chunk(done: Completed, timing: Timing) -> dict[str, Any]:

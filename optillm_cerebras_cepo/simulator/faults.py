@@ -40,6 +40,8 @@ Fault = Literal[
     "length",
     "content_filter",
     "duplicate_headers",
+    "no_tool_index",
+    "one_tool_index",
 ]
 
 FAULTS: Mapping[Fault, str] = MappingProxyType(
@@ -70,6 +72,8 @@ FAULTS: Mapping[Fault, str] = MappingProxyType(
         "length": "half of the text, finish_reason `length`, and its usage",
         "content_filter": "half of the text, finish_reason `content_filter`, and its usage",
         "duplicate_headers": "the whole reply with Content-Type and every x-ratelimit header twice",
+        "no_tool_index": "the pieces of streamed tool calls without `index`; each call's pieces follow each other",
+        "one_tool_index": "the pieces of all streamed tool calls with `index: 0`",
     }
 )
 """What each fault is on the wire. Two Content-Length headers are not among them: clients read that as an attack."""

@@ -34,7 +34,7 @@ TRIED_AGAIN = (
     "null_choices",
     *SLOW,
 )
-HARMLESS = ("no_usage", "duplicate_headers")
+HARMLESS = ("no_usage", "duplicate_headers", "no_tool_index", "one_tool_index")
 CUT = ("length", "content_filter")
 HOPELESS = ("request_quota_day", "token_quota_day")
 

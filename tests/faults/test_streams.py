@@ -31,7 +31,7 @@ SILENT = (
     "trickle",
 )
 BROKEN = ("cut", "reset_body", "wrong_length", "short_length", "invalid_json")
-HARMLESS = ("no_usage", "duplicate_headers")
+HARMLESS = ("no_usage", "duplicate_headers", "no_tool_index", "one_tool_index")
 CUT = ("length", "content_filter")
 HOPELESS = ("request_quota_day", "token_quota_day")
 

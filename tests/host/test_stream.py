@@ -76,6 +76,17 @@ def test_the_only_answer_there_will_be_streams_as_it_is_made(
         assert "candidate 1: 3 of 3 plans agree\n" in told(stream, "reasoning_content")
 
 
+@pytest.mark.parametrize("effort", ["none", "low", "auto", "medium"])
+def test_progress_never_follows_the_answer(serve: Any, simulate: Simulate, effort: str) -> None:
+    """A client that shows progress above the answer never has to go back."""
+    api = simulate(rules=(Rule(text=TEXT),))
+    deltas = [one["delta"] for chunk in chunks(serve(api.url)(stream=True, cepo_cerebras_effort=effort))
+              for one in chunk["choices"]]  # fmt: skip
+    kinds = [name for delta in deltas for name in ("reasoning_content", "content") if delta.get(name)]
+    assert "content" in kinds
+    assert "reasoning_content" not in kinds[kinds.index("content") :]
+
+
 def test_what_is_not_chosen_is_not_streamed(serve: Any, simulate: Simulate) -> None:
     """Of several candidates the answer comes when it is known; plans that disagree need more than one."""
     texts = tuple(f"The answer is {number}." for number in range(100))

@@ -48,6 +48,23 @@ def test_tools_go_to_the_model_itself(serve: Any, simulate: Simulate, stream: bo
     assert (ours["planned"], ours["forwarded"], ours["calls"]) == (False, "the request has tools", 1)
 
 
+@pytest.mark.parametrize("fault", ["no_tool_index", "one_tool_index"])
+def test_streamed_tool_calls_have_an_index_each(serve: Any, simulate: Simulate, fault: Any) -> None:
+    """Of an API that sends none, or one for all: the client gets two calls, each with its own arguments."""
+    uses = (ToolUse("add", '{"a": 1, "b": 2}'), ToolUse("add", '{"a": 3, "b": 4}'))
+    api = simulate(rules=(Rule(tool_calls=uses, fault=fault),))
+    text = serve(api.url)(tools=[TOOL], stream=True).get_data(as_text=True)
+    events = [event.removeprefix("data: ") for event in text.split("\n\n")]
+    chunks = [json.loads(event) for event in events if event.startswith("{")]
+    arguments: dict[int, str] = {}
+    for chunk in chunks:
+        for choice in chunk["choices"]:
+            for piece in choice["delta"].get("tool_calls", ()):
+                arguments.setdefault(piece["index"], "")
+                arguments[piece["index"]] += piece["function"]["arguments"]
+    assert arguments == {0: uses[0].arguments, 1: uses[1].arguments}
+
+
 @pytest.mark.parametrize("content", [{}, {"content": None}, {"content": ""}])
 def test_a_tools_result_goes_back_to_the_model(ask: Any, api: Simulator, content: dict[str, Any]) -> None:
     """Its call and its result, as the client sent them, without what is null. OptiLLM 0.3 dies of the first two."""

@@ -24,6 +24,7 @@ def reply(text: str, finish_reason: str | None = "stop") -> Completion:
         ("", "stop", False),
         (" \n", "stop", False),
         ("<think>so</think>", "stop", False),
+        ("so</think>\n", "stop", False),
         ("<think>so</think> 42", "stop", True),
     ],
 )
@@ -34,15 +35,16 @@ def test_a_cut_or_empty_reply_is_not_usable(text: str, finish_reason: str | None
 
 @given(st.text(), st.text())
 def test_the_answer_is_what_follows_the_thoughts(thought: str, answer: str) -> None:
-    """A reasoning block is not part of the answer."""
+    """A reasoning block is not part of the answer, with its opening tag or without: templates may hold that one."""
     if "</think>" not in thought:
         assert reply(f"<think>{thought}</think>{answer}").answer == answer.strip()
+        assert reply(f"{thought}</think>{answer}").answer == answer.strip()
 
 
 @given(st.text())
 def test_a_text_without_thoughts_is_the_answer(text: str) -> None:
     """Without a reasoning block the whole text counts."""
-    if "<think>" not in text:
+    if "</think>" not in text:
         assert reply(text).answer == text.strip()
 
 
