@@ -1,0 +1,119 @@
+"""What holds whatever an API answers: statuses, headers, bodies and delays that hypothesis makes, over real HTTP."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from conftest import KEY
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from optillm_cerebras_cepo.chat import Question
+from optillm_cerebras_cepo.errors import CepoError
+from optillm_cerebras_cepo.parameters import Parameters
+from optillm_cerebras_cepo.runtime import Runtime
+from optillm_cerebras_cepo.settings import Settings
+from optillm_cerebras_cepo.simulator import Rule, Simulator, SimulatorOptions
+from optillm_cerebras_cepo.simulator.problems import Reply
+
+SECONDS = 0.4  # of a request whose calls are counted
+FIELDS = ("temperature", "top_p", "seed", "user", "stop", "frequency_penalty", "max_completion_tokens", "messages")
+
+numbers = st.one_of(st.integers(-5, 5000).map(str), st.sampled_from(["0", "0.001", "1e-9", "nan", "-1", "x", "1e400"]))
+limits = st.tuples(
+    st.sampled_from(["limit", "remaining"]), st.sampled_from(["requests", "tokens"]), st.just("minute")
+).map(lambda name: "x-ratelimit-{}-{}-{}".format(*name))
+headers = st.dictionaries(st.one_of(st.just("retry-after"), limits), numbers, max_size=4)
+# The wordings of a value that is refused, of a limit, and of nothing that anybody knows. That a field is unsupported,
+# and how long a context is, are facts of the account: they hold for others too, and are not among these.
+refusals = st.builds(
+    "{}{}{}".format,
+    st.sampled_from([*FIELDS, "response_format.json_schema.schema.properties.temperature"]),
+    st.sampled_from(
+        [": Input should be less than or equal to ", " must be at least ", ": invalid value ", "\n must be "]
+    ),
+    numbers,
+)
+quotas = st.sampled_from(["Requests per minute limit exceeded - too many requests sent.", "Tokens per minute exceeded"])
+messages = st.one_of(
+    refusals, quotas, st.text(st.characters(codec="utf-8", exclude_categories=["C", "L"]), max_size=20)
+)
+bodies = st.one_of(
+    st.builds(
+        lambda text, param, code: {"message": text, "type": "t", "param": param, "code": code},
+        messages,
+        st.sampled_from(["", "validation_error", *FIELDS]),
+        st.sampled_from(["", "wrong_api_format", "queue_exceeded", "request_quota_exceeded"]),
+    ),
+    st.sampled_from(["", "<html>no</html>", "[]", "null", '"text"', '{"choices": []}', '{"error": {"message": "no"}}']),
+)
+replies = st.builds(
+    Reply,
+    st.sampled_from([200, 400, 401, 402, 403, 404, 408, 409, 413, 422, 425, 429, 429, 500, 502, 503]),
+    bodies,
+    headers,
+)
+rules = st.lists(
+    st.one_of(
+        st.builds(Rule, reply=replies, latency=st.sampled_from([0.0, 0.01]), times=st.integers(1, 50)),
+        st.builds(Rule, fault=st.sampled_from(["close", "reset", "invalid_json", "no_choices", "empty_content"]),
+                  times=st.integers(1, 50)),
+    ),
+    min_size=1,
+    max_size=4,
+).map(tuple)  # fmt: skip
+asked = st.builds(
+    Parameters,
+    temperature=st.none() | st.floats(0, 2),
+    top_p=st.none() | st.floats(0, 1),
+    seed=st.none() | st.integers(-(2**63), 2**63 - 1),
+    stop=st.sampled_from([(), ("END",)]),
+    user=st.sampled_from([None, "somebody"]),
+    frequency_penalty=st.none() | st.floats(-2, 2),
+    max_tokens=st.none() | st.integers(1, 100),
+)
+
+
+def meet(api: Simulator, runtime: Runtime, parameters: Parameters, **settings: Any) -> None:
+    """Ask one question, and take whatever comes of it."""
+    client = runtime.client(api.url, KEY)
+    with suppress(CepoError):
+        runtime.solve(Question("What is 6 times 7?"), Settings(**settings), client, parameters=parameters)
+
+
+@pytest.mark.parametrize(("effort", "calls_at_once"), [("none", 1), ("low", 3)])
+@settings(max_examples=10)
+@given(rules, st.lists(replies, max_size=2), asked)
+def test_a_request_makes_a_bounded_number_of_calls_a_second(
+    effort: str, calls_at_once: int, rules: tuple[Rule, ...], lists: list[Reply], parameters: Parameters
+) -> None:
+    """Whatever the API says, each call is tried a few times in the first half second, and so is the list of models."""
+    options = SimulatorOptions(rules=tuple(replace(rule, times=None) for rule in rules), lists=tuple(lists))
+    with Simulator(options) as api:
+        runtime = Runtime()
+        meet(api, runtime, parameters, effort=effort, deadline=SECONDS, call_attempts=100)
+        runtime.reset()
+        # A try, a free one and one after 0.25 s; and all of it again without one field or another.
+        assert len(api.chat_calls) <= 12 * 4 * calls_at_once
+        assert len(api.calls) - len(api.chat_calls) <= 8
+
+
+@settings(max_examples=25)
+@given(rules, asked, asked)
+def test_what_one_request_meets_never_changes_anothers_calls(
+    rules: tuple[Rule, ...], one: Parameters, other: Parameters
+) -> None:
+    """A refused value, a wrong header, a broken reply: the next client's call goes out as it would have without it."""
+    sent = []
+    for met in (rules, ()):
+        with Simulator(SimulatorOptions(rules=met)) as api:
+            runtime = Runtime(time_scale=1000)
+            meet(api, runtime, one, effort="none", deadline=SECONDS, call_attempts=2)
+            before = len(api.chat_calls)
+            meet(api, runtime, other, effort="none", deadline=10.0, call_attempts=1)
+            runtime.reset()
+            sent.append(api.chat_calls[before].body)
+    assert sent[0] == sent[1]
