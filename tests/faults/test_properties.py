@@ -22,11 +22,16 @@ from optillm_cerebras_cepo.simulator.problems import Reply
 SECONDS = 0.4  # of a request whose calls are counted
 FIELDS = ("temperature", "top_p", "seed", "user", "stop", "frequency_penalty", "max_completion_tokens", "messages")
 
-numbers = st.one_of(st.integers(-5, 5000).map(str), st.sampled_from(["0", "0.001", "1e-9", "nan", "-1", "x", "1e400"]))
+numbers = st.sampled_from(["0", "0.001", "1e-9", "nan", "-1", "x", "1e400"]) | st.integers(-5, 5000).map(str)
 limits = st.tuples(
     st.sampled_from(["limit", "remaining"]), st.sampled_from(["requests", "tokens"]), st.just("minute")
 ).map(lambda name: "x-ratelimit-{}-{}-{}".format(*name))
-headers = st.dictionaries(st.one_of(st.just("retry-after"), limits), numbers, max_size=4)
+headers = st.dictionaries(limits, numbers, max_size=3).flatmap(
+    lambda told: st.one_of(
+        st.just(told),
+        (st.sampled_from(["0", "0.001", "1e-9"]) | numbers).map(lambda after: {**told, "retry-after": after}),
+    )
+)
 # The wordings of a value that is refused, of a limit, and of nothing that anybody knows. That a field is unsupported,
 # and how long a context is, are facts of the account: they hold for others too, and are not among these.
 refusals = st.builds(
@@ -45,17 +50,13 @@ bodies = st.one_of(
     st.builds(
         lambda text, param, code: {"message": text, "type": "t", "param": param, "code": code},
         messages,
-        st.sampled_from(["", "validation_error", *FIELDS]),
+        st.sampled_from(["", "validation_error"]) | st.sampled_from(FIELDS),
         st.sampled_from(["", "wrong_api_format", "queue_exceeded", "request_quota_exceeded"]),
     ),
     st.sampled_from(["", "<html>no</html>", "[]", "null", '"text"', '{"choices": []}', '{"error": {"message": "no"}}']),
 )
-replies = st.builds(
-    Reply,
-    st.sampled_from([200, 400, 401, 402, 403, 404, 408, 409, 413, 422, 425, 429, 429, 500, 502, 503]),
-    bodies,
-    headers,
-)
+statuses = [200, 400, 401, 402, 403, 404, 408, 409, 413, 422, 425, 429, 500, 502, 503]
+replies = st.builds(Reply, st.sampled_from([400, 429, 503]) | st.sampled_from(statuses), bodies, headers)
 rules = st.lists(
     st.one_of(
         st.builds(Rule, reply=replies, latency=st.sampled_from([0.0, 0.01]), times=st.integers(1, 50)),
@@ -67,13 +68,13 @@ rules = st.lists(
 ).map(tuple)  # fmt: skip
 asked = st.builds(
     Parameters,
-    temperature=st.none() | st.floats(0, 2),
-    top_p=st.none() | st.floats(0, 1),
-    seed=st.none() | st.integers(-(2**63), 2**63 - 1),
-    stop=st.sampled_from([(), ("END",)]),
-    user=st.sampled_from([None, "somebody"]),
-    frequency_penalty=st.none() | st.floats(-2, 2),
-    max_tokens=st.none() | st.integers(1, 100),
+    temperature=st.floats(0, 2),
+    top_p=st.floats(0, 1),
+    seed=st.integers(-(2**63), 2**63 - 1),
+    stop=st.just(("END",)),
+    user=st.just("somebody"),
+    frequency_penalty=st.floats(-2, 2),
+    max_tokens=st.integers(1, 100),
 )
 
 

@@ -15,9 +15,10 @@ from support.asking import ask
 from support.optillm_process import free_port
 
 from optillm_cerebras_cepo import errors
-from optillm_cerebras_cepo.chat import Question
+from optillm_cerebras_cepo.chat import Question, Step
 from optillm_cerebras_cepo.deadline import Deadline
-from optillm_cerebras_cepo.runtime import REQUESTS, Runtime
+from optillm_cerebras_cepo.parameters import Parameters
+from optillm_cerebras_cepo.runtime import REQUESTS, RUNTIME, Runtime, Solved
 from optillm_cerebras_cepo.settings import Settings
 from optillm_cerebras_cepo.simulator import CLIENT_GONE
 from optillm_cerebras_cepo.simulator.answers import Rule
@@ -27,6 +28,12 @@ from optillm_cerebras_cepo.simulator.server import Simulator
 
 Simulate = Callable[..., Simulator]
 SMALL: dict[str, Any] = {"bestofn_n": 1, "planning_n": 1, "planning_m": 1}
+
+
+def solve_directly(url: str, **parameters: Any) -> Solved:
+    """One direct call with these parameters."""
+    question, client = Question("What is 6 times 7?"), RUNTIME.client(url, KEY)
+    return RUNTIME.solve(question, Settings(effort="none"), client, parameters=Parameters(**parameters))
 
 
 def test_ratings_can_have_a_model_of_their_own(simulate: Simulate) -> None:
@@ -59,6 +66,32 @@ def test_what_a_model_refuses_is_learnt_once_for_the_process(simulate: Simulate)
     )
     assert ask(api.url, **SMALL).outcome.answer
     assert ["top_p" in call.body for call in api.chat_calls] == [True] + [False] * 8
+
+
+def test_what_one_account_takes_says_nothing_of_another(simulate: Simulate) -> None:
+    """Of two keys of one process one may have a smaller context, and an API that does not know a field."""
+    small = Reply(400, {"message": "Please reduce the length. Current length is 99 while limit is 64", "code": "x"})
+    odd = simulate(rules=(Rule(reply=small, times=1),), unsupported=("top_p",))
+    with pytest.raises(errors.PromptTooLong):
+        solve_directly(odd.url, max_tokens=4000, top_p=0.5)
+    sound = simulate()
+    assert solve_directly(sound.url, max_tokens=4000, top_p=0.5).fitted == ()
+    (call,) = sound.chat_calls
+    assert (call.body["max_completion_tokens"], call.body["top_p"]) == (4000, 0.5)
+
+
+@pytest.mark.parametrize("seed", [2**63 - 1, 2**63 - 500, -(2**63), 0])
+def test_each_call_has_a_seed_of_its_own_that_fits_64_bits(simulate: Simulate, seed: int) -> None:
+    """Near the ends of their range as well: the API refuses a larger one."""
+    api = simulate()
+    question, client = Question("What is 6 times 7?"), RUNTIME.client(api.url, KEY)
+    RUNTIME.solve(question, Settings(), client, parameters=Parameters(seed=seed))
+    seeds = [call.body["seed"] for call in api.chat_calls]
+    assert all(-(2**63) <= one < 2**63 for one in seeds)
+    plans = [
+        call.body["seed"] for call in api.chat_calls if call.body["temperature"] == Settings().limits(Step.PLAN)[0]
+    ]
+    assert len(set(plans)) == len(plans) == 9
 
 
 def test_the_usage_reported_equals_the_usage_spent(simulate: Simulate) -> None:
