@@ -144,12 +144,14 @@ class Entrance:
         return names(self._readiness.state.model, self._wanted, self._approaches)
 
     def _left(self, visit: Visit, entered: bool) -> None:
-        if entered:
-            self._admission.leave()
-        path = visit.path if visit.path in KNOWN else "other"
-        self._metrics.answered(path, visit.approach, visit.effort, visit.status, visit.seconds)
-        if visit.path not in PROBES or visit.status != 200:
-            logs.access(visit.line())
+        try:
+            path = visit.path if visit.path in KNOWN else "other"
+            self._metrics.answered(path, visit.approach, visit.effort, visit.status, visit.seconds)
+            if visit.path not in PROBES or visit.status != 200:
+                logs.access(visit.line())
+        finally:
+            if entered:
+                self._admission.leave()  # last: a server that stops ends when all have left, and is to have said so
 
 
 class _Reply:
