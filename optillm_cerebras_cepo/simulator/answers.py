@@ -37,7 +37,8 @@ class Rule:
     The first rule that matches applies, `times` times if that is given (then the next rules are looked at). A list of
     texts is taken in turn and starts over. `tool_calls` are made instead of a text where the call offers these
     functions. `latency` (simulated seconds) replaces the configured one. `reply` is sent as it stands instead of an
-    answer; `fault` is one of those in `FAULTS`. Raises ValueError for a rule that cannot work.
+    answer; `fault` is one of those in `FAULTS`. A `held` reply, or the second half of a held stream, waits for
+    `Simulator.release`. Raises ValueError for a rule that cannot work.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -53,6 +54,7 @@ class Rule:
     reply: Reply | None = None
     fault: Fault | None = None
     tool_calls: tuple[ToolUse, ...] = ()
+    held: bool = False
 
     def __post_init__(self) -> None:
         try:
@@ -83,6 +85,7 @@ class Answer:
     fault: Fault | None = None
     kind: str = ""
     tool_calls: tuple[ToolUse, ...] = ()
+    held: bool = False
 
 
 class Script:
@@ -121,4 +124,5 @@ class Script:
             rule.reply,
             rule.fault,
             tool_calls=rule.tool_calls,
+            held=rule.held,
         )

@@ -17,6 +17,7 @@ from .answers import DEFAULT_TEXT, Answer, Script
 from .asked import read_call
 from .delivery import Delivery
 from .faults import REFUSALS, REPLIES, Chance
+from .hold import Hold
 from .latency import Sampler
 from .ledger import CLIENT_GONE, Ledger
 from .limits import Limiter
@@ -37,9 +38,10 @@ _Handler = Callable[[web.Request, int], Awaitable[web.StreamResponse]]
 class Api:
     """The simulated API for one event loop; `application()` is what aiohttp serves."""
 
-    def __init__(self, options: SimulatorOptions, ledger: Ledger) -> None:
+    def __init__(self, options: SimulatorOptions, ledger: Ledger, hold: Hold) -> None:
         self._options = options
         self._ledger = ledger
+        self._hold = hold
         self._models = models.served(options.models)
         self._script = Script(options.rules)
         self._lists = iter(options.lists)
@@ -115,16 +117,29 @@ class Api:
         self._ledger.amend(number, kind=answer.kind)
         if answer.reply is not None:
             await asyncio.sleep(self._sampler.draw(0, answer.latency).total / self._options.time_scale)
+            if answer.held:
+                await self._hold.wait(number)
             self._ledger.close(number, answer.reply.status, answer.reply.code)
             return _send(answer.reply, self._limit_headers(number))
         done = completion.complete(accepted, answer)
         timing = self._sampler.draw(done.completion_tokens, answer.latency).scaled(self._options.time_scale)
         if done.fault == "hang":
-            await asyncio.Event().wait()
+            with self._hold.stalling(number):
+                await asyncio.Event().wait()
         whole = not accepted.request.stream
         if timing.total > 0 and (whole or done.fault in ("close", "reset")):
             await asyncio.sleep(timing.total)
-        delivery = Delivery(request, number, self._ledger, self._limit_headers(number), self._options.time_scale)
+        if answer.held and whole:
+            await self._hold.wait(number)
+        delivery = Delivery(
+            request,
+            number,
+            self._ledger,
+            self._limit_headers(number),
+            self._options.time_scale,
+            self._hold,
+            held=answer.held,
+        )
         if done.fault in ("close", "reset"):
             return delivery.drop(reset=done.fault == "reset")
         return await (delivery.whole(done, timing) if whole else delivery.stream(done, timing))

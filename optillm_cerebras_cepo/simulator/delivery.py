@@ -13,6 +13,7 @@ from multidict import CIMultiDict
 
 from . import completion
 from .completion import Completed
+from .hold import Hold
 from .latency import Timing
 from .ledger import NO_ANSWER, Ledger
 
@@ -31,17 +32,29 @@ class Delivery:
         ledger: is told what became of it.
         headers: the rate limits', as they stand when the reply goes out.
         time_scale: simulated seconds in a real one.
+        hold: is told of a reply that trickles, and releases the second half of a held stream.
+        held: whether the stream is held.
 
     """
 
     def __init__(
-        self, request: web.Request, number: int, ledger: Ledger, headers: Mapping[str, str], time_scale: float
+        self,
+        request: web.Request,
+        number: int,
+        ledger: Ledger,
+        headers: Mapping[str, str],
+        time_scale: float,
+        hold: Hold,
+        *,
+        held: bool = False,
     ) -> None:
         self._request = request
         self._number = number
         self._ledger = ledger
         self._headers = headers
         self._second = 1 / time_scale
+        self._hold = hold
+        self._held = held
 
     async def whole(self, done: Completed, timing: Timing) -> web.StreamResponse:
         """Send one JSON object, as much of it as the fault lets through."""
@@ -73,6 +86,8 @@ class Delivery:
             return await self._trickle(response, done, b"".join([*events, last, completion.DONE]))
         await response.prepare(self._request)
         for position, event in enumerate(events):
+            if self._held and position == len(events) // 2:
+                await self._hold.wait(self._number)
             if position >= len(events) / 2:
                 if done.fault in ("cut", "reset_body", "wrong_length", "short_length"):
                     return self.drop(reset=done.fault == "reset_body")
@@ -114,9 +129,10 @@ class Delivery:
 
     async def _trickle(self, response: web.StreamResponse, done: Completed, payload: bytes) -> web.StreamResponse:
         await response.prepare(self._request)
-        for byte in _bytes(payload[:-1]):
-            await response.write(byte)
-            await asyncio.sleep(self._second)
+        with self._hold.stalling(self._number):
+            for byte in _bytes(payload[:-1]):
+                await response.write(byte)
+                await asyncio.sleep(self._second)
         self._end(done, response)
         await response.write(payload[-1:])
         await response.write_eof()

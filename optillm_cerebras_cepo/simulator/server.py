@@ -13,6 +13,7 @@ from types import TracebackType
 from aiohttp import web
 
 from .api import Api
+from .hold import Hold
 from .ledger import Call, Ledger, Totals
 from .options import SimulatorOptions
 
@@ -32,6 +33,7 @@ class Simulator:
     def __init__(self, options: SimulatorOptions | None = None) -> None:
         self.options = options or SimulatorOptions()
         self._ledger = Ledger(self.options.clock)
+        self._hold = Hold()
         self._ready: Future[str] = Future()
         self._thread = threading.Thread(target=self._run, name="cerebras-simulator", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -79,6 +81,20 @@ class Simulator:
         """How often the SDK's warm-up path was asked; those are not among the calls."""
         return self._ledger.warmings
 
+    @property
+    def held(self) -> int:
+        """Calls whose replies wait for `release`."""
+        return self._hold.held
+
+    @property
+    def stalled(self) -> frozenset[int]:
+        """The numbers of the calls that get no further by themselves: those that are held, hang or trickle."""
+        return self._hold.stalled
+
+    def release(self, count: int | None = None) -> None:
+        """Let this many held replies go, the oldest first; None: all, and every later one at once."""
+        self._hold.release(count)
+
     def clear(self) -> None:
         """Forget the calls so far; rules and rate limits go on as they are."""
         self._ledger.clear()
@@ -116,7 +132,7 @@ class Simulator:
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        async with _listening(self.options, self._ledger, "127.0.0.1", 0) as url:
+        async with _listening(self.options, self._ledger, self._hold, "127.0.0.1", 0) as url:
             self._ready.set_result(url)
             await self._stop.wait()
 
@@ -134,16 +150,16 @@ async def _serve(options: SimulatorOptions, host: str, port: int, on_ready: Call
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with _listening(options, Ledger(options.clock), host, port) as url:
+    async with _listening(options, Ledger(options.clock), Hold(), host, port) as url:
         on_ready(url)
         await stop.wait()
 
 
 @asynccontextmanager
-async def _listening(options: SimulatorOptions, ledger: Ledger, host: str, port: int) -> AsyncIterator[str]:
+async def _listening(options: SimulatorOptions, ledger: Ledger, hold: Hold, host: str, port: int) -> AsyncIterator[str]:
     # handler_cancellation: a client that hangs up ends its call here too, and the ledger says so.
     runner = web.AppRunner(
-        Api(options, ledger).application(),
+        Api(options, ledger, hold).application(),
         access_log=None,
         handler_cancellation=True,
         shutdown_timeout=SHUTDOWN_SECONDS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 from cerebras.cloud.sdk import Cerebras, DefaultHttpxClient
+from support.waiting import PATIENCE, until
+from support.wire import Wire, request
 
 from optillm_cerebras_cepo.simulator import Simulator, SimulatorOptions
 
@@ -18,7 +21,8 @@ MODEL = "llama-3.3-70b"
 
 def sdk(simulator: Simulator, api_key: str = KEY, **options: Any) -> Cerebras:
     """The real SDK on a simulator, without retries. Nothing here is TLS, and loading certificates takes 50 ms."""
-    base = {"base_url": simulator.url, "max_retries": 0, "warm_tcp_connection": False, **options}
+    base = {"base_url": simulator.url, "max_retries": 0, "warm_tcp_connection": False, "timeout": PATIENCE}
+    base |= options
     return Cerebras(api_key=api_key, http_client=DefaultHttpxClient(verify=False), **base)
 
 
@@ -29,7 +33,9 @@ class Client:
         self.simulator = simulator
         self.sdk = stack.enter_context(sdk(simulator))
         self.http = stack.enter_context(
-            httpx.Client(base_url=simulator.url, headers={"Authorization": f"Bearer {KEY}"}, verify=False)
+            httpx.Client(
+                base_url=simulator.url, headers={"Authorization": f"Bearer {KEY}"}, verify=False, timeout=PATIENCE
+            )
         )
 
     def create(self, text: str = "hello", **fields: Any) -> Any:
@@ -43,6 +49,13 @@ class Client:
         return self.http.post(
             "/v1/chat/completions", json={name: value for name, value in body.items() if value is not ...}
         )
+
+    def leave(self, when: Callable[[], object], **fields: Any) -> None:
+        """Make a call, and hang up before its reply, as soon as this holds."""
+        body = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}], **fields}
+        with Wire(self.simulator.url) as wire:
+            wire.send(request(body=json.dumps(body).encode(), authorization=f"Bearer {KEY}"))
+            until(when)
 
 
 @pytest.fixture

@@ -4,19 +4,11 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import pytest
-from cerebras.cloud.sdk import APITimeoutError
+from support import web
+from support.waiting import until
 
-from optillm_cerebras_cepo.simulator import CLIENT_GONE, Latency, Rule
-
-
-def wait_for(condition):
-    """Wait until something in another thread has happened, ten seconds at most."""
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen"
-        time.sleep(0.005)
+from optillm_cerebras_cepo.simulator import CLIENT_GONE, Rule
 
 
 def test_call_is_recorded_whole(started):
@@ -62,7 +54,7 @@ def test_refused_calls_are_recorded(started):
     client = started()
     client.post(temperature=9)
     client.post(model="nothing")
-    httpx.post(f"{client.simulator.url}/v1/chat/completions", verify=False, json={"a": 1})
+    web.post(f"{client.simulator.url}/v1/chat/completions", json={"a": 1})
     client.http.get("/nowhere")
     calls = client.simulator.calls
     assert [(call.status, call.code) for call in calls] == [
@@ -89,9 +81,12 @@ def test_usage_is_summed(started):
 
 def test_concurrency_is_measured(started):
     """The peak over all calls, and for each what ran when it began."""
-    client = started(latency=Latency(base=0.2))
+    client = started(rules=(Rule(held=True),))
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: client.create(), range(4)))
+        calls = [pool.submit(client.create) for _ in range(4)]
+        until(lambda: client.simulator.held == 4)
+        client.simulator.release()
+        assert [call.result() for call in calls]
     client.create()
     assert client.simulator.peak_in_flight == 4
     assert sorted(call.in_flight for call in client.simulator.calls) == [1, 1, 2, 3, 4]
@@ -105,28 +100,28 @@ def test_kept_alive_connections_are_seen(started):
         client.create()
     assert client.simulator.connections == 1
     for _ in range(2):
-        httpx.get(f"{client.simulator.url}/public/v1/models", verify=False)
+        web.get(f"{client.simulator.url}/public/v1/models")
     assert client.simulator.connections == 3
 
 
 def test_running_calls_are_there(started):
     """A call can be seen before it ends."""
-    client = started(latency=Latency(base=0.2))
+    client = started(rules=(Rule(held=True),))
     thread = threading.Thread(target=client.create)
     thread.start()
-    wait_for(lambda: client.simulator.in_flight == 1)
+    until(lambda: client.simulator.in_flight == 1)
     (call,) = client.simulator.calls
     assert (call.status, call.ended) == (None, None)
+    client.simulator.release()
     thread.join()
     assert client.simulator.calls[0].status == 200
 
 
 def test_client_that_hangs_up_is_noticed(started):
     """The call ends at once, stays charged, and no tokens are counted."""
-    client = started(latency=Latency(base=30))
-    with pytest.raises(APITimeoutError):
-        client.create(timeout=0.5)
-    wait_for(lambda: client.simulator.in_flight == 0)
+    client = started(rules=(Rule(held=True),))
+    client.leave(lambda: client.simulator.held)
+    until(lambda: client.simulator.in_flight == 0)
     (call,) = client.simulator.calls
     assert (call.status, call.completion_tokens) == (CLIENT_GONE, 0)
     assert call.admission_tokens > 0
@@ -134,11 +129,11 @@ def test_client_that_hangs_up_is_noticed(started):
 
 def test_client_that_leaves_a_stream_is_noticed(started):
     """Also between two chunks."""
-    client = started(latency=Latency(tokens_per_second=10), rules=(Rule(text="abcd" * 400),))
+    client = started(rules=(Rule(text="abcd" * 400, held=True),))
     stream = client.create(stream=True)
     next(iter(stream))
     stream.response.close()
-    wait_for(lambda: client.simulator.in_flight == 0)
+    until(lambda: client.simulator.in_flight == 0)
     assert client.simulator.calls[0].status == CLIENT_GONE
 
 
@@ -146,7 +141,7 @@ def test_ledger_over_http(started):
     """Another process reads the same figures, without a key, and is not recorded itself."""
     client = started()
     client.create()
-    found = httpx.get(f"{client.simulator.url}/simulator/calls", verify=False).json()
+    found = web.get(f"{client.simulator.url}/simulator/calls").json()
     assert found["calls"][0]["body"]["model"] == "llama-3.3-70b"
     assert found["calls"][0]["status"] == 200
     assert found["usage"]["total_tokens"] == client.simulator.usage.total_tokens
@@ -156,14 +151,15 @@ def test_ledger_over_http(started):
 
 def test_ledger_can_be_cleared(started):
     """Over HTTP and in process; a call that runs meanwhile does no harm."""
-    client = started(latency=Latency(base=0.1))
+    client = started(rules=(Rule(times=1), Rule(held=True)))
     client.create()
-    assert httpx.delete(f"{client.simulator.url}/simulator/calls", verify=False).json() == {"cleared": 1}
+    assert web.delete(f"{client.simulator.url}/simulator/calls").json() == {"cleared": 1}
     assert client.simulator.calls == ()
     assert client.simulator.peak_in_flight == client.simulator.usage.total_tokens == 0
     thread = threading.Thread(target=client.create)
     thread.start()
-    wait_for(lambda: client.simulator.in_flight == 1)
+    until(lambda: client.simulator.held == 1)
     client.simulator.clear()
+    client.simulator.release()
     thread.join()
     assert (client.simulator.calls, client.simulator.in_flight, client.simulator.peak_in_flight) == ((), 0, 1)

@@ -6,8 +6,9 @@ import pytest
 from cerebras.cloud.sdk import RateLimitError
 from hypothesis import given
 from hypothesis import strategies as st
+from support.waiting import until
 
-from optillm_cerebras_cepo.simulator import FREE_TIER, Latency, RateLimits
+from optillm_cerebras_cepo.simulator import FREE_TIER, RateLimits, Rule
 from optillm_cerebras_cepo.simulator.limits import Bucket, Limiter
 from optillm_cerebras_cepo.simulator.problems import Refused
 
@@ -147,10 +148,13 @@ def test_token_quota(started, clock):
 
 def test_charge_comes_before_the_call_runs(started, clock):
     """Calls that still run have their reservation taken."""
-    client = started(limits=RateLimits(tokens_per_minute=20_000), clock=clock, latency=Latency(base=0.2))
-    with ThreadPoolExecutor(2) as pool:
-        statuses = sorted(answer.status_code for answer in pool.map(lambda _: client.post(), range(2)))
-    assert statuses == [200, 429]
+    client = started(limits=RateLimits(tokens_per_minute=20_000), clock=clock, rules=(Rule(held=True),))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(client.post)
+        until(lambda: client.simulator.held)
+        assert client.post().status_code == 429
+        client.simulator.release()
+        assert running.result().status_code == 200
 
 
 def test_limits_hold_for_each_model(started, clock):
@@ -206,11 +210,14 @@ def test_time_scale_compresses_refill(started, clock):
 
 def test_queue_is_full_over_the_concurrency_limit(started):
     """The recorded text; what the queue refuses is not charged."""
-    client = started(max_in_flight=2, latency=Latency(base=0.3), limits=RateLimits(requests_per_day=100))
-    with ThreadPoolExecutor(5) as pool:
-        answers = list(pool.map(lambda _: client.post(), range(5)))
-    refused = [answer for answer in answers if answer.status_code == 429]
-    assert len(refused) == 3
+    client = started(max_in_flight=2, rules=(Rule(held=True),), limits=RateLimits(requests_per_day=100))
+    with ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(client.post) for _ in range(2)]
+        until(lambda: client.simulator.held == 2)
+        refused = [client.post() for _ in range(3)]
+        client.simulator.release()
+        assert [call.result().status_code for call in running] == [200, 200]
+    assert [answer.status_code for answer in refused] == [429] * 3
     assert refused[0].json()["code"] == "queue_exceeded"
     assert refused[0].json()["message"] == "We're experiencing high traffic right now! Please try again soon."
     assert client.simulator.peak_in_flight == 2
@@ -255,9 +262,9 @@ def test_refused_call_charges_nothing_over_http(started, clock):
         ),
     ],
 )
-def test_headers_may_tell_of_some_windows_only(started, shown, names):
+def test_headers_may_tell_of_some_windows_only(started, clock, shown, names):
     """The limits hold all the same."""
-    client = started(limits=FREE_TIER, limit_headers=shown)
+    client = started(limits=FREE_TIER, limit_headers=shown, clock=clock)
     answers = [client.post(max_completion_tokens=1) for _ in range(6)]
     assert [answer.status_code for answer in answers] == [200] * 5 + [429]
     for answer in answers:

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import httpx
 import pytest
 from cerebras.cloud.sdk import AuthenticationError, NotFoundError, PermissionDeniedError
+from support import web
 
 from optillm_cerebras_cepo.simulator import DEFAULT_MODELS
 
@@ -23,12 +23,12 @@ def test_models_are_listed_to_a_key(shared):
 
 def test_models_are_not_listed_without_a_key(shared):
     """GET /v1/models needs the key."""
-    assert httpx.get(f"{shared.simulator.url}/v1/models", verify=False).status_code == 403
+    assert web.get(f"{shared.simulator.url}/v1/models").status_code == 403
 
 
 def test_public_models_need_no_key(shared):
     """The public list tells capabilities and limits and whether a model is deprecated."""
-    found = httpx.get(f"{shared.simulator.url}/public/v1/models", verify=False).json()["data"]
+    found = web.get(f"{shared.simulator.url}/public/v1/models").json()["data"]
     by_id = {model["id"]: model for model in found}
     assert by_id["gpt-oss-120b"]["capabilities"]["reasoning"] is True
     assert by_id["llama-3.3-70b"]["capabilities"]["reasoning"] is False
@@ -72,7 +72,7 @@ def test_warming_is_counted_apart(started):
 
 def test_missing_key_is_403(shared):
     """Without a header the recorded body is a bare detail, and the SDK makes PermissionDeniedError of it."""
-    answer = httpx.post(f"{shared.simulator.url}/v1/chat/completions", verify=False, json={})
+    answer = web.post(f"{shared.simulator.url}/v1/chat/completions", json={})
     assert (answer.status_code, answer.json()) == (403, {"detail": "Not authenticated"})
     with pytest.raises(PermissionDeniedError):
         shared.sdk.with_options(default_headers={"Authorization": ""}).models.list()
@@ -81,7 +81,7 @@ def test_missing_key_is_403(shared):
 @pytest.mark.parametrize("header", ["Basic abc", "Bearer", "csk-test"])
 def test_header_of_another_form_is_no_key(shared, header):
     """Only `Bearer <key>` counts as a key."""
-    answer = httpx.get(f"{shared.simulator.url}/v1/models", verify=False, headers={"Authorization": header})
+    answer = web.get(f"{shared.simulator.url}/v1/models", headers={"Authorization": header})
     assert answer.status_code == 403
 
 

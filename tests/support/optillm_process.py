@@ -3,55 +3,58 @@
 from __future__ import annotations
 
 import os
-import random
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 
 from optillm_cerebras_cepo.simulator import Simulator
+from support import web
+from support.ports import free_port
 
 OPTILLM = Path(sys.executable).with_name("optillm")
-CHANCE = random.SystemRandom()  # that nobody seeds: other processes draw other ports
+STARTING = 300.0  # seconds until a start has failed: OptiLLM imports for a second or two where nothing else runs
 
 
-@dataclass
 class Server:
-    """A running server; `lines` is what it has logged so far."""
+    """A running server.
 
-    url: str
-    pid: int = 0
-    lines: list[str] = field(default_factory=list)
+    Args:
+        url: its address.
+        pid: its process.
+        output: the file that its standard output and error go to.
+
+    """
+
+    def __init__(self, url: str, pid: int, output: IO[bytes]) -> None:
+        self.url = url
+        self.pid = pid
+        self._output = output
 
     def ask(self, body: Mapping[str, Any], key: str | None = None) -> httpx.Response:
         """POST a chat completion."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        return httpx.post(f"{self.url}/v1/chat/completions", json=body, headers=headers, timeout=120)
+        return web.post(f"{self.url}/v1/chat/completions", json=body, headers=headers)
 
     @property
     def log(self) -> str:
-        """Everything logged so far."""
-        return "".join(self.lines)
+        """Everything that it has written so far, to the last byte: it is there before what follows it in the server.
 
+        The sidecar's lines are an exception: a thread writes them a little later (`sidecar/logs.py`).
+        """
+        size = os.fstat(self._output.fileno()).st_size
+        return os.pread(self._output.fileno(), size, 0).decode(errors="replace")
 
-def free_port() -> int:
-    """A port that nobody listens on, of those below the ones that a system gives away by itself.
-
-    Whoever asks the system for any port, and each connection, may get a port of those in the next moment.
-    """
-    while True:
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", CHANCE.randrange(16_384, 32_768)))
-            return int(probe.getsockname()[1])
+    @property
+    def lines(self) -> list[str]:
+        """The whole lines of its log."""
+        return self.log.rpartition("\n")[0].splitlines()
 
 
 @contextmanager
@@ -60,21 +63,17 @@ def optillm(
 ) -> Iterator[Server]:
     """Run `optillm ARGUMENTS --port …` in an empty folder and wait until it is healthy."""
     port = free_port()
-    server = Server(f"http://127.0.0.1:{port}")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("CEPO_", "CEREBRAS_"))}
     with tempfile.TemporaryDirectory() as empty:
+        output = tempfile.TemporaryFile()  # noqa: SIM115 -- its log is read after its end, too
         process = subprocess.Popen(
             [str(command), *arguments, "--port", str(port)],
             cwd=folder or empty,
             env=clean | {"HOME": empty} | dict(environ),
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
-            text=True,
         )
-        assert process.stdout is not None
-        server.pid = process.pid
-        reader = threading.Thread(target=server.lines.extend, args=(process.stdout,), daemon=True)
-        reader.start()
+        server = Server(f"http://127.0.0.1:{port}", process.pid, output)
         try:
             _wait_until_healthy(server, process)
             yield server
@@ -85,7 +84,6 @@ def optillm(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            reader.join(5)
 
 
 def asked_of(checkout: Path, approach: str) -> tuple[int, int, str]:
@@ -104,13 +102,14 @@ def asked_of(checkout: Path, approach: str) -> tuple[int, int, str]:
         return reply.status_code, len(api.chat_calls), f"{reply.text}\n{server.log}"
 
 
-def _wait_until_healthy(server: Server, process: subprocess.Popen[str]) -> None:
-    for _ in range(600):
+def _wait_until_healthy(server: Server, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + STARTING
+    while time.monotonic() < end:
         if process.poll() is not None:
             raise AssertionError(f"optillm ended with {process.returncode}:\n{server.log}")
         try:
-            if httpx.get(f"{server.url}/health", timeout=1).status_code == 200:
+            if web.get(f"{server.url}/health").status_code == 200:
                 return
         except httpx.TransportError:
-            time.sleep(0.1)
+            time.sleep(0.05)
     raise AssertionError(f"optillm never became healthy:\n{server.log}")

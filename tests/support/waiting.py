@@ -8,13 +8,14 @@ from typing import TypeVar
 
 There = TypeVar("There")
 
+PATIENCE = 120.0
+"""Seconds after which a wait has failed: a safety net, many times what a machine under load takes."""
 
-def until(
-    there: Callable[[], There], seconds: float = 60.0, otherwise: Callable[[], str] = lambda: "it never was"
-) -> There:
-    """Return what is there, once it is; fail with a word when it is not for so many seconds."""
-    end = time.monotonic() + seconds
+
+def until(there: Callable[[], There], otherwise: Callable[[], object] = lambda: "it never was") -> There:
+    """Return what is there as soon as it is; fail with what `otherwise` says when it never comes."""
+    end = time.monotonic() + PATIENCE
     while not (found := there()):
         assert time.monotonic() < end, otherwise()
-        time.sleep(0.01)
+        time.sleep(0.005)
     return found

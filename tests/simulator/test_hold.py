@@ -1,0 +1,60 @@
+"""Replies that wait for whoever runs the simulator."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from support.waiting import until
+
+from optillm_cerebras_cepo.simulator import CLIENT_GONE, Reply, Rule
+
+
+def test_held_replies_go_one_by_one_and_then_all(started):
+    """In the order of the calls; those that come after all were released do not wait."""
+    client = started(rules=(Rule(text=("1", "2", "3", "4"), held=True),))
+    api = client.simulator
+    with ThreadPoolExecutor(3) as pool:
+        calls = []
+        for number in (1, 2, 3):
+            calls.append(pool.submit(client.create))
+            until(lambda count=number: api.held == count)
+        assert api.stalled == {call.number for call in api.calls}
+        api.release(1)
+        assert calls[0].result().choices[0].message.content == "1"
+        assert (api.held, [call.status for call in api.calls]) == (2, [200, None, None])
+        api.release()
+        assert [call.result().choices[0].message.content for call in calls[1:]] == ["2", "3"]
+    assert client.create().choices[0].message.content == "4"
+    assert (api.held, api.stalled) == (0, frozenset())
+
+
+def test_a_held_stream_has_come_half_way(started):
+    """The client has the first half; the rest comes when it is released."""
+    client = started(rules=(Rule(text="one two three four " * 9, held=True),))
+    stream = client.create(stream=True)
+    first = [next(stream), next(stream)]
+    until(lambda: client.simulator.held)
+    client.simulator.release()
+    said = ["".join(chunk.choices[0].delta.content or "" for chunk in part) for part in (first, stream)]
+    assert all(said)
+    assert "".join(said) == "one two three four " * 9
+
+
+def test_replies_of_errors_are_held_too(started):
+    """And a call whose client leaves meanwhile is held no more."""
+    client = started(rules=(Rule(reply=Reply(500, "x"), held=True),))
+    client.leave(lambda: client.simulator.held)
+    until(lambda: not client.simulator.held)
+    until(lambda: client.simulator.calls[0].status == CLIENT_GONE)
+    client.simulator.release()
+    assert client.post().status_code == 500
+
+
+@pytest.mark.parametrize("fault", ["hang", "trickle"])
+def test_what_hangs_or_trickles_is_stalled_and_not_held(started, fault):
+    """It cannot be released."""
+    client = started(rules=(Rule(fault=fault),))
+    client.leave(lambda: client.simulator.stalled)
+    assert client.simulator.held == 0
+    until(lambda: not client.simulator.stalled)
