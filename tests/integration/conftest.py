@@ -8,12 +8,13 @@ import pytest
 from conftest import KEY
 from support.backend import CLIENT_KEY, DIRECT, LONG, House, backend, sidecar
 
-from optillm_cerebras_cepo.simulator import Latency, Reply, Rule, Simulator, SimulatorOptions, problems
+from optillm_cerebras_cepo.simulator import Reply, Rule, Simulator, SimulatorOptions, problems
 
 # What the word in a question makes of the API behind the sidecar. A planned question is in all of its calls' prompts.
 MOODS = (
-    Rule(pattern="SLOW", search_in="all", latency=30.0),
-    Rule(pattern="LONG", search_in="all", text=LONG),
+    Rule(pattern="SLOW", search_in="all", fault="hang"),
+    Rule(pattern="HELD", search_in="all", held=True),
+    Rule(pattern="LONG", search_in="all", text=LONG, held=True),  # in the middle, where it is streamed
     Rule(pattern="CUT", search_in="all", text=LONG, fault="cut"),
     Rule(pattern="FAILING", search_in="all", reply=problems.internal_error()),
 )
@@ -44,7 +45,7 @@ def calm(direct: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     (secrets / "cepo_client_key").write_text(f"{CLIENT_KEY}\nplanted-bearer-of-another\n")
     (secrets / "identity_prompt").symlink_to("/dev/null")
     as_files = {"SECRETS_DIR": str(secrets), "CEREBRAS_API_KEY": "", "CEPO_CLIENT_KEY": ""}
-    options = SimulatorOptions(rules=MOODS, latency=Latency(tokens_per_second=1000))
+    options = SimulatorOptions(rules=MOODS)
     as_asked = {"CEPO_CEREBRAS_FIT_TOKENS": "false"}  # calls have the limits that they were asked for with
     with (
         Simulator(options) as api,
@@ -58,5 +59,6 @@ def calm(direct: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def house(calm: House) -> House:
     """The same, with nothing in the ledgers, and no failure counted."""
     assert calm.backend.ask("anything").headers["x-answered-by"] == "sidecar"
+    calm.settle()
     calm.clear()
     return calm

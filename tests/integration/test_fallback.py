@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
-from collections.abc import Iterator
+import subprocess
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
-from support.backend import DIRECT, IDENTITY, Backend, House, backend, events, sidecar, told
-from support.waiting import until
+from aiohttp.web import Request, Response
+from support.backend import (
+    DIRECT,
+    FOLDER,
+    IDENTITY,
+    QUESTIONS,
+    House,
+    backend,
+    environment,
+    events,
+    sidecar,
+    told,
+)
+from support.gateway import background
+from support.waiting import PATIENCE
 
 from optillm_cerebras_cepo.simulator import Rule, Simulator, SimulatorOptions, problems
 
@@ -18,12 +33,7 @@ pytestmark = pytest.mark.slow
 QUESTION = "What is 6 times 7?"
 
 
-@pytest.fixture(scope="module")
-def wary(calm: House) -> Iterator[Backend]:
-    """A backend before the same sidecar that waits half a second, and leaves it alone for 1.5 s after two failures."""
-    patience = {"SPEED_TIMEOUT": "0.5", "CIRCUIT_FAILURES": "2", "CIRCUIT_SECONDS": "1.5"}
-    with backend(calm.sidecar.url, calm.direct.url, **patience) as example:
-        yield example
+FOREVER = "1000000"  # seconds
 
 
 @pytest.mark.parametrize("layer", ["speed", "reasoning"])
@@ -72,41 +82,90 @@ def test_a_direct_call_that_is_refused_too(house: House, word: str, status: int,
     assert "planted" not in response.text
 
 
-def test_a_stream_that_takes_too_long(wary: Backend, house: House) -> None:
-    """Of the speed layer: the sidecar itself ends it, though it has kept saying that it works."""
-    with wary.streaming("SLOW") as response:
+def test_a_stream_that_takes_too_long(house: House) -> None:
+    """Of the speed layer: the sidecar is told when to end it, for it keeps saying that it works; its error is the end.
+
+    The sidecar here is one that has just given up.
+    """
+    asked: list[Any] = []
+
+    async def chat(request: Request) -> Response:
+        asked.append(await request.json())
+        error = {"error": {"message": "no answer within 120 s", "code": "deadline_exceeded"}}
+        return Response(text=f": working\n\ndata: {json.dumps(error)}\n\n", content_type="text/event-stream")
+
+    with (
+        background({("POST", QUESTIONS): chat}) as url,
+        backend(url, house.direct.url) as example,
+        example.streaming(QUESTION) as response,
+    ):
         chunks = events(response.read().decode())
-    assert chunks[-1]["error"]["code"] == "deadline_exceeded"
+    assert [chunk["error"]["code"] for chunk in chunks] == ["deadline_exceeded"]
+    assert (asked[0]["cepo_cerebras_effort"], asked[0]["cepo_cerebras_deadline"]) == ("none", PATIENCE)
     assert house.direct.chat_calls == ()
 
 
-def test_the_circuit(wary: Backend, house: House) -> None:
-    """Two failures open it, a time-out among them; nobody asks the sidecar while it is open; an answer closes it.
+def test_the_circuit(house: House) -> None:
+    """Two failures open it, a time-out among them; nobody asks the sidecar while it is open.
 
     A client that leaves between the two does not make them forgotten.
     """
-    assert wary.ask("FAILING").headers["x-answered-by"] == "cerebras"
-    house.clear()
-    wary.leave("SLOW", "reasoning", stream=False, when=lambda: house.api.in_flight > 0)
-    until(lambda: house.api.in_flight == 0, 10, lambda: "its calls run on")
-    house.clear()
-    assert wary.ask("SLOW").headers["x-answered-by"] == "cerebras"
-    until(lambda: house.api.in_flight == 0, 10, lambda: "the call that was given up runs on")
-    assert len(house.api.chat_calls) == 1  # nobody tried it again
-    assert wary.state["circuit"] == "open"
-    house.clear()
-    before = house.sidecar.log.count("/v1/chat/completions")
-    with wary.streaming(QUESTION) as response:
-        assert response.headers["x-answered-by"] == "cerebras"
-        assert "".join(told(events(response.read().decode()), "content")) == DIRECT
-    assert house.api.chat_calls == ()
-    assert house.sidecar.log.count("/v1/chat/completions") == before
-    wary.until(circuit="half_open")
-    assert wary.ask("FAILING").headers["x-answered-by"] == "cerebras"
-    assert wary.state["circuit"] == "open"  # one that fails now is enough
-    wary.until(circuit="half_open")
-    assert wary.ask(QUESTION).headers["x-answered-by"] == "sidecar"
-    assert wary.state["circuit"] == "closed"
+    wary = {"REASONING_TIMEOUT": "0.5", "CIRCUIT_FAILURES": "2", "CIRCUIT_SECONDS": FOREVER}
+    with backend(house.sidecar.url, house.direct.url, **wary) as example:
+        assert example.ask("FAILING").headers["x-answered-by"] == "cerebras"
+        house.clear()
+        example.leave("SLOW", "speed", stream=False, when=lambda: house.api.in_flight > 0)
+        house.settle()
+        assert example.state["circuit"] == "closed"
+        before = house.questions
+        assert example.ask("SLOW", "reasoning").headers["x-answered-by"] == "cerebras"
+        after = house.questions
+        assert after <= before + 1  # nobody tried it again
+        assert example.state["circuit"] == "open"
+        house.clear()
+        with example.streaming(QUESTION) as response:
+            assert response.headers["x-answered-by"] == "cerebras"
+            assert "".join(told(events(response.read().decode()), "content")) == DIRECT
+        assert house.questions == after
+        assert house.api.chat_calls == ()
+
+
+HALF_OPEN = """
+import circuitbreaker
+from app.circuit import Circuit
+from app.failures import Failed
+
+now = [0.0]
+circuitbreaker.monotonic = lambda: now[0]
+circuit = Circuit(failures=2, seconds=30)
+
+def ask(fails):
+    try:
+        with circuit:
+            if fails:
+                raise Failed("sidecar", 503, {})
+    except Failed:
+        pass
+    print(circuit.state)
+
+ask(True), ask(True)
+now[0] = 31
+print(circuit.state)
+ask(True)
+now[0] = 60
+print(circuit.state)
+now[0] = 62
+print(circuit.state)
+ask(False)
+"""
+
+
+def test_the_circuit_closes_again() -> None:
+    """After its time one question tries: one that fails is enough to leave the sidecar alone anew, an answer closes."""
+    done = subprocess.run(
+        [environment() / ".venv/bin/python", "-c", HALF_OPEN], cwd=FOLDER, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["closed", "open", "half_open", "open", "open", "half_open", "closed"]
 
 
 def test_a_sidecar_that_is_not_ready(house: House) -> None:
@@ -119,7 +178,7 @@ def test_a_sidecar_that_is_not_ready(house: House) -> None:
 
 def test_a_sidecar_that_dies(house: House) -> None:
     """In the middle of a stream: an error. Then nobody picks up, which is found out by asking: direct answers."""
-    seldom = {"READY_SECONDS": "600", "CIRCUIT_FAILURES": "2"}
+    seldom = {"READY_SECONDS": FOREVER, "CIRCUIT_FAILURES": "2", "CIRCUIT_SECONDS": FOREVER}
     with sidecar(house.api.url) as server, backend(server.url, house.direct.url, **seldom) as example:
         with example.streaming("SLOW", "reasoning") as response:
             lines = response.iter_lines()

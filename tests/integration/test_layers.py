@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import httpx
 import pytest
+from support import web
 from support.backend import IDENTITY, LONG, House, body, events, told
+from support.releasing import releasing
 from support.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -54,7 +55,8 @@ def test_a_stream_comes_through_while_the_answer_is_made(house: House) -> None:
         lines = response.iter_lines()
         first = next(line for line in lines if '"content": "' in line and "Six" in line)
         assert house.api.in_flight == 1
-        rest = list(lines)
+        with releasing(house.api):
+            rest = list(lines)
     chunks = events("\n".join([first, *rest]))
     pieces = told(chunks, "content")
     assert len(pieces) > 3
@@ -65,11 +67,14 @@ def test_a_stream_comes_through_while_the_answer_is_made(house: House) -> None:
 
 def test_progress_comes_through_while_it_is_planned(house: House) -> None:
     """As reasoning, before the calls that follow; then the answer."""
-    with house.backend.streaming(QUESTION, "reasoning") as response:
+    with house.backend.streaming(f"HELD {QUESTION}", "reasoning") as response:
         lines = response.iter_lines()
+        until(lambda: house.api.held)
+        house.api.release(1)
         first = next(line for line in lines if "reasoning_content" in line)
         assert len(house.api.chat_calls) < 27
-        chunks = events("\n".join([first, *lines]))
+        with releasing(house.api):
+            chunks = events("\n".join([first, *lines]))
     assert len(told(chunks, "reasoning_content")) > 5
     assert "".join(told(chunks, "content")).startswith("The simulated answer is 42.")
     assert len(house.api.chat_calls) == 27
@@ -81,11 +86,11 @@ def test_a_request_has_one_name_everywhere(house: House) -> None:
         given = response.headers["x-request-id"]
     assert re.fullmatch("[0-9a-f]{32}", given)
     url = f"{house.backend.server.url}/chat"
-    response = httpx.post(url, headers={"x-request-id": "order-66"}, **body(QUESTION))
+    response = web.post(url, headers={"x-request-id": "order-66"}, **body(QUESTION))
     assert response.headers["x-request-id"] == "order-66"
     for server in (house.backend.server, house.sidecar):
-        until(lambda of=server: "order-66" in of.log, 5, lambda: "no line has it")
-    assert httpx.post(url, headers={"x-request-id": "a b"}, **body(QUESTION)).headers["x-request-id"] != "a b"
+        until(lambda of=server: "order-66" in of.log, lambda of=server: of.log)
+    assert web.post(url, headers={"x-request-id": "a b"}, **body(QUESTION)).headers["x-request-id"] != "a b"
 
 
 @pytest.mark.parametrize(

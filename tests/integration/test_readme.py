@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from conftest import KEY
-from support.backend import CLIENT_KEY, FOLDER, README, House, block, environment, events, told
-from support.optillm_process import free_port
-from support.waiting import until
+from support.backend import CLIENT_KEY, FOLDER, PATIENT, README, House, block, environment, events, told
+from support.ports import free_port
+from support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.slow
 
@@ -34,18 +34,19 @@ def test_serve_and_ask(house: House, tmp_path: Path) -> None:
         "CEPO_URL": house.sidecar.url,
         "CEPO_CLIENT_KEY": CLIENT_KEY,
         "CEREBRAS_BASE_URL": house.direct.url,
+        **PATIENT,
     }
     log = (tmp_path / "log").open("w+")
     command = ["bash", "-euc", block("serve").replace(PORT, port)]
     process = subprocess.Popen(command, cwd=tmp_path, env=environ, start_new_session=True, stdout=log, stderr=log)
     try:
-        until(lambda: f":{port}" in (tmp_path / "log").read_text(), 20, (tmp_path / "log").read_text)
+        until(lambda: f":{port}" in (tmp_path / "log").read_text(), (tmp_path / "log").read_text)
         asked = subprocess.run(
             ["bash", "-euc", block("ask").replace(PORT, port)], cwd=tmp_path, capture_output=True, text=True, check=True
         )
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        assert process.wait(10) in (0, -signal.SIGTERM)
+        assert process.wait(PATIENCE) in (0, -signal.SIGTERM)
         log.close()
     first, _, rest = asked.stdout.partition("data: ")
     assert '"object": "chat.completion"' in first.replace('":"', '": "')

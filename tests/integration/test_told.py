@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import subprocess
 
-import httpx
 import pytest
 from conftest import KEY
+from support import web
 from support.backend import CLIENT_KEY, FOLDER, House, environment
 from support.planted import kinds
 from support.waiting import until
@@ -42,7 +42,7 @@ def test_logs(house: House, layer: str, stream: bool) -> None:
     ]
     assert {400, 200} <= set(statuses)
     for server, begin in zip((house.backend.server, house.sidecar), before, strict=True):
-        until(lambda of=server, at=begin: "".join(of.lines[at:]).count("/chat") >= 5, 5, lambda: "too few lines")
+        until(lambda of=server, at=begin: "".join(of.lines[at:]).count("/chat") >= 5, lambda of=server: of.log)
         lines = "".join(server.lines[begin:])
         assert kinds(lines) == set()
         assert KEY not in lines
@@ -59,7 +59,7 @@ def test_logs(house: House, layer: str, stream: bool) -> None:
 def test_a_body_that_cannot_be_read(house: House, text: str, param: str | None) -> None:
     """Half of a surrogate pair, which JSON can spell, or no JSON: 400, and no trace in the log."""
     headers = {"content-type": "application/json"}
-    response = httpx.post(f"{house.backend.server.url}/chat", content=text, headers=headers)
+    response = web.post(f"{house.backend.server.url}/chat", content=text, headers=headers)
     assert (response.status_code, response.json()["error"]["param"]) == (400, param)
     assert "Traceback" not in house.backend.server.log
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,10 +19,10 @@ import httpx
 from conftest import KEY
 
 from optillm_cerebras_cepo.simulator import Simulator
-from support import sidecar_process
+from support import sidecar_process, web
 from support.client_environments import ROOT, kept
 from support.optillm_process import Server, optillm
-from support.waiting import until
+from support.waiting import PATIENCE, until
 
 FOLDER = ROOT / "docs/integration"
 README = FOLDER / "README.md"
@@ -30,6 +31,8 @@ IDENTITY = "You are planted-identity."
 CLIENT_KEY = "planted-bearer-0123456789"
 DIRECT = "The direct answer is 42."
 LONG = "Six sevens are forty-two. " * 80
+PATIENT = {f"{name}_TIMEOUT": str(PATIENCE) for name in ("CONNECT", "SPEED", "READY", "STREAM")}
+QUESTIONS = "/v1/chat/completions"
 
 
 def block(kind: str) -> str:
@@ -68,7 +71,7 @@ def sidecar(api: str, **environ: str) -> Iterator[Server]:
     settings = {name: value for name, value in (settings | environ).items() if value}
     with sidecar_process.sidecar(environ=settings) as server:
         if "CEREBRAS_API_KEY" in settings:
-            until(lambda: httpx.get(f"{server.url}/ready").status_code == 200, 20, lambda: server.log)
+            until(lambda: web.get(f"{server.url}/ready").status_code == 200, lambda: server.log)
         yield server
 
 
@@ -80,39 +83,38 @@ class Backend:
 
     def ask(self, text: str, layer: str = "speed", **more: Any) -> httpx.Response:
         """Ask one question and wait for all of the answer."""
-        with httpx.Client(timeout=60) as client:
-            return client.post(f"{self.server.url}/chat", **body(text, layer, **more))
+        return web.post(f"{self.server.url}/chat", **body(text, layer, **more))
 
     @contextmanager
     def streaming(self, text: str, layer: str = "speed") -> Iterator[httpx.Response]:
         """Ask one question for a stream, and hang up at the end of the block."""
-        with (
-            httpx.Client(timeout=60) as client,
-            client.stream("POST", f"{self.server.url}/chat", **body(text, layer, stream=True)) as response,
-        ):
+        with web.stream("POST", f"{self.server.url}/chat", **body(text, layer, stream=True)) as response:
             yield response
 
     def leave(self, text: str, layer: str, stream: bool, when: Callable[[], bool]) -> None:
         """Ask one question, and hang up before it is answered, as soon as this holds."""
         question = json.dumps(body(text, layer, stream=stream)["json"])
         with subprocess.Popen(["curl", "-sN", f"{self.server.url}/chat", "--json", question]) as client:
-            until(when, 10, lambda: self.server.log)
+            until(when, lambda: self.server.log)
             client.kill()
 
     @property
     def state(self) -> dict[str, str]:
         """What /health says."""
-        found: dict[str, str] = httpx.get(f"{self.server.url}/health").json()
+        found: dict[str, str] = web.get(f"{self.server.url}/health").json()
         return found
 
     def until(self, **state: str) -> None:
         """Wait until /health says so."""
-        until(lambda: state.items() <= self.state.items(), 10, lambda: f"{self.state}\n{self.server.log}")
+        until(lambda: state.items() <= self.state.items(), lambda: f"{self.state}\n{self.server.log}")
 
 
 @contextmanager
 def backend(sidecar_url: str, api: str, **environ: str) -> Iterator[Backend]:
-    """Run the example with uvicorn; it looks at /ready five times a second, so that tests need not wait long for it."""
+    """Run the example with uvicorn; it looks at /ready five times a second, so that tests need not wait long for it.
+
+    It waits for everybody as long as a machine under load may take, but where a test shortens that.
+    """
     settings = {
         "CEPO_URL": sidecar_url,
         "CEPO_CLIENT_KEY": CLIENT_KEY,
@@ -120,6 +122,7 @@ def backend(sidecar_url: str, api: str, **environ: str) -> Iterator[Backend]:
         "CEREBRAS_BASE_URL": api,
         "IDENTITY_PROMPT": IDENTITY,
         "READY_SECONDS": "0.2",
+        **PATIENT,
     }
     command = environment() / ".venv/bin/uvicorn"
     with optillm("app.main:app", "--app-dir", str(FOLDER), environ=settings | environ, command=command) as server:
@@ -142,6 +145,22 @@ class House:
     sidecar: Server
     api: Simulator
     direct: Simulator
+
+    def settle(self) -> None:
+        """Wait until the sidecar is done with every question, and has logged it; it gives a place back after that."""
+        bearer = {"authorization": f"Bearer {CLIENT_KEY}"}
+        left = "cepo_cerebras_requests_in_flight 0.0"
+        until(lambda: left in web.get(f"{self.sidecar.url}/metrics", headers=bearer).text, lambda: self.sidecar.log)
+        last = uuid.uuid4().hex  # lines are written in the order in which they are logged
+        web.get(f"{self.sidecar.url}/{last}", headers=bearer)
+        until(lambda: last in self.sidecar.log, lambda: self.sidecar.log)
+        until(lambda: self.api.in_flight == 0, lambda: self.api.chat_calls)
+
+    @property
+    def questions(self) -> int:
+        """How many the sidecar has been asked."""
+        self.settle()
+        return self.sidecar.log.count(f'"path": "{QUESTIONS}"')
 
     def clear(self) -> None:
         """Forget all calls so far."""

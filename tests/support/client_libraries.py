@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 from conftest import KEY
 
 from optillm_cerebras_cepo.simulator import Simulator, SimulatorOptions
+from support import web
 from support.client_environments import ROOT, node_environment, python_environment
 from support.client_program import Program
 from support.optillm_process import Server, optillm
@@ -37,8 +37,8 @@ class House:
         The lines of all that were answered are there when that of a request after them is.
         """
         last = uuid.uuid4().hex
-        httpx.get(f"{self.server.url}/health?{last}", trust_env=False)
-        until(lambda: last in self.server.log, 10, lambda: f"no request in the log:\n{self.server.log}")
+        web.get(f"{self.server.url}/health?{last}")
+        until(lambda: last in self.server.log, lambda: f"no request in the log:\n{self.server.log}")
         lines = re.findall(r'POST /v1/chat/completions HTTP/1\.\d\S*" (\d+) ', self.server.log)
         return [int(status) for status in lines[since:]]
 

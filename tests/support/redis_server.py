@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from support.optillm_process import free_port
+from support.ports import free_port
 
 MISSING = "these tests need redis-server: `make redis-server` installs Debian's, or put another one on the PATH"
 

@@ -78,7 +78,7 @@ class CepoService:
             max_retries=1,
         )
         self._circuit = Circuit(settings.circuit_failures, settings.circuit_seconds)
-        self._readiness = Readiness(self._http, url, settings.ready_seconds)
+        self._readiness = Readiness(self._http, url, settings.ready_seconds, settings.ready_timeout)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -7,8 +7,6 @@ import logging
 
 import httpx2
 
-TIMEOUT = 2.0  # seconds; /ready says what the sidecar already knows
-
 log = logging.getLogger(__name__)
 
 
@@ -19,14 +17,16 @@ class Readiness:
         http: a client.
         url: of the sidecar.
         seconds: between two looks.
+        timeout: seconds until the sidecar must have answered.
 
     """
 
-    def __init__(self, http: httpx2.AsyncClient, url: str, seconds: float) -> None:
+    def __init__(self, http: httpx2.AsyncClient, url: str, seconds: float, timeout: float) -> None:
         self.ready = True
         self._http = http
         self._url = f"{url}/ready"
         self._seconds = seconds
+        self._timeout = timeout
 
     async def watch(self) -> None:
         """Look again and again, until cancelled."""
@@ -39,7 +39,7 @@ class Readiness:
 
     async def _look(self) -> bool:
         try:
-            response = await self._http.get(self._url, timeout=TIMEOUT)
+            response = await self._http.get(self._url, timeout=self._timeout)
         except httpx2.HTTPError:
             return False
         return response.status_code < 500  # a server without /ready answers 404, and may well be one that answers

@@ -33,6 +33,7 @@ class Settings(BaseSettings):
         reasoning_timeout: seconds to wait for a whole CePO answer; beyond the sidecar's own deadline of 600 s.
         stream_timeout: seconds without a byte in a streamed one, in which the sidecar says something every 5 s.
         ready_seconds: between two looks at the sidecar's /ready.
+        ready_timeout: seconds until it must have answered, which says what the sidecar already knows.
         circuit_failures: failures in a row after which the sidecar is left alone.
         circuit_seconds: for how long.
 
@@ -59,6 +60,7 @@ class Settings(BaseSettings):
     reasoning_timeout: Seconds = 620
     stream_timeout: Seconds = 20
     ready_seconds: Seconds = 2
+    ready_timeout: Seconds = 2
     circuit_failures: Count = 5
     circuit_seconds: Seconds = 30
 
