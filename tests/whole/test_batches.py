@@ -6,8 +6,10 @@ no request. It takes texts from a plugin and makes the replies itself.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -38,12 +40,37 @@ def api() -> Iterator[Simulator]:
         yield running
 
 
+# OptiLLM makes the queue of a model and approach when the first request for it comes, and makes another where a second
+# one comes in the same moment: what waits in the first queue is lost. Here the first request makes it for all.
+ONE_QUEUE = """
+import queue, threading
+import optillm
+from optillm.batching import RequestBatcher
+
+add_request, lock = RequestBatcher.add_request, threading.Lock()
+
+def add_to_one_queue(batcher, request):
+    if not request.get("stream"):
+        key = batcher._get_request_key(request)
+        with lock:
+            if key not in batcher.queues:
+                batcher.queues[key] = queue.Queue()
+                batcher._create_batch_processor(key)
+    return add_request(batcher, request)
+
+RequestBatcher.add_request = add_to_one_queue
+optillm.main()
+"""
+
+
 @pytest.fixture(scope="module")
 def batches(api: Simulator) -> Iterator[Server]:
-    """An optillm that works when three requests have come together, or after five seconds."""
-    arguments = ["--base-url", api.url, "--approach", "cepo_cerebras", "--batch-mode"]
+    """An optillm that works when three requests have come together; for fewer it would wait for days."""
+    arguments = ["--base-url", api.url, "--approach", "cepo_cerebras", "--batch-mode", "--batch-size", "3"]
     with optillm(
-        *arguments, "--batch-size", "3", "--batch-wait-ms", "5000", environ={"CEREBRAS_API_KEY": KEY}
+        *("-c", ONE_QUEUE, *arguments, "--batch-wait-ms", "1000000000"),
+        environ={"CEREBRAS_API_KEY": KEY},
+        command=Path(sys.executable),
     ) as running:
         yield running
 

@@ -159,7 +159,7 @@ def test_beside_optillms_own_cepo_the_request_fails() -> None:
 
     OptiLLM has no word to a plugin that its reply is not wanted any more; the client, who has its answer, leaves.
     """
-    slow = SimulatorOptions(rules=(Rule(latency=3.0),))  # of calls that are not refused
+    slow = SimulatorOptions(rules=(Rule(fault="hang"),))  # of calls that are not refused
     with Simulator(slow) as api, optillm("--base-url", api.url, environ=ENVIRON) as server:
         response = server.ask(by_body("cepo_cerebras|cepo") | SMALL)
         assert response.status_code == 500

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from conftest import KEY
 from support.optillm_process import Server, optillm
+from support.waiting import until
 
 from optillm_cerebras_cepo.simulator.options import SimulatorOptions
 from optillm_cerebras_cepo.simulator.server import Simulator
@@ -44,15 +44,15 @@ def server(api: Simulator, folder: Path) -> Iterator[Server]:
 
 
 def written(folder: Path) -> list[dict[str, Any]]:
-    """All lines so far."""
-    return [json.loads(row) for file in sorted(folder.glob("*.jsonl")) for row in file.read_text().splitlines()]
+    """All whole lines so far."""
+    files = sorted(folder.glob("*.jsonl"))
+    return [json.loads(row) for file in files for row in file.read_text().rpartition("\n")[0].splitlines()]
 
 
 def newest(folder: Path, count: int) -> dict[str, Any]:
     """The last line, once there are so many."""
-    until = time.monotonic() + 20
-    while len(entries := written(folder)) < count and time.monotonic() < until:
-        time.sleep(0.05)
+    until(lambda: len(written(folder)) >= count)
+    entries = written(folder)
     assert len(entries) == count
     return entries[-1]
 
