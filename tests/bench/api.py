@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+from support import web
 
 LEDGER = "/simulator/calls"
 
@@ -35,7 +35,7 @@ class Api:
 
     def calls(self) -> list[Call]:
         """Every chat call since the last `clear`, in the order of arrival; those that still run are left out."""
-        seen = httpx.get(self.url + LEDGER, timeout=60, trust_env=False).json()["calls"]
+        seen = web.get(self.url + LEDGER).json()["calls"]
         names = Call.__dataclass_fields__
         return [
             Call(**{name: call[name] for name in names})
@@ -45,7 +45,7 @@ class Api:
 
     def clear(self) -> None:
         """Forget the calls so far."""
-        httpx.delete(self.url + LEDGER, timeout=60, trust_env=False)
+        web.delete(self.url + LEDGER)
 
 
 @contextmanager

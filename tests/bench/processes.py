@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from support.optillm_process import free_port
+from support.ports import free_port
 
 from bench.clients import Load, Told
 

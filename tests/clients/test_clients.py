@@ -9,8 +9,8 @@ import json
 import time
 from typing import Any
 
-import httpx
 import pytest
+from support import web
 from support.client_libraries import Client, House, Programs
 from support.waiting import until
 
@@ -100,7 +100,7 @@ def test_wire_of_a_stream(answering: House) -> None:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    response = httpx.post(f"{answering.server.url}/v1/chat/completions", json=body, timeout=120)
+    response = web.post(f"{answering.server.url}/v1/chat/completions", json=body)
     assert response.headers["content-type"].partition(";")[0] == "text/event-stream"
     events = [line.removeprefix("data: ") for line in response.text.splitlines() if line.startswith("data: ")]
     assert events.pop() == "[DONE]"

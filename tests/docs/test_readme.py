@@ -19,8 +19,10 @@ import httpx
 import optillm as optillm_package
 import pytest
 from conftest import KEY
+from support import web
 from support.error_kinds import error_kinds
-from support.optillm_process import free_port, optillm
+from support.optillm_process import optillm
+from support.ports import free_port
 from support.processes import none_left_with, processes_with
 
 from optillm_cerebras_cepo.demo.run import DEFAULT_QUESTION
@@ -189,7 +191,7 @@ def test_serve(block: Block) -> None:
         for _ in range(600):
             assert process.poll() is None, f"ended with {process.returncode}"
             try:
-                if httpx.get(f"http://127.0.0.1:{port}{paths(block)}").status_code == 200:
+                if web.get(f"http://127.0.0.1:{port}{paths(block)}").status_code == 200:
                     break
             except httpx.TransportError:
                 time.sleep(0.1)

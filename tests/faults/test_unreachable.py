@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.optillm_process import free_port
+from support.ports import free_port
 
 from faults.asking import CALLS, ONE, TEXT, ask
 from optillm_cerebras_cepo import errors

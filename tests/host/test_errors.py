@@ -10,7 +10,7 @@ import optillm.server as server
 import pytest
 from conftest import KEY
 from pytest_mock import MockerFixture
-from support.optillm_process import free_port
+from support.ports import free_port
 
 from optillm_cerebras_cepo.host import intake, plugin
 from optillm_cerebras_cepo.simulator.answers import Rule

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from conftest import KEY
 from support.once import once
-from support.optillm_process import free_port
+from support.ports import free_port
 from support.sdk_client import LOOP, Simulate, connect, request
 
 from optillm_cerebras_cepo import errors

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from conftest import KEY
 from support.asking import ask
-from support.optillm_process import free_port
+from support.ports import free_port
 
 from optillm_cerebras_cepo import errors
 from optillm_cerebras_cepo.chat import Question, Step

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from support import web
 from support.optillm_process import Server
 from support.sidecar_process import sidecar
 from support.waiting import until
@@ -33,7 +34,7 @@ def server(api: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     secret = tmp_path_factory.mktemp("secrets") / "key"
     secret.write_text(f"{KEY}\n")
     with sidecar(environ={"CEREBRAS_API_KEY_FILE": str(secret), "CEREBRAS_BASE_URL": api.url}) as running:
-        until(lambda: httpx.get(f"{running.url}/ready").status_code == 200)
+        until(lambda: web.get(f"{running.url}/ready").status_code == 200)
         yield running
 
 
@@ -73,7 +74,7 @@ def test_none_with_another_effort_is_refused(server: Server) -> None:
 
 def test_a_stream(server: Server) -> None:
     """Progress, then the answer, then [DONE]."""
-    with httpx.stream("POST", f"{server.url}/v1/chat/completions", json={**ASK, "stream": True}, timeout=60) as reply:
+    with web.stream("POST", f"{server.url}/v1/chat/completions", json={**ASK, "stream": True}) as reply:
         lines = [line.removeprefix("data: ") for line in reply.iter_lines() if line.startswith("data: ")]
     deltas = [json.loads(line)["choices"][0]["delta"] for line in lines[:-1]]
     assert lines[-1] == "[DONE]"
@@ -83,7 +84,7 @@ def test_a_stream(server: Server) -> None:
 
 def test_the_request_id_goes_through(server: Server) -> None:
     """From the client to the reply, the access log, and every line that tells of the request's calls."""
-    reply = httpx.post(f"{server.url}/v1/chat/completions", json=ASK, headers={"x-request-id": "mine-1"}, timeout=60)
+    reply = web.post(f"{server.url}/v1/chat/completions", json=ASK, headers={"x-request-id": "mine-1"})
     assert reply.headers["x-request-id"] == "mine-1"
     line = logged(server, request_id="mine-1", logger="optillm_cerebras_cepo.access")
     assert {name: line[name] for name in ("method", "path", "status", "calls", "approach", "effort", "model")} == {
@@ -102,8 +103,8 @@ def test_the_request_id_goes_through(server: Server) -> None:
 def test_a_good_answer_to_a_probe_is_no_news(server: Server) -> None:
     """It would be a line every few seconds; one that is not good is a line."""
     for path in ("/health", "/ready", "/metrics"):
-        assert httpx.get(f"{server.url}{path}").status_code == 200
-    assert httpx.post(f"{server.url}/ready").status_code == 405
+        assert web.get(f"{server.url}{path}").status_code == 200
+    assert web.post(f"{server.url}/ready").status_code == 405
     logged(server, path="/ready", status=405)
     lines = [json.loads(line) for line in list(server.lines)]
     assert not [line for line in lines if line.get("path") in ("/health", "/metrics")]
@@ -111,27 +112,27 @@ def test_a_good_answer_to_a_probe_is_no_news(server: Server) -> None:
 
 def test_every_line_of_the_log_is_json(server: Server) -> None:
     """Also those of OptiLLM's start."""
-    httpx.get(f"{server.url}/nothing-here")
+    web.get(f"{server.url}/nothing-here")
     logged(server, path="/nothing-here", status=404)
     assert all({"time", "level", "logger", "message"} <= json.loads(line).keys() for line in server.lines)
 
 
 def test_the_models_are_those_that_answer(server: Server) -> None:
     """Each id of the list, asked for as it stands there."""
-    page = httpx.get(f"{server.url}/v1/models").json()
+    page = web.get(f"{server.url}/v1/models").json()
     names = [model["id"] for model in page["data"]]
     assert "cepo_cerebras-llama3.3-70b" in names
     for name in names:
         assert server.ask({**ASK, "model": name}).json()["model"] == "llama-3.3-70b"
-        assert httpx.get(f"{server.url}/v1/models/{name}").json()["id"] == name
-    missing = httpx.get(f"{server.url}/v1/models/gpt-9")
+        assert web.get(f"{server.url}/v1/models/{name}").json()["id"] == name
+    missing = web.get(f"{server.url}/v1/models/gpt-9")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "model_not_found")
 
 
 def test_metrics_tell_what_was_asked(server: Server) -> None:
     """Calls by step and status, tokens, requests by effort."""
     server.ask(ASK)
-    page = httpx.get(f"{server.url}/metrics").text
+    page = web.get(f"{server.url}/metrics").text
     assert 'cepo_cerebras_calls_total{status="200",step="plan"} ' in page
     assert 'cepo_cerebras_tokens_total{kind="completion",step="rating"} ' in page
     assert 'path="/v1/chat/completions",status="200"} ' in page
@@ -143,7 +144,7 @@ def test_a_client_that_hangs_up_is_heard(server: Server, simulate: Callable[...,
     environ = {"CEREBRAS_API_KEY": KEY, "CEREBRAS_BASE_URL": slow.url}
     with sidecar(environ=environ) as patient:
         with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{patient.url}/v1/chat/completions", json=ASK, timeout=0.8)
+            web.post(f"{patient.url}/v1/chat/completions", json=ASK, timeout=0.8)
         logged(patient, hung_up=True, path="/v1/chat/completions")
         calls = len(slow.chat_calls)
         assert calls < 27

@@ -11,7 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
-from support.optillm_process import free_port
+from support import web
+from support.ports import free_port
 from support.sidecar_process import COMMAND
 from support.waiting import until
 
@@ -37,13 +38,13 @@ class Running:
     def healthy(self) -> bool:
         """Whether it answers."""
         try:
-            return httpx.get(f"{self.url}/ready", timeout=5).status_code == 200
+            return web.get(f"{self.url}/ready").status_code == 200
         except httpx.TransportError:
             return False
 
     def ask(self, **more: Any) -> httpx.Response:
         """A question."""
-        return httpx.post(f"{self.url}/v1/chat/completions", json={**ASK, **more}, timeout=60)
+        return web.post(f"{self.url}/v1/chat/completions", json={**ASK, **more})
 
 
 @pytest.fixture
@@ -110,11 +111,11 @@ def test_beyond_its_places_it_says_when_to_come_again(stopping: Callable[..., tu
     first, _ = asked(server, api)
     second = threading.Thread(target=server.ask)
     second.start()
-    until(lambda: "requests_in_flight 2.0" in httpx.get(f"{server.url}/metrics").text)
+    until(lambda: "requests_in_flight 2.0" in web.get(f"{server.url}/metrics").text)
     refused = server.ask()
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "server_full")
     assert (refused.headers["retry-after"], refused.headers["x-should-retry"]) == ("5", "true")
-    assert httpx.get(f"{server.url}/health").status_code == 200
+    assert web.get(f"{server.url}/health").status_code == 200
     server.process.send_signal(signal.SIGTERM)
     first.join(30)
     second.join(30)

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
 from bench.api import LEDGER, Api, simulated
+from support import web
 from support.optillm_process import Server, optillm
 
 from soak.load import Clients, Told
@@ -134,7 +134,7 @@ def _rest(server: Server, api: Api) -> list[dict[str, Any]]:
     """Wait until no call is open and no client's connection is left; returns the leg's chat calls."""
     until = time.monotonic() + SETTLE
     while time.monotonic() < until:
-        books = httpx.get(api.url + LEDGER, timeout=60, trust_env=False).json()
+        books = web.get(api.url + LEDGER).json()
         calls = [call for call in books["calls"] if call["path"].endswith("/chat/completions")]
         if not books["in_flight"] and not _look(server, api).client_sockets:
             return calls

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import pytest
+from support import web
 
 from optillm_cerebras_cepo import __version__
 from optillm_cerebras_cepo.cli import main
@@ -50,8 +50,8 @@ def test_the_simulated_api_says_where_it_is_and_stops_when_told(stop: signal.Sig
     process = subprocess.Popen([COMMAND, "simulate", "--port", "0"], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     url = process.stdout.readline().removeprefix("simulated Cerebras API: ").strip()
-    assert httpx.get(f"{url}/v1/models").status_code == 403
-    assert httpx.get(f"{url}/v1/models", headers={"Authorization": "Bearer csk-any"}).status_code == 200
+    assert web.get(f"{url}/v1/models").status_code == 403
+    assert web.get(f"{url}/v1/models", headers={"Authorization": "Bearer csk-any"}).status_code == 200
     process.send_signal(stop)
     assert process.wait(10) == 0
     process.stdout.close()
