@@ -154,3 +154,10 @@ def test_the_last_candidate_left_is_not_rated() -> None:
 def test_ratings_are_read_leniently(verdict: str, rating: float) -> None:
     """Spacing, case, decimals, x/10, the last one given."""
     assert rate(Desk(verdict).asker, THREE) == (rating,) * 3
+
+
+@pytest.mark.parametrize("remark", ["Confidence score: 95", "(It would be rated 1 with another sign.)", "Rating: 80%"])
+def test_no_remark_of_a_judge_makes_a_wrong_answer_beat_a_right_one(remark: str) -> None:
+    """The numbers that a judge writes beside its rating are no ratings."""
+    wrong = f"Rating: [[0]]\n{remark}"
+    assert rate(Desk(lambda r: "Rating: [[1]]" if "second" in text(r) else wrong).asker, THREE) == (0.0, 1.0, 0.0)
