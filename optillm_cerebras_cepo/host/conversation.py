@@ -13,6 +13,7 @@ from optillm_cerebras_cepo.errors import BadRequest
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 FIELDS = ("role", "content", "name", "tool_calls", "tool_call_id")  # of a message that is forwarded; others are refused
 TOOL_FIELDS = ("tools", "tool_choice", "parallel_tool_calls")
+NO_CHOICE: tuple[object, ...] = (None, "", {})  # values of tool_choice that choose nothing
 TURN = ("User: ", "Assistant: ")  # how OptiLLM's parse_conversation marks the turns (server.py:661)
 
 
@@ -64,10 +65,10 @@ def _tools(body: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(body.get("parallel_tool_calls"), bool | None):
         raise BadRequest("parallel_tool_calls must be true or false", param="parallel_tool_calls")
     if not tools:
-        if body.get("tool_choice") not in (None, "none", "auto"):
+        if body.get("tool_choice") not in (*NO_CHOICE, "none", "auto"):
             raise BadRequest("tool_choice is for requests that have tools", param="tool_choice")
         return {}
-    return {name: body[name] for name in TOOL_FIELDS if body.get(name) is not None}
+    return {name: body[name] for name in TOOL_FIELDS if body.get(name) not in NO_CHOICE}
 
 
 def _unplannable(messages: Sequence[Mapping[str, Any]], tools: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
-"""A request's body as Parameters: OpenAI's fields with their types and ranges, and a clear word for what we lack.
+"""A request's body as Parameters: OpenAI's fields with their types and ranges, and an error for what is not available.
 
-`null` means that a field is not given, as OpenAI has it. Fields that stand nowhere here are left alone.
+A field whose value asks for nothing (`null`, `stop: []`, `top_logprobs: 0`) counts as not given, as OpenAI has it.
+Fields that stand nowhere here are left alone.
 """
 
 from __future__ import annotations
@@ -16,10 +17,24 @@ STOPS = 4
 LONG = 2**63
 
 _NO_LOGPROBS = "logprobs are not available: the answer is chosen among several replies"
-# Fields that are refused whatever they hold, and why.
+# Values that ask for nothing, by field; null asks for nothing in every field.
+_NOTHING: Mapping[str, tuple[object, ...]] = {
+    "stop": ("", []),
+    "logit_bias": ({},),
+    "response_format": ({},),
+    "user": ("",),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    "audio": ({}, False),
+    "modalities": ([], ["text"]),
+    "functions": ([],),
+    "function_call": ("", "none", "auto"),
+}
+# Fields that are refused when they ask for anything, and why.
 _UNAVAILABLE = {
     "top_logprobs": _NO_LOGPROBS,
     "audio": "audio is not available: answers are text",
+    "modalities": 'modalities must be ["text"]: answers are text',
     "functions": "functions is deprecated; send tools instead",
     "function_call": "function_call is deprecated; send tools and tool_choice instead",
 }
@@ -36,7 +51,7 @@ def parameters_from(body: Mapping[str, Any]) -> Parameters:
 
     """
     # OptiLLM's defect: parameters_are_ignored
-    given = {name: value for name, value in body.items() if value is not None}
+    given = {name: value for name, value in body.items() if not _asks_nothing(name, value)}
     _check_available(given)
     stream = _flag(given, "stream")
     # Both are looked at, and the older name counts where the newer is missing, as in OptiLLM.
@@ -58,14 +73,17 @@ def parameters_from(body: Mapping[str, Any]) -> Parameters:
     )
 
 
+def _asks_nothing(name: str, value: object) -> bool:
+    """Return whether the field may as well be missing."""
+    return value is None or any(type(value) is type(one) and value == one for one in _NOTHING.get(name, ()))
+
+
 def _check_available(given: Mapping[str, Any]) -> None:
     if _flag(given, "logprobs"):
         raise BadRequest(_NO_LOGPROBS, param="logprobs")
     for name, reason in _UNAVAILABLE.items():
         if name in given:
             raise BadRequest(reason, param=name)
-    if given.get("modalities", ["text"]) != ["text"]:
-        raise BadRequest('modalities must be ["text"]: answers are text', param="modalities")
 
 
 def _flag(given: Mapping[str, Any], name: str) -> bool:
@@ -108,11 +126,12 @@ def _user(given: Mapping[str, Any]) -> str | None:
 
 
 def _stop(given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the stop sequences. An empty one stops nothing and is left out."""
     value = given.get("stop", [])
     stops = [value] if isinstance(value, str) else value
-    if not isinstance(stops, list) or len(stops) > STOPS or not all(isinstance(one, str) and one for one in stops):
-        raise BadRequest(f"stop must be a text or a list of at most {STOPS} texts, none of them empty", param="stop")
-    return tuple(stops)
+    if not isinstance(stops, list) or len(stops) > STOPS or not all(isinstance(one, str) for one in stops):
+        raise BadRequest(f"stop must be a text or a list of at most {STOPS} texts", param="stop")
+    return tuple(one for one in stops if one)
 
 
 def _logit_bias(given: Mapping[str, Any]) -> Mapping[str, float] | None:
@@ -132,11 +151,11 @@ def _include_usage(given: Mapping[str, Any], stream: bool) -> bool:
         return False
     if not isinstance(options, dict):
         raise BadRequest("stream_options must be an object", param="stream_options")
-    if not stream:
-        raise BadRequest("stream_options is allowed only with stream: true", param="stream_options")
     wanted = options.get("include_usage")
     if wanted is not None and not isinstance(wanted, bool):
         raise BadRequest("stream_options.include_usage must be true or false", param="stream_options")
+    if wanted and not stream:
+        raise BadRequest("stream_options is allowed only with stream: true", param="stream_options")
     return bool(wanted)
 
 

@@ -117,6 +117,12 @@ def test_tools_that_are_none_are_refused(fields: dict[str, Any], param: str) -> 
     assert ask([{"role": "user", "content": "x"}], tools=[], tool_choice="auto").forward is None
 
 
+@pytest.mark.parametrize("choice", [None, "", {}, "none", "auto"])
+def test_a_tool_choice_without_tools_is_no_error_where_it_wants_no_call(choice: Any) -> None:
+    """Clients send it beside an empty list of tools; the question is planned as any other."""
+    assert ask([{"role": "user", "content": "x"}], tools=[], tool_choice=choice) == Question("x")
+
+
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: (

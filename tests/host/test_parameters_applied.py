@@ -143,6 +143,17 @@ def test_what_cannot_be_had_is_refused_by_name(ask: Any, api: Simulator, body: d
     assert api.chat_calls == ()
 
 
+def test_values_that_ask_for_nothing_are_fields_that_are_not_given(ask: Any, api: Simulator) -> None:
+    """All of them at once are answered, and none of them is sent to the API."""
+    nothing = {
+        **{"n": 1, "stop": [], "logit_bias": {}, "user": "", "stream_options": {}, "logprobs": False},
+        **{"top_logprobs": 0, "modalities": ["text"], "functions": [], "function_call": "none"},
+        **{"tools": [], "tool_choice": "auto", "audio": None},
+    }
+    assert ask(**nothing, **SMALL).status_code == 200
+    assert [name for name in nothing for call in api.chat_calls if name in call.body] == []
+
+
 def test_nulls_are_fields_that_are_not_given(ask: Any, api: Simulator) -> None:
     """As clients send them; OptiLLM alone would stumble over several."""
     names = ("n", "max_tokens", "stream", "temperature", "stop", "tools", "tool_choice", "response_format", "seed")
