@@ -18,7 +18,7 @@ class Parameters:
     seed: int | None = None  # of 64 bits, with a sign
     response_format: Mapping[str, Any] | None = field(
         default=None, repr=False
-    )  # as sent; its type is json_object or json_schema, never text
+    )  # named, where it has a schema; its type is json_object or json_schema, never text
     user: str | None = field(default=None, repr=False)
     n: int = 1  # answers, 1..8
     frequency_penalty: float | None = None  # -2..2

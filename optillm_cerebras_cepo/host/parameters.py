@@ -6,6 +6,7 @@ Fields that stand nowhere here are left alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from optillm_cerebras_cepo.parameters import Parameters
 ANSWERS = 8  # the most of one request: each is made of as many calls as a single one
 STOPS = 4
 LONG = 2**63
+SCHEMA_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # of a json_schema; the API refuses one without a name
 
 _NO_LOGPROBS = "logprobs are not available: the answer is chosen among several replies"
 # Values that ask for nothing, by field; null asks for nothing in every field.
@@ -160,7 +162,7 @@ def _include_usage(given: Mapping[str, Any], stream: bool) -> bool:
 
 
 def _response_format(given: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The format as it was sent; None for plain text. Whether a schema is a sound one is not looked at here."""
+    """Return the format; None for plain text. A schema gets a name; whether the schema is valid is not checked here."""
     wanted = given.get("response_format")
     if wanted is None:
         return None
@@ -170,12 +172,12 @@ def _response_format(given: Mapping[str, Any]) -> Mapping[str, Any] | None:
     if kind == "text":
         return None
     if kind == "json_schema":
-        _check_schema(wanted.get("json_schema"))
+        return {**wanted, "json_schema": _named_schema(wanted.get("json_schema"))}
     return dict(wanted)
 
 
-def _check_schema(wrapped: object) -> None:
-    """OpenAI wants a name as well; nothing here needs one."""
+def _named_schema(wrapped: object) -> Mapping[str, Any]:
+    """Return the json_schema with a name that the API accepts: its own, else the schema's title, else `answer`."""
     if not isinstance(wrapped, dict):
         raise _bad_format("response_format.json_schema must be an object")
     if not isinstance(wrapped.get("schema"), dict):
@@ -187,6 +189,8 @@ def _check_schema(wrapped: object) -> None:
     ):
         if wrapped.get(name) is not None and not isinstance(wrapped[name], kind):
             raise _bad_format(f"response_format.json_schema.{name} must be {called}")
+    names = (wrapped.get("name"), wrapped["schema"].get("title"), "answer")
+    return {**wrapped, "name": next(one for one in names if isinstance(one, str) and SCHEMA_NAME.fullmatch(one))}
 
 
 def _bad_format(message: str) -> BadRequest:

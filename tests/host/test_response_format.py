@@ -55,6 +55,15 @@ def test_an_answer_that_may_have_to_be_mended_is_not_streamed_before(serve: Any,
     assert '{\\"answer\\": 42}' in text
 
 
+def test_a_schema_without_a_name_is_answered(serve: Any, simulate: Simulate) -> None:
+    """The API wants a name, OpenAI's clients may leave it out: one is sent, and the schema reaches the model."""
+    api = simulate(rules=(Rule(text='{"answer": 42}'),))
+    body = serve(api.url)(response_format={"type": "json_schema", "json_schema": {"schema": SCHEMA}}, **SMALL)
+    assert body.get_json()["cepo_cerebras"]["fitted"] == []
+    assert len(api.chat_calls) == 4
+    assert api.chat_calls[-1].body["response_format"] == AS_SCHEMA
+
+
 def test_a_schema_that_is_none_is_refused(ask: Any, api: Simulator) -> None:
     """Before a token is spent."""
     wrong = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "nonsense"}}}

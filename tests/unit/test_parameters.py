@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from optillm_cerebras_cepo.errors import BadRequest
 from optillm_cerebras_cepo.host.parameters import parameters_from
 from optillm_cerebras_cepo.parameters import Parameters
+from optillm_cerebras_cepo.simulator.schema import JsonSchemaFormat
 
-SCHEMA = {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "pair", "schema": {"type": "object"}}}
 LOGPROBS = "logprobs are not available: the answer is chosen among several replies"
 FORMAT = "response_format must be an object whose type is text, json_object or json_schema"
 STOP = "stop must be a text or a list of at most 4 texts"
@@ -209,6 +211,39 @@ def fault(body: dict[str, Any]) -> BadRequest | None:
 @given(JSON)
 def test_any_response_format_goes_on_as_it_was_sent(junk: object) -> None:
     """Fields beside the ones that are looked at too."""
-    sent = {**SCHEMA, "json_schema": {"schema": {"description": junk}, "more": junk}}
+    sent = {**SCHEMA, "json_schema": {"name": "pair", "schema": {"description": junk}, "more": junk}}
     kept = parameters_from({"response_format": sent}).response_format
     assert json.dumps(kept) == json.dumps(sent)
+
+
+@pytest.mark.parametrize(
+    ("sent", "name"),
+    [
+        ({"name": "pair", "schema": {"title": "Other"}}, "pair"),
+        ({"schema": {"title": "Pair-of_2"}}, "Pair-of_2"),
+        ({"name": None, "schema": {"title": "x" * 64}}, "x" * 64),
+        ({"schema": {"title": "x" * 65}}, "answer"),
+        ({"schema": {"title": "A pair"}}, "answer"),
+        ({"schema": {"title": "pair\n"}}, "answer"),
+        ({"schema": {"title": 5}}, "answer"),
+        ({"name": "", "schema": {}}, "answer"),
+        ({"name": "Page[Item]", "schema": {"title": "Page"}}, "Page"),
+    ],
+)
+def test_a_schema_without_a_valid_name_is_given_one(sent: dict[str, Any], name: str) -> None:
+    """The API refuses a json_schema without a name; the schema's title is the name that says most."""
+    made = parameters_from({"response_format": {"type": "json_schema", "json_schema": sent}}).response_format
+    assert made == {"type": "json_schema", "json_schema": {**sent, "name": name}}
+
+
+@given(JSON, JSON)
+def test_every_schema_that_is_read_has_a_name_that_the_api_accepts(name: object, title: object) -> None:
+    """Whatever the client called it."""
+    sent = {"type": "json_schema", "json_schema": {"name": name, "schema": {"title": title}}}
+    try:
+        made = parameters_from({"response_format": sent}).response_format
+    except BadRequest:
+        return
+    assert made is not None
+    JsonSchemaFormat.model_validate(made)
+    assert re.fullmatch("[a-zA-Z0-9_-]{1,64}", made["json_schema"]["name"])
