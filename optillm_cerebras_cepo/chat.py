@@ -45,7 +45,7 @@ class Message:
 
 @dataclass(frozen=True)
 class RawMessage:
-    """A turn that goes out as the client sent it: with images, tool calls or a tool's result."""
+    """A turn of the client's own: with images, tool calls or a tool's result. All its fields are known to the API."""
 
     fields: Mapping[str, Any] = field(repr=False)
 
@@ -137,7 +137,7 @@ class Completion:
 
 @dataclass(frozen=True)
 class Forward:
-    """A conversation that no plan can be made for, and that goes to the model as it is.
+    """A conversation that no plan can be made for, and that goes to the model itself.
 
     Attributes:
         reason: what of it a plan has no place for.
@@ -153,9 +153,13 @@ class Forward:
 
 @dataclass(frozen=True)
 class Question:
-    """What the client asks: the last user turn, the turns before it, and the system prompt."""
+    """What the client asks: the last user turn, the turns before it, and the system prompt.
+
+    `fitted` says what of the messages and tools was dropped for the API, a line for each kind.
+    """
 
     text: str = field(repr=False)
     system: str = field(default="", repr=False)
     history: tuple[Message, ...] = field(default=(), repr=False)
     forward: Forward | None = None
+    fitted: tuple[str, ...] = ()

@@ -31,6 +31,20 @@ def test_the_last_user_turn_asks() -> None:
     assert ask(messages) == Question("What is 6 times 7?", "Be brief.\n\nAnd exact.", history)
 
 
+@pytest.mark.parametrize("content", ["", " ", [], None, [{"type": "text", "text": ""}]])
+@pytest.mark.parametrize("role", ["system", "developer", "user", "assistant"])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_turn_without_content_is_left_out(role: str, content: Any, after: bool) -> None:
+    """Clients send an empty system prompt where the user has set none: the question is answered without it."""
+    empty, turn = {"role": role, "content": content}, {"role": "user", "content": "Why?"}
+    if after and role == "user":
+        with pytest.raises(BadRequest, match=r"messages\[1\]\.content is empty"):
+            ask([turn, empty])
+        return
+    question = ask([turn, empty] if after else [empty, turn])
+    assert question == Question("Why?", fitted=("messages: turns without content left out",))
+
+
 def test_a_tag_for_optillm_is_not_for_the_model() -> None:
     """OptiLLM 0.3 leaves it in the messages."""
     messages = [{"role": "user", "content": "<optillm_approach>cepo_cerebras</optillm_approach> Why?"}]
@@ -47,7 +61,7 @@ def test_a_tag_for_optillm_is_not_for_the_model() -> None:
         (["hello"], "messages[0]"),
         ([{"content": "hello"}], "messages[0].role"),
         ([{"role": "robot", "content": "42"}], "messages[0].role"),
-        ([{"role": "tool"}, {"role": "robot"}], "messages[1].role"),
+        ([{"role": "tool", "tool_call_id": "c1"}, {"role": "robot"}], "messages[1].role"),
         ([{"role": "tool", "content": 42}], "messages[0].content"),
         ([{"role": "user"}], "messages[0].content"),
         ([{"role": "user", "content": ""}], "messages[0].content"),

@@ -254,7 +254,7 @@ def test_a_body_that_is_nested_without_end_is_no_body(serve: Any, simulate: Simu
         ({"optillm_approach": "cepo_cerbras"}, "optillm_approach"),
         ({"parallel_tool_calls": "x"}, "parallel_tool_calls"),
         ({"messages": [{"role": "user", "content": "x", "name": 5}]}, "messages[0].name"),
-        ({"messages": [{"role": "user", "content": "x", "tool_calls": ""}]}, "messages[0].tool_calls"),
+        ({"messages": [{"role": "assistant", "content": "x", "tool_calls": ""}]}, "messages[0].tool_calls"),
         ({"messages": [{"role": [], "content": "x", "tool_calls": [{}]}]}, "messages[0].role"),
         (
             {"messages": [{"role": "user", "content": [{"type": "text", "text": 5}, {"type": "image_url"}]}]},

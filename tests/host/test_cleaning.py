@@ -1,0 +1,232 @@
+"""Messages and tools that go to the model: the API's closed schema takes them, and the reply says what was dropped."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from optillm_cerebras_cepo.chat import Question
+from optillm_cerebras_cepo.errors import BadRequest
+from optillm_cerebras_cepo.host.conversation import question_from
+from optillm_cerebras_cepo.simulator.schema import ChatCompletionServerRequest
+from optillm_cerebras_cepo.simulator.server import Simulator
+
+CACHE = {"cache_control": {"type": "ephemeral"}}
+FREE = {"type": "object", "x-mine": None, "properties": {"cache_control": {"type": "string", "strict": None}}}
+TOOL = {"type": "function", "function": {"name": "add", "parameters": FREE}}
+CALL = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a": null}'}}
+ASK = {"role": "user", "content": "add"}
+CALLED = {"role": "assistant", "tool_calls": [CALL]}
+RESULT = {"role": "tool", "tool_call_id": "c1", "content": "2"}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,", "detail": "low"}}
+THINKING = {"type": "thinking", "thinking": "hm"}
+
+
+def read(messages: list[Any], **fields: Any) -> Question:
+    """Read a body with these messages."""
+    return question_from({"messages": messages, **fields})
+
+
+def sent(question: Question) -> list[dict[str, Any]]:
+    """The messages that go to the model."""
+    assert question.forward
+    return [message.wire() for message in question.forward.messages]
+
+
+@pytest.mark.parametrize(
+    ("turn", "goes_out", "fitted"),
+    [
+        ({"role": "developer", "content": "Be exact."}, [{"role": "system", "content": "Be exact."}], []),
+        (
+            {"role": "user", "content": [{"type": "text", "text": "add", **CACHE}]},
+            [{"role": "user", "content": [{"type": "text", "text": "add"}]}],
+            ["messages: cache_control dropped"],
+        ),
+        ({"role": "user", "content": [IMAGE | CACHE]}, [{"role": "user", "content": [IMAGE]}], ["cache_control"]),
+        ({"role": "assistant", "content": None}, [], ["without content"]),
+        ({"role": "assistant", "content": []}, [], ["without content"]),
+        ({"role": "assistant", "content": "", "tool_calls": []}, [], ["without content"]),
+        ({"role": "assistant", "refusal": "no"}, [], ["refusal", "without content"]),
+        ({"role": "system", "content": " "}, [], ["without content"]),
+        ({"role": "user", "content": [{"type": "text", "text": None}]}, [], ["without content"]),
+        (
+            {"role": "assistant", "content": "2", "reasoning": "1+1", "reasoning_content": "1+1", "audio": None},
+            [{"role": "assistant", "content": "2", "reasoning": "1+1"}],
+            ["messages: reasoning_content dropped"],
+        ),
+        (
+            {"role": "assistant", "content": "2", "reasoning": {"text": "x"}},
+            [{"role": "assistant", "content": "2"}],
+            ["r"],
+        ),
+        (
+            {"role": "assistant", "content": [THINKING, {"type": "text", "text": "2"}]},
+            [{"role": "assistant", "content": [{"type": "text", "text": "2"}]}],
+            ["messages: a part that is neither text nor image dropped"],
+        ),
+        (
+            {"role": "user", "content": "add", "tool_calls": [], "id": "m1", "my prompt": "x"},
+            [ASK],
+            ["messages: id dropped", "messages: a field dropped"],
+        ),
+        (
+            {"role": "assistant", "content": [], "tool_calls": [{**CALL, "index": None, "extra_content": {"a": 1}}]},
+            [CALLED],
+            ["messages: extra_content dropped"],
+        ),
+    ],
+)
+def test_a_turn_goes_out_as_the_api_takes_it(turn: Any, goes_out: list[Any], fitted: list[str]) -> None:
+    """Without what its schema does not know, which the API would answer with 400; a null is no loss."""
+    question = read([turn, ASK, CALLED, RESULT])
+    assert sent(question) == [*goes_out, ASK, CALLED, RESULT]
+    assert len(question.fitted) == len(fitted)
+    assert all(part in line for part, line in zip(fitted, question.fitted, strict=True))
+
+
+@pytest.mark.parametrize("content", [{}, {"content": None}, {"content": []}])
+def test_a_result_without_content_is_an_empty_one(content: dict[str, Any]) -> None:
+    """Its call must be answered, so it cannot be left out."""
+    result = {"role": "tool", "tool_call_id": "c1"}
+    assert sent(read([ASK, CALLED, result | content]))[-1] == {**result, "content": ""}
+
+
+def test_tools_are_cleaned_and_their_schemas_are_not() -> None:
+    """What a tool's `parameters` may hold is the client's own."""
+    function = {**TOOL["function"], "strict": None, "description": None, "examples": ["x"]}  # type: ignore[dict-item]
+    choice = {"type": "function", "function": {"name": "add", "strict": True}}
+    question = read([ASK], tools=[{"type": "function", "function": function, **CACHE}], tool_choice=choice)
+    assert question.forward
+    assert question.forward.options == {
+        "tools": [TOOL],
+        "tool_choice": {"type": "function", "function": {"name": "add"}},
+    }
+    assert question.fitted == (
+        "tools: cache_control dropped",
+        "tools: examples dropped",
+        "tool_choice: strict dropped",
+    )
+
+
+@pytest.mark.parametrize(
+    ("messages", "fields", "param"),
+    [
+        ([ASK, {"role": "user", "content": ""}], {"tools": [TOOL]}, "messages[1].content"),
+        ([{"role": "assistant", "content": ""}], {"tools": [TOOL]}, "messages"),
+        ([{"role": "user", "content": [{"type": "text", "content": "x"}]}], {}, "messages[0].content"),
+        ([{"role": "user", "content": [{"type": "input_audio"}]}], {}, "messages[0].content"),
+        ([{"role": "user", "content": [{"type": "image_url"}]}], {}, "messages[0].content.image_url"),
+        ([ASK, CALLED, {"role": "tool", "content": "2"}], {}, "messages[2].tool_call_id"),
+        ([ASK, {"role": "assistant", "tool_calls": [{**CALL, "id": None}]}], {}, "messages[1].tool_calls[0].id"),
+        ([ASK, {"role": "assistant", "tool_calls": [{**CALL, "type": "x"}]}], {}, "messages[1].tool_calls[0].type"),
+        ([ASK], {"tools": [{"type": "web_search"}]}, "tools[0].function"),
+        ([ASK], {"tools": [{"type": "function", "function": {"name": 5}}]}, "tools[0].function.name"),
+        ([ASK], {"tools": [TOOL], "tool_choice": "any"}, "tool_choice"),
+        ([ASK], {"tools": [TOOL], "tool_choice": {"type": "function"}}, "tool_choice.function"),
+    ],
+)
+def test_what_the_api_would_refuse_is_refused_before_a_call(messages: Any, fields: Any, param: str) -> None:
+    """What cannot be dropped without changing the question; `param` names the place."""
+    with pytest.raises(BadRequest) as caught:
+        read(messages, **fields)
+    assert caught.value.param == param
+    assert "\n" not in caught.value.message
+
+
+def test_a_planned_conversation_says_what_was_dropped_too(ask: Any, api: Simulator) -> None:
+    """The same line for the same field, whether the request is planned or passed through."""
+    turns = [{"role": "system", "content": ""}, {"role": "user", "content": "Why?", "name": "jo", **CACHE}]
+    reply = ask(question=None, messages=turns, cepo_cerebras_effort="none").get_json()
+    assert api.chat_calls[0].body["messages"] == [{"role": "user", "content": "Why?"}]
+    assert reply["cepo_cerebras"]["fitted"] == [
+        "messages: cache_control dropped",
+        "messages: turns without content left out",
+        "messages: name dropped",
+    ]
+
+
+def test_a_reply_says_what_was_dropped_of_a_conversation_with_tools(ask: Any, api: Simulator) -> None:
+    """One call, which the API takes, and the list in `fitted`."""
+    messages = [{"role": "developer", "content": "Be exact."}, ASK | CACHE, CALLED, RESULT | {"content": None}]
+    tools = [{**TOOL, "function": {**TOOL["function"], "strict": None}}]  # type: ignore[dict-item]
+    reply = ask(question=None, messages=messages, tools=tools)
+    assert reply.status_code == 200
+    assert reply.get_json()["cepo_cerebras"]["fitted"] == ["messages: cache_control dropped"]
+    (call,) = api.chat_calls
+    assert call.body["messages"][0] == {"role": "system", "content": "Be exact."}
+
+
+def test_the_list_of_what_was_dropped_stays_short() -> None:
+    """However many fields a client makes up, and no name of them that may be a text or a key."""
+    junk = {f"field_{'x' * index}": 1 for index in range(25)} | {"csk-0123456789abcdef": 1}
+    lines = read([ASK | junk]).fitted
+    assert len(lines) == 20
+    assert "csk" not in str(lines)
+
+
+EXTRA = st.sampled_from(
+    ["cache_control", "reasoning_content", "refusal", "annotations", "id", "index", "strict", "x y"]
+)
+JUNK = st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.just([]) | st.just({"type": "ephemeral"})
+
+
+Known = dict[str, st.SearchStrategy[Any]]
+
+
+def objects(required: Known, optional: Known) -> st.SearchStrategy[dict[str, Any]]:
+    """Objects with these fields, with the optional ones now and then null or missing, and with made-up ones."""
+    known = st.fixed_dictionaries(
+        required, optional={name: st.none() | optional[name] for name in optional.keys() - required.keys()}
+    )
+    return st.builds(lambda extra, known: extra | known, st.dictionaries(EXTRA, JUNK, max_size=2), known)
+
+
+TEXTS = st.sampled_from(["", " ", "add", "2"])
+PART = objects({"type": st.just("text"), "text": TEXTS | st.none()}, {}) | st.just(IMAGE | CACHE)
+CONTENT = TEXTS | st.lists(PART, max_size=3)
+FUNCTION_CALLS = objects({"name": st.just("add"), "arguments": TEXTS}, {})
+CALLS = objects({"id": TEXTS, "type": st.just("function"), "function": FUNCTION_CALLS}, {"index": st.just(0)})
+# Each field of a turn also where it does not belong.
+OF_A_TURN = {
+    "content": CONTENT,
+    "name": TEXTS,
+    "tool_call_id": TEXTS,
+    "tool_calls": st.lists(CALLS, max_size=2),
+    "reasoning": CONTENT,
+}
+TURN = st.one_of(
+    objects({"role": st.sampled_from(["system", "developer", "user", "assistant"])}, OF_A_TURN),
+    objects({"role": st.just("assistant"), "content": st.lists(PART | st.just(THINKING), max_size=2)}, OF_A_TURN),
+    objects({"role": st.just("tool"), "tool_call_id": TEXTS}, {"content": CONTENT, "tool_calls": CONTENT}),
+)
+TURNS = st.builds(
+    lambda turns, last: [*turns, *last], st.lists(TURN, max_size=4), st.sampled_from([[], [ASK], [RESULT]])
+)
+FUNCTIONS = objects({"name": TEXTS}, {"description": TEXTS, "parameters": st.just(FREE), "strict": st.booleans()})
+TOOLS = objects({"type": st.just("function"), "function": FUNCTIONS}, {})
+CHOICES = st.sampled_from([None, "none", "auto", "required", ""]) | TOOLS
+
+
+def without_images(message: dict[str, Any]) -> dict[str, Any]:
+    """The message with a text in place of each image: no model of the simulator sees images."""
+    content = message.get("content")
+    if not isinstance(content, list):
+        return message
+    return {**message, "content": [{"type": "text", "text": "?"} if part == IMAGE else part for part in content]}
+
+
+@given(TURNS, st.none() | st.lists(TOOLS, max_size=2), CHOICES)
+def test_the_api_takes_whatever_is_not_refused(messages: Any, tools: Any, choice: Any) -> None:
+    """Any mixture of roles, nulls and made-up fields; `fitted` holds short lines without a text of the client's."""
+    try:
+        question = read(messages, tools=tools, tool_choice=choice, parallel_tool_calls=None)
+    except BadRequest:
+        return
+    assert all(re.fullmatch(r"(messages|tools|tool_choice): [\w ]{1,50}", line) for line in question.fitted)
+    if question.forward:
+        body = {"messages": list(map(without_images, sent(question))), **question.forward.options, "model": "m"}
+        ChatCompletionServerRequest.model_validate(body)
