@@ -155,6 +155,7 @@ class Forward:
 class Question:
     """What the client asks: the last user turn, the turns before it, and the system prompt.
 
+    `history` may hold system turns: those that come after another turn.
     `fitted` says what of the messages and tools was dropped for the API, a line for each kind.
     """
 

@@ -210,7 +210,7 @@ class Asker:
         """OptiLLM's prompts in the client's conversation.
 
         OptiLLM's functions know one system prompt and one question, and leave the system prompt out of some calls. Here
-        it stands first in each, and the earlier turns follow it as the turns that they were.
+        it stands first in each, and the earlier turns follow it as the turns that they were, later system turns too.
         """
         system = prompts[0].content if prompts[0].role == "system" else self.question.system
         rest = [message for message in prompts if message.role != "system"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from optillm_cerebras_cepo.chat import Forward, Message, Question, RawMessage
@@ -55,11 +56,19 @@ def question_from(body: Mapping[str, Any]) -> Question:
 
 
 def _planned(turns: Sequence[Message], fitted: tuple[str, ...]) -> Question:
-    system = "\n\n".join(turn.content for turn in turns if turn.role == "system")
-    spoken = [turn for turn in turns if turn.role != "system"]
-    if not spoken or spoken[-1].role != "user":
+    """Return the question to plan for: the last user turn, the system prompt, and the turns between.
+
+    System turns before the first other turn are the system prompt. Later ones keep their places among the earlier
+    turns, for they may change what an earlier one said. Those after the last user turn go right before it: a model
+    answers the last turn, and CePO's prompts stand in the question's place.
+    """
+    asks = max((index for index, turn in enumerate(turns) if turn.role != "system"), default=None)
+    if asks is None or turns[asks].role != "user":
         raise BadRequest("the last message must be the user's", param="messages")
-    return Question(spoken[-1].content, system, tuple(spoken[:-1]), fitted=fitted)
+    others = [*turns[:asks], *turns[asks + 1 :]]
+    leading = list(takewhile(lambda turn: turn.role == "system", others))
+    system = "\n\n".join(turn.content for turn in leading)
+    return Question(turns[asks].content, system, tuple(others[len(leading) :]), fitted=fitted)
 
 
 def _check_last(turns: Sequence[Mapping[str, Any]]) -> None:

@@ -19,16 +19,37 @@ def ask(messages: Any, **fields: Any) -> Question:
 
 
 def test_the_last_user_turn_asks() -> None:
-    """Earlier turns keep their roles, system prompts stay one."""
+    """Earlier turns keep their roles and places, leading system turns are one system prompt."""
     messages = [
         {"role": "system", "content": "Be brief."},
+        {"role": "developer", "content": "And exact."},
         {"role": "user", "content": "Hello"},
         {"role": "assistant", "content": "Hi"},
-        {"role": "developer", "content": "And exact."},
+        {"role": "developer", "content": "From now on in French."},
         {"role": "user", "content": [{"type": "text", "text": "What is"}, {"type": "text", "text": "6 times 7?"}]},
     ]
-    history = (Message("user", "Hello"), Message("assistant", "Hi"))
+    history = (Message("user", "Hello"), Message("assistant", "Hi"), Message("system", "From now on in French."))
     assert ask(messages) == Question("What is 6 times 7?", "Be brief.\n\nAnd exact.", history)
+
+
+HELLO, WHY = {"role": "user", "content": "Hello"}, {"role": "user", "content": "Why?"}
+BRIEF, FRENCH = {"role": "system", "content": "Be brief."}, {"role": "system", "content": "In French."}
+
+
+@pytest.mark.parametrize(
+    ("messages", "system", "history"),
+    [
+        ([BRIEF, FRENCH, WHY], "Be brief.\n\nIn French.", ()),
+        ([BRIEF, HELLO, FRENCH, WHY], "Be brief.", (Message("user", "Hello"), Message("system", "In French."))),
+        ([BRIEF, HELLO, WHY, FRENCH], "Be brief.", (Message("user", "Hello"), Message("system", "In French."))),
+        ([HELLO, BRIEF, WHY], "", (Message("user", "Hello"), Message("system", "Be brief."))),
+        ([BRIEF, WHY, FRENCH], "Be brief.\n\nIn French.", ()),
+        ([WHY, BRIEF], "Be brief.", ()),
+    ],
+)
+def test_a_later_system_turn_is_not_moved_before_older_turns(messages: Any, system: str, history: Any) -> None:
+    """It says what holds from there on; one after the last user turn stands right before the question."""
+    assert ask(messages) == Question("Why?", system, history)
 
 
 @pytest.mark.parametrize("content", ["", " ", [], None, [{"type": "text", "text": ""}]])

@@ -146,11 +146,12 @@ def test_earlier_turns_reach_the_model_as_turns(serve: Any, api: Simulator, comb
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Hello"},
         {"role": "assistant", "content": "Hi"},
+        {"role": "system", "content": "From now on in French."},
         {"role": "user", "content": "Why?"},
     ]
     serve(api.url, "auto")(None, messages=turns, model=f"{combination}-m", **SMALL)
-    first = next(call for call in api.chat_calls if len(call.body["messages"]) == 4)
-    assert first.body["messages"][:3] == turns[:3]
+    first = next(call for call in api.chat_calls if len(call.body["messages"]) == 5)
+    assert first.body["messages"][:4] == turns[:4]
     assert "Assistant: Hi" not in str([call.body for call in api.chat_calls[:4]])
 
 
