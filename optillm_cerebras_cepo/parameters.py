@@ -26,3 +26,4 @@ class Parameters:
     logit_bias: Mapping[str, float] | None = field(default=None, repr=False)  # -100..100 by token id
     stream: bool = False
     include_usage: bool = False  # a last chunk with the usage; with stream only
+    fitted: tuple[str, ...] = ()  # what was dropped of the fields for the API, a line for each kind

@@ -33,7 +33,7 @@ def solve(asker: Asker, rater: Asker, listener: Listener | None = None) -> Outco
         CepoError: there is no answer to give.
 
     """
-    asker.fitted.add(*asker.question.fitted)
+    asker.fitted.add(*asker.question.fitted, *asker.parameters.fitted)
     # What may have to be mended, or is one answer of several, is heard when it is done.
     heard = None if asker.form or asker.parameters.n > 1 else listener
     try:

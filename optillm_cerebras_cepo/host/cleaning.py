@@ -1,4 +1,4 @@
-"""Messages and tools as the API takes them: it answers 400 to every field that its schema does not name.
+"""Messages, tools and formats as the API takes them: it answers 400 to every field that its schema does not name.
 
 The tables are the API's closed schema (official OpenAPI of 2026-07). A null is a field that is not given. JSON of the
 client's own, such as a tool's `parameters`, is passed on unread.
@@ -61,6 +61,12 @@ FUNCTION = {
 }
 TOOLS = Field(list, {"type": TEXT, "function": Field(dict, FUNCTION)})
 TOOL_CHOICE = Field(dict, {"type": TEXT, "function": Field(dict, {"name": TEXT})})
+
+SCHEMA = {"name": TEXT, "description": OPTIONAL_TEXT, "schema": Field(dict), "strict": Field(bool, required=False)}
+FORMATS = {
+    "json_object": Field(dict, {"type": TEXT}),
+    "json_schema": Field(dict, {"type": TEXT, "json_schema": Field(dict, SCHEMA)}),
+}
 
 
 class Dropped:

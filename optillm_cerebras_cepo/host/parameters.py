@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from optillm_cerebras_cepo.errors import BadRequest
+from optillm_cerebras_cepo.host.cleaning import FORMATS, Dropped, cleaned
 from optillm_cerebras_cepo.parameters import Parameters
 
 ANSWERS = 8  # the most of one request: each is made of as many calls as a single one
@@ -55,7 +56,7 @@ def parameters_from(body: Mapping[str, Any]) -> Parameters:
     # OptiLLM's defect: parameters_are_ignored
     given = {name: value for name, value in body.items() if not _asks_nothing(name, value)}
     _check_available(given)
-    stream = _flag(given, "stream")
+    stream, dropped = _flag(given, "stream"), Dropped()
     # Both are looked at, and the older name counts where the newer is missing, as in OptiLLM.
     older, newer = _whole(given, "max_tokens", 1), _whole(given, "max_completion_tokens", 1)
     return Parameters(
@@ -64,7 +65,7 @@ def parameters_from(body: Mapping[str, Any]) -> Parameters:
         top_p=_number(given, "top_p", 0, 1),
         stop=_stop(given),
         seed=_whole(given, "seed", -LONG, LONG - 1),
-        response_format=_response_format(given),
+        response_format=_response_format(given, dropped),
         user=_user(given),
         n=_whole(given, "n", 1, ANSWERS) or 1,
         frequency_penalty=_number(given, "frequency_penalty", -2, 2),
@@ -72,6 +73,7 @@ def parameters_from(body: Mapping[str, Any]) -> Parameters:
         logit_bias=_logit_bias(given),
         stream=stream,
         include_usage=_include_usage(given, stream),
+        fitted=dropped.lines,
     )
 
 
@@ -161,8 +163,11 @@ def _include_usage(given: Mapping[str, Any], stream: bool) -> bool:
     return bool(wanted)
 
 
-def _response_format(given: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the format; None for plain text. A schema gets a name; whether the schema is valid is not checked here."""
+def _response_format(given: Mapping[str, Any], dropped: Dropped) -> Mapping[str, Any] | None:
+    """Return the format as the API takes it; None for plain text.
+
+    A schema gets a name; whether the schema is valid is not checked here.
+    """
     wanted = given.get("response_format")
     if wanted is None:
         return None
@@ -172,8 +177,9 @@ def _response_format(given: Mapping[str, Any]) -> Mapping[str, Any] | None:
     if kind == "text":
         return None
     if kind == "json_schema":
-        return {**wanted, "json_schema": _named_schema(wanted.get("json_schema"))}
-    return dict(wanted)
+        wanted = {**wanted, "json_schema": _named_schema(wanted.get("json_schema"))}
+    made: dict[str, Any] = cleaned(wanted, FORMATS[kind], "response_format", dropped)
+    return made
 
 
 def _named_schema(wrapped: object) -> Mapping[str, Any]:

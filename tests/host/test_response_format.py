@@ -64,6 +64,16 @@ def test_a_schema_without_a_name_is_answered(serve: Any, simulate: Simulate) -> 
     assert api.chat_calls[-1].body["response_format"] == AS_SCHEMA
 
 
+def test_a_field_that_the_api_refuses_does_not_cost_the_format(serve: Any, simulate: Simulate) -> None:
+    """It alone is dropped, and the reply says so; the schema reaches the model."""
+    api = simulate(rules=(Rule(text='{"answer": 42}'),))
+    wanted = {**AS_SCHEMA, "json_schema": {"name": "answer", "schema": SCHEMA, "strict": None, "cached": True}}
+    body = serve(api.url)(response_format=wanted, cepo_cerebras_effort="none").get_json()
+    assert body["cepo_cerebras"]["fitted"] == ["response_format: cached dropped"]
+    (call,) = api.chat_calls
+    assert call.body["response_format"] == AS_SCHEMA
+
+
 def test_a_schema_that_is_none_is_refused(ask: Any, api: Simulator) -> None:
     """Before a token is spent."""
     wrong = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "nonsense"}}}

@@ -209,11 +209,20 @@ def fault(body: dict[str, Any]) -> BadRequest | None:
 
 
 @given(JSON)
-def test_any_response_format_goes_on_as_it_was_sent(junk: object) -> None:
-    """Fields beside the ones that are looked at too."""
-    sent = {**SCHEMA, "json_schema": {"name": "pair", "schema": {"description": junk}, "more": junk}}
-    kept = parameters_from({"response_format": sent}).response_format
-    assert json.dumps(kept) == json.dumps(sent)
+def test_a_schema_goes_on_as_it_was_sent_and_nothing_that_the_api_refuses(junk: object) -> None:
+    """The schema is the client's own; a made-up field beside it, or a null, would cost the whole format."""
+    sent = {"name": "pair", "schema": {"description": junk, "strict": None}}
+    around = {"strict": None, "description": None, "more": junk}
+    made = parameters_from({"response_format": {**SCHEMA, "json_schema": sent | around, "more": junk}})
+    assert json.dumps(made.response_format) == json.dumps({**SCHEMA, "json_schema": sent})
+    assert made.fitted == (("response_format: more dropped",) if junk else ())
+
+
+def test_a_json_object_has_no_further_fields() -> None:
+    """Other APIs take a schema beside it; this one answers 400."""
+    made = parameters_from({"response_format": {"type": "json_object", "schema": {"type": "object"}}})
+    dropped = ("response_format: schema dropped",)
+    assert made == Parameters(response_format={"type": "json_object"}, fitted=dropped)
 
 
 @pytest.mark.parametrize(
