@@ -137,6 +137,9 @@ def _meet(slug: str) -> None:
     for message in body["messages"]:
         if message.get("content") is None:
             message["content"] = ""  # OptiLLM 0.3 wants one, also of a message that calls tools
+        for part in message["content"] if isinstance(message["content"], list) else ():
+            if part["type"] == "text" and part["text"] is None:
+                part["text"] = ""  # OptiLLM joins the texts
     _, text, _ = server.parse_conversation(body["messages"])
     alone = operation == "SINGLE" and server.request_batcher is None
     if alone:

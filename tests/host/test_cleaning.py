@@ -160,6 +160,14 @@ def test_a_reply_says_what_was_dropped_of_a_conversation_with_tools(ask: Any, ap
     assert call.body["messages"][0] == {"role": "system", "content": "Be exact."}
 
 
+@pytest.mark.parametrize("role", ["user", "tool"])
+def test_a_part_without_a_text_is_no_error_of_optillms(ask: Any, api: Simulator, role: str) -> None:
+    """OptiLLM joins the texts of a conversation itself, before it asks a plugin."""
+    empty = {"role": role, "tool_call_id": "c1", "content": [{"type": "text", "text": None}]}
+    assert ask(question=None, messages=[CALLED, empty, ASK]).status_code == 200
+    assert len(api.chat_calls) == 1
+
+
 def test_the_list_of_what_was_dropped_stays_short() -> None:
     """However many fields a client makes up, and no name of them that may be a text or a key."""
     junk = {f"field_{'x' * index}": 1 for index in range(25)} | {"csk-0123456789abcdef": 1}
