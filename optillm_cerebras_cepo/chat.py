@@ -60,10 +60,15 @@ Listener = Callable[[Mapping[str, Any]], None]
 
 @dataclass(frozen=True)
 class Label:
-    """Who asks: the step, and the candidate (counted from 1; 0 where the call belongs to none)."""
+    """Who asks: the step, and the candidate (counted from 1; 0 where the call belongs to none).
+
+    `kind` tells apart the calls of one step whose replies differ in length (`cepo/kinds.py`). It says nothing of who
+    asks: labels that differ in it alone are equal.
+    """
 
     step: Step
     candidate: int = 0
+    kind: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"candidate {self.candidate} {self.step.value}" if self.candidate else self.step.value

@@ -51,7 +51,7 @@ def answer_as_needed(asker: Asker, rater: Asker, work: Workload, listener: Liste
         return listener if not results and (wanted == 1 or not seam.reviewed) else None
 
     for number in range(1, wanted + 1):
-        if results and (shortage := _shortage(asker, work, number)):
+        if results and (shortage := _shortage(asker, rater, work, number)):
             asker.degraded.add(f"{number - 1} of {wanted} candidates: {shortage}")
             break
         try:
@@ -77,9 +77,9 @@ def answer_as_needed(asker: Asker, rater: Asker, work: Workload, listener: Liste
     return choice(asker, candidates, ratings, votes, vote(question, votes, same_formula).agreement)
 
 
-def _shortage(asker: Asker, work: Workload, number: int) -> str:
+def _shortage(asker: Asker, rater: Asker, work: Workload, number: int) -> str:
     """What is lacking for one more candidate; empty where nothing is."""
-    return short_of(asker.settings, bill_of_another(asker.settings, work, costs(asker), number), asker.left)
+    return short_of(asker.settings, bill_of_another(asker.settings, work, costs(asker, rater), number), asker.left)
 
 
 def _rated(rater: Asker, candidates: Sequence[Candidate]) -> Ratings:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optillm_cerebras_cepo.budget import Budget, Means, unbounded
+from optillm_cerebras_cepo.cepo.kinds import FORWARDED, LAST_RESORT, kind_of, variant_of
 from optillm_cerebras_cepo.cepo.notes import Counts, Notes
 from optillm_cerebras_cepo.cepo.timing import Times, kept_for_answer, kept_for_choosing
 from optillm_cerebras_cepo.chat import (
@@ -28,6 +29,7 @@ from optillm_cerebras_cepo.llm.base import ChatClient
 from optillm_cerebras_cepo.parameters import Parameters
 from optillm_cerebras_cepo.settings import Settings
 
+DIRECT_TOKENS = 2000  # of a direct answer, when the request names no limit
 # OptiLLM's defect: every_prompt_ends_with_a_switch_of_some_models
 THINK_SWITCH = " /think"  # OptiLLM appends it to prompts for every model (cepo.py:411, 413, 505, 541)
 
@@ -39,8 +41,8 @@ def boundless(_: float) -> float:
     return math.inf
 
 
-def unknown(_: Step) -> int | None:
-    """Nobody knows how many tokens a step's replies take."""
+def unknown(_: Label) -> int | None:
+    """Nobody knows how many tokens replies take."""
     return None
 
 
@@ -59,7 +61,7 @@ class Asker:
         budget: that they are taken from.
         times: how long they took.
         room: how many calls the API's limits let through in so many seconds.
-        usual: tokens that a step's replies usually take, where that is known.
+        usual: tokens that the replies of a step and kind usually take, where that is known.
         degraded: where to note what failed and was left out.
         fitted: where to note what of a call did not suit the model.
         parameters: what the client wants of the call that writes the answer.
@@ -78,7 +80,7 @@ class Asker:
     budget: Budget = field(default_factory=unbounded)
     times: Times = field(default_factory=Times)
     room: Callable[[float], float] = boundless
-    usual: Callable[[Step], int | None] = unknown
+    usual: Callable[[Label], int | None] = unknown
     degraded: Notes = field(default_factory=Notes)
     fitted: Notes = field(default_factory=Notes)
     parameters: Parameters = field(default_factory=Parameters)
@@ -104,7 +106,6 @@ class Asker:
         prompts: Sequence[Message],
         options: Mapping[str, Any],
         listener: Listener | None = None,
-        max_tokens: int | None = None,
         shortenable: Sequence[str] = (),
     ) -> Completion:
         """Make the call that writes the answer: as the client wants it where it says so. Raises a CepoError.
@@ -114,27 +115,21 @@ class Asker:
             prompts: OptiLLM's.
             options: OptiLLM's further fields.
             listener: hears the reply while it is made.
-            max_tokens: instead of the client's limit, or the step's.
             shortenable: as of `ask`.
 
         """
-        wanted, limits = self.parameters, self.settings.limits(label.step)
-        return self._complete(
-            label,
-            self._conversation(prompts),
-            {**options, **_options(wanted)},
-            max_tokens or wanted.max_tokens or limits.max_tokens,
-            limits.temperature if wanted.temperature is None else wanted.temperature,
-            listener,
-            shortenable,
-        )
+        wanted = self.parameters
+        temperature = self.settings.limits(label.step).temperature if wanted.temperature is None else wanted.temperature
+        turns, options = self._conversation(prompts), {**options, **_options(wanted)}
+        return self._complete(label, turns, options, self._limit(label), temperature, listener, shortenable)
 
     def forward(self, label: Label, request: Forward, listener: Listener | None = None) -> Completion:
         """Make one call with the client's own messages. Raises a CepoError."""
         wanted = self.parameters
         most = wanted.max_tokens or self.settings.limits(label.step).max_tokens
         options = {**request.options, **_options(wanted)}
-        return self._complete(label, request.messages, options, most, wanted.temperature, listener)
+        forwarded = replace(label, kind=FORWARDED)
+        return self._complete(forwarded, request.messages, options, most, wanted.temperature, listener)
 
     @property
     def left(self) -> Means:
@@ -153,9 +148,31 @@ class Asker:
         """Seconds in which one more call can be made and the answer chosen."""
         return kept_for_answer(self.deadline.whole.seconds, self.times.longest)
 
-    def reply_tokens(self, step: Step) -> int:
-        """Tokens that a reply of this step is expected to take: what they usually do, or their limit."""
-        return self.usual(step) or self.settings.limits(step).max_tokens
+    def reply_tokens(self, label: Label) -> int:
+        """Return the tokens that a reply to this label's call is expected to take.
+
+        What replies of its kind usually take, or the call's limit.
+        """
+        limit = self._limit(label)
+        options = _options(self.parameters) if self._as_wanted(label) else {}
+        return min(limit, self.usual(self._of_kind(label, limit, options)) or limit)
+
+    def _limit(self, label: Label) -> int:
+        """Return the most tokens of a reply: the client's own where there is one, else the step's."""
+        limit = self.settings.limits(label.step).max_tokens
+        if not self._as_wanted(label):
+            return limit
+        return self.parameters.max_tokens or (DIRECT_TOKENS if label.step is Step.DIRECT else limit)
+
+    def _of_kind(self, label: Label, max_tokens: int, options: Mapping[str, Any]) -> Label:
+        """Return the label with the kind of this call."""
+        variant = label.kind or variant_of(label.step, self.settings)
+        return replace(label, kind=kind_of(variant, max_tokens, options))
+
+    def _as_wanted(self, label: Label) -> bool:
+        """Return whether the call is made as the client wants it (`write`), or as the step's settings say (`ask`)."""
+        direct = label.step is Step.DIRECT and label.kind != LAST_RESORT
+        return direct or label.step in (self.settings.writing_step, Step.REPAIR)
 
     def _answers(self, step: Step) -> bool:
         """Whether there may be no answer without this step."""
@@ -178,6 +195,7 @@ class Asker:
         shortenable: Sequence[str] = (),
     ) -> Completion:
         deadline = self._deadline(label.step)
+        label = self._of_kind(label, max_tokens, options)
         began = deadline.clock()
         completion = self.client.complete(
             ChatRequest(

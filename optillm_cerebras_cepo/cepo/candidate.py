@@ -86,7 +86,7 @@ def propose_approaches(asker: Asker, wanted: int) -> list[str]:
             system_prompt=asker.question.system,
             initial_query=asker.question.text,
             num_approach=wanted,
-            client=Seam(asker, Label(Step.APPROACHES)),
+            client=Seam(asker, Label(Step.APPROACHES, kind=str(wanted))),
             model=asker.model,
             cepo_config=upstream.configuration(asker.settings),
         )

@@ -10,14 +10,11 @@ from optillm_cerebras_cepo.cepo.outcome import Answer, Outcome
 from optillm_cerebras_cepo.chat import Completion, Forward, Label, Listener, Message, Step
 from optillm_cerebras_cepo.errors import CepoError, NoAnswer
 
-DIRECT_TOKENS = 2000  # of a direct answer, when the request names no limit
-
 
 def answer_directly(asker: Asker, listener: Listener | None = None) -> Outcome:
     """One call for each answer wanted. A reply cut at the client's own limit is handed on as such."""
     prompts = [Message("user", asker.question.text)]
-    most = asker.parameters.max_tokens or DIRECT_TOKENS
-    return _calls(asker, lambda label: asker.write(label, prompts, {}, listener, max_tokens=most))
+    return _calls(asker, lambda label: asker.write(label, prompts, {}, listener))
 
 
 def forward(asker: Asker, request: Forward, listener: Listener | None = None) -> Outcome:

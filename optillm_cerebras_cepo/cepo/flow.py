@@ -51,18 +51,18 @@ def _solve(asker: Asker, rater: Asker, listener: Listener | None) -> Outcome:
     if asker.settings.effort == "none":
         return answer_directly(asker, listener)
     auto = asker.settings.effort == "auto"
-    asker, work = _borne(asker, max(1 if auto else asker.settings.bestofn_n, asker.parameters.n))
+    asker, work = _borne(asker, rater, max(1 if auto else asker.settings.bestofn_n, asker.parameters.n))
     if not work.plans:
         return answer_directly(asker, listener)
     equal_formulas.start()  # takes a second, while the first plans are made
     return (answer_as_needed if auto and asker.parameters.n == 1 else best_of_n)(asker, rater, work, listener)
 
 
-def _borne(asker: Asker, candidates: int) -> tuple[Asker, Workload]:
+def _borne(asker: Asker, rater: Asker, candidates: int) -> tuple[Asker, Workload]:
     """As much work as the request's means bear, and the asker for it; what is less than asked for is noted."""
     settings = asker.settings
     full = asked_for(settings, candidates)
-    planned = borne(settings, full, asker.parameters.n, asker.left, costs(asker))
+    planned = borne(settings, full, asker.parameters.n, asker.left, costs(asker, rater))
     asker.degraded.add(*planned.degraded)
     fewer = {"planning_n": planned.work.plans}
     return replace(asker, settings=settings.model_copy(update=fewer)) if planned.degraded else asker, planned.work

@@ -16,6 +16,7 @@ from typing import Any
 
 from optillm_cerebras_cepo.cepo.asker import Asker
 from optillm_cerebras_cepo.cepo.attempts import Attempts
+from optillm_cerebras_cepo.cepo.kinds import LAST_RESORT
 from optillm_cerebras_cepo.chat import Completion, Label, Listener, Message, Step
 from optillm_cerebras_cepo.errors import CepoError, UnusableReply
 
@@ -143,7 +144,7 @@ class CandidateSeam:
 
     def _ask(self, step: Step, prompts: tuple[Message, ...], fields: dict[str, Any]) -> SimpleNamespace | None:
         """Ask, and return None for what cannot be used; raise what ends the candidate."""
-        label = Label(step, self._candidate)
+        label = Label(step, self._candidate, LAST_RESORT if step is Step.DIRECT else "")
         writes = step is self._asker.settings.writing_step
         try:
             if writes:

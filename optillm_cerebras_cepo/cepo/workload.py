@@ -23,12 +23,14 @@ class Costs:
     Attributes:
         question: tokens of the conversation in a prompt.
         reply: tokens of a step's reply.
+        last_resort: tokens of the reply to a candidate that has no plan.
         seconds: of a call; 0 where that is not known.
 
     """
 
     question: float
     reply: Callable[[Step], float]
+    last_resort: float
     seconds: float = 0.0
 
     def tokens(self, step: Step, plans: int = 1) -> float:
@@ -43,7 +45,8 @@ class Costs:
 
     def answer(self, settings: Settings) -> float:
         """Tokens of the call that a candidate's answer needs, whether it is a final one or a direct one."""
-        return max(self.tokens(settings.writing_step, settings.planning_n), self.tokens(Step.DIRECT))
+        directly = self.question + PROMPT + self.last_resort
+        return max(self.tokens(settings.writing_step, settings.planning_n), directly)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from optillm_cerebras_cepo.cepo.workload import Costs, Planned, Workload, asked_
 from optillm_cerebras_cepo.chat import Step
 from optillm_cerebras_cepo.settings import Settings
 
-COSTS = Costs(question=100, reply=lambda _: 400, seconds=2.0)
+COSTS = Costs(question=100, reply=lambda _: 400, last_resort=400, seconds=2.0)
 
 
 def planned(means: Means, answers: int = 1, **settings: Any) -> Planned:
