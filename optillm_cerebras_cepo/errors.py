@@ -118,6 +118,26 @@ class PaymentRequired(CepoError):
     ends = Ends.REQUEST
 
 
+class CertificateError(CepoError):
+    """The API's TLS certificate is not accepted; no call can be made before the operator changes something."""
+
+    status = 502
+    code = "certificate_error"
+    ends = Ends.REQUEST
+
+
+class WrongBaseUrl(CepoError):
+    """The base URL leads to a server without a chat endpoint.
+
+    Not the 404 that the server answered: the client has asked for nothing that is missing, and OpenAI's clients take a
+    404 for the model's. A gateway whose upstream is misconfigured answers 502.
+    """
+
+    status = 502
+    code = "wrong_base_url"
+    ends = Ends.REQUEST
+
+
 class ModelUnavailable(CepoError):
     """None of the wanted models is served (404)."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import itertools
+import logging
 import statistics
 import threading
 import time
@@ -22,6 +23,8 @@ from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import CepoError, ModelUnavailable
 from optillm_cerebras_cepo.events import Called, Event, Observer, ignore
 from optillm_cerebras_cepo.form import Form
+from optillm_cerebras_cepo.llm import tls
+from optillm_cerebras_cepo.llm.base_url import normalized
 from optillm_cerebras_cepo.llm.catalogue import Catalogue
 from optillm_cerebras_cepo.llm.context import Contexts
 from optillm_cerebras_cepo.llm.estimate import Estimates
@@ -35,12 +38,13 @@ from optillm_cerebras_cepo.llm.pace import Gate
 from optillm_cerebras_cepo.llm.record import Recorder
 from optillm_cerebras_cepo.llm.reserve import ReplyLengths
 from optillm_cerebras_cepo.llm.retry import RetryPolicy
-from optillm_cerebras_cepo.llm.sdk import SdkClient, without_v1
+from optillm_cerebras_cepo.llm.sdk import CONNECTIONS, SdkClient
 from optillm_cerebras_cepo.llm.stack import stack
 from optillm_cerebras_cepo.parameters import Parameters
 from optillm_cerebras_cepo.settings import Settings
 
 AS_IT_IS = Parameters()  # of a client that asks for nothing in particular
+logger = logging.getLogger("optillm_cerebras_cepo")
 REQUESTS = 32  # questions that are planned at once; others wait, or the threads would grow with the load
 
 
@@ -78,9 +82,10 @@ class Runtime:
         self._time_scale = time_scale
         self._lock = threading.Lock()
         self._loop = Loop()
-        self._clients: dict[tuple[str, str], SdkClient] = {}
+        self._clients: dict[tuple[str, str, tls.Tls], SdkClient] = {}
         self._gates = Kept(60.0 / time_scale)
         self._requests = Places(REQUESTS)
+        self._connections = CONNECTIONS
         self._running: set[Deadline] = set()
         self._stopped: Callable[[], CepoError] | None = None
         self._ages = itertools.count(1)
@@ -90,13 +95,23 @@ class Runtime:
         self.estimates = Estimates()
         self._seconds: dict[str, float] = {}  # that a call of this model took lately, without its waits
 
-    def client(self, base_url: str, api_key: str) -> SdkClient:
-        """The one client for this API and key, made on first use."""
-        key = without_v1(base_url), api_key
+    def client(self, base_url: str, api_key: str, settings: tls.Tls = tls.DEFAULT) -> SdkClient:
+        """Return the one client for this API, key and TLS settings; it is made on first use.
+
+        Raises:
+            BadConfiguration: the base URL is none, or the trusted certificates cannot be loaded.
+
+        """
+        root = normalized(base_url)
+        key = root, api_key, settings
         with self._lock:
-            if key not in self._clients:  # OptiLLM's defect: a_client_is_built_for_each_request
-                self._clients[key] = SdkClient(*key, self._loop)
-            return self._clients[key]
+            new = key not in self._clients
+            if new:  # OptiLLM's defect: a_client_is_built_for_each_request
+                self._clients[key] = SdkClient(root, api_key, self._loop, settings, self._connections)
+            client = self._clients[key]
+        if new and root.lower() != base_url.rstrip("/").lower():
+            logger.info("cepo_cerebras: the base URL is shortened to %s; /v1 is added to each call's path", root)
+        return client
 
     def reset(self) -> None:
         """Forget everything and close all connections; for tests, and at exit."""
@@ -116,6 +131,10 @@ class Runtime:
     def plan_at_once(self, requests: int) -> None:
         """Say how many questions are planned at once; to be said before the first comes."""
         self._requests = Places(requests)
+
+    def limit_connections(self, most: int) -> None:
+        """Set how many connections each client may have open to the API; to be said before the first is made."""
+        self._connections = most
 
     def stop(self, reason: Callable[[], CepoError]) -> None:
         """End all requests that are worked on, and each that is still to come, with an error of its own."""

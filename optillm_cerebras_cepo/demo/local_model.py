@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from optillm_cerebras_cepo.child_environment import child_environment
 from optillm_cerebras_cepo.demo.child import free_port, running
 from optillm_cerebras_cepo.demo.errors import DemoError
 from optillm_cerebras_cepo.demo.tether import exit_when_stdin_closes
@@ -82,7 +83,7 @@ def serving(*, context: int = 4096, parallel: int = 2, port: int | None = None) 
     port = port or free_port()
     command = [sys.executable, "-m", __name__, "--tethered", f"--port={port}", f"--model={weights}"]
     command += [f"--context={context}", f"--parallel={parallel}"]
-    with running("the local model", command, os.environ) as child:
+    with running("the local model", command, child_environment(os.environ, sys.path)) as child:
         base_url = f"http://127.0.0.1:{port}"
         child.wait_until_healthy(f"{base_url}/health", LOAD_SECONDS)
         yield LocalModel(base_url, API_KEY, MODEL_ID)

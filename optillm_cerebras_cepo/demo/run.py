@@ -17,6 +17,8 @@ import httpx
 from optillm_cerebras_cepo.demo.child import Child, free_port, running
 from optillm_cerebras_cepo.demo.errors import DemoError
 from optillm_cerebras_cepo.demo.local_model import serving
+from optillm_cerebras_cepo.errors import BadConfiguration
+from optillm_cerebras_cepo.llm.base_url import normalized
 from optillm_cerebras_cepo.settings import Settings
 
 __all__ = ["DEFAULT_QUESTION", "DemoError", "run_demo"]
@@ -70,10 +72,12 @@ def run_demo(question: str, say: Callable[[str], None], environ: Mapping[str, st
     try:
         with _sigterm_as_interrupt():
             if key:
-                base_url = (environ.get("CEREBRAS_BASE_URL") or CEREBRAS_URL).rstrip("/").removesuffix("/v1")
+                base_url = normalized(environ.get("CEREBRAS_BASE_URL") or CEREBRAS_URL)
                 _ask_through_optillm(question, say, base_url, environ)
             else:
                 _ask_local_model(question, say, environ)
+    except BadConfiguration as error:
+        raise DemoError(error.message) from None
     except DemoError as error:
         for line in error.details:
             say(f"  | {line.replace(key, '***') if key else line}")

@@ -15,12 +15,13 @@ import flask
 import optillm.server as server
 
 from optillm_cerebras_cepo.errors import BadRequest, CepoError, MissingKey
-from optillm_cerebras_cepo.host import intake, reply
+from optillm_cerebras_cepo.host import api_connection, intake, reply
 from optillm_cerebras_cepo.host.choice import FIELD, choose
 from optillm_cerebras_cepo.host.plugin import SLUG
 from optillm_cerebras_cepo.host.served import watcher
 from optillm_cerebras_cepo.host.work import defect
 from optillm_cerebras_cepo.llm.sdk import plain_client
+from optillm_cerebras_cepo.llm.tls import Tls
 
 EFFORT = "cepo_cerebras_effort"
 VALUES = 200_000  # in a body, keys among them; a conversation of ten thousand messages has half as many
@@ -121,9 +122,9 @@ def _config() -> tuple[Any, str]:
     if not key:
         raise MissingKey("the server has no Cerebras key; set CEREBRAS_API_KEY in its environment and restart it")
     with _making:  # each takes some 30 ms to make, and a hundred may be the first
-        return _client(server.server_config["base_url"], key), key
+        return _client(server.server_config["base_url"], key, api_connection.tls_settings()), key
 
 
 @cache
-def _client(base_url: str, key: str) -> Any:
-    return plain_client(base_url, key)
+def _client(base_url: str, key: str, settings: Tls) -> Any:
+    return plain_client(base_url, key, settings)

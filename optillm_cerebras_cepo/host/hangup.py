@@ -28,10 +28,10 @@ class Clients:
         """Within this block, call `tell` when the client has hung up; now and then also once more."""
         key = object()
         with self._lock:
+            if not self._looks:  # only once it has started: where none can be, the next request tries again
+                threading.Thread(target=self._watch, name="cepo-cerebras-clients", daemon=True).start()
+                self._looks = True
             self._watched[key] = hung_up, tell
-            begin, self._looks = not self._looks, True
-        if begin:
-            threading.Thread(target=self._watch, name="cepo-cerebras-clients", daemon=True).start()
         try:
             yield
         finally:
@@ -43,7 +43,7 @@ class Clients:
         with self._lock:
             watched = list(self._watched.values())
         for hung_up, tell in watched:
-            with suppress(Exception):  # the trouble with one of them is not the others'
+            with suppress(BaseException):  # the trouble with one of them is not the others', and no end of this thread
                 if hung_up():
                     tell()
 

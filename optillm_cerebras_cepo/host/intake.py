@@ -23,7 +23,7 @@ from optillm_cerebras_cepo.errors import (
     CepoError,
     MissingKey,
 )
-from optillm_cerebras_cepo.host import reply
+from optillm_cerebras_cepo.host import api_connection, reply
 from optillm_cerebras_cepo.host.asked import Asked, asked_from
 from optillm_cerebras_cepo.host.conversation import question_from
 from optillm_cerebras_cepo.host.refusals import BodyTooLarge, OfTheHost, WrongClientKey
@@ -124,6 +124,7 @@ def _meet(slug: str) -> None:
         return
     _check_size()
     _check_keys()
+    api_connection.check()
     if operation != "SINGLE":
         _check_known(approaches, "optillm_approach" if "optillm_approach" in body else "model")
     _check_text(body)

@@ -22,6 +22,7 @@ from typing import Any
 from optillm_cerebras_cepo.errors import BadConfiguration
 from optillm_cerebras_cepo.host.absent import leave_out
 from optillm_cerebras_cepo.host.choice import AUTO
+from optillm_cerebras_cepo.llm.tls import Tls
 from optillm_cerebras_cepo.settings import load
 
 SLUG = "cepo_cerebras"
@@ -32,12 +33,13 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 @dataclass(frozen=True)
 class Launched:
-    """OptiLLM, set up: application, where to listen, the API's address, a client's key by flag, the pinned models."""
+    """OptiLLM, set up: application, where to listen, the API and its TLS, a client's key by flag, the pinned models."""
 
     application: Wsgi
     host: str
     port: int
     base_url: str
+    tls: Tls
     client_key: str
     models: tuple[str, ...]
 
@@ -79,9 +81,11 @@ def launch(arguments: Sequence[str], served: Collection[str], by_message: bool) 
     if missing := sorted(set(served) - {*server.known_approaches, *server.plugin_approaches}):
         raise BadConfiguration(f"OptiLLM could not load {missing[0]}: a package that it needs is not installed")
 
-    from optillm_cerebras_cepo.host import configuration, door  # they import OptiLLM
+    from optillm_cerebras_cepo.host import api_connection, configuration, door  # they import OptiLLM
 
     config = server.server_config
+    config["base_url"] = api_connection.base_url()
+    api_connection.check()
     if "--approach" in own and SLUG not in served:
         config["approach"] = next(iter(served))
     if config["approach"] == AUTO:  # as the model's name says, and without one there: no approach
@@ -91,7 +95,8 @@ def launch(arguments: Sequence[str], served: Collection[str], by_message: bool) 
     door.close(served=served, known=known, by_message=by_message)
     key, config["optillm_api_key"] = config["optillm_api_key"], ""  # checked by our server, as its own keys are
     models = load(configuration.base(), os.environ, {}).model
-    return Launched(server.app, listens["host"], listens["port"], config["base_url"], key, models)
+    tls = api_connection.tls_settings()
+    return Launched(server.app, listens["host"], listens["port"], config["base_url"], tls, key, models)
 
 
 def _imported(served: Collection[str]) -> ModuleType:

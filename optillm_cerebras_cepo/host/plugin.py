@@ -11,7 +11,7 @@ from optillm_cerebras_cepo.chat import Listener
 from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import BadConfiguration, CepoError
 from optillm_cerebras_cepo.events import Observer
-from optillm_cerebras_cepo.host import configuration, conversation_log, hangup, intake, reply, stream
+from optillm_cerebras_cepo.host import api_connection, configuration, conversation_log, hangup, intake, reply, stream
 from optillm_cerebras_cepo.host.asked import Asked, asked_from
 from optillm_cerebras_cepo.host.conversation import question_from, question_from_text
 from optillm_cerebras_cepo.host.refusals import NotACerebrasClient
@@ -28,11 +28,13 @@ def register() -> None:
     """Take our place in OptiLLM's server; called when it loads the plugin.
 
     Raises:
-        SystemExit: OptiLLM's CePO configuration cannot be used; it would not survive its own start either.
+        SystemExit: OptiLLM's CePO configuration cannot be used, nor could OptiLLM use it; or the trusted certificates
+            cannot be loaded, without which OptiLLM answers no request, whichever approach it asks for.
 
     """
     try:
         configuration.check(sys.argv[1:])
+        api_connection.check_certificates(sys.argv[1:])
     except BadConfiguration as error:
         raise SystemExit(f"{SLUG}: {error.message}") from None
     intake.register(SLUG)
@@ -152,7 +154,7 @@ def _api(client: object) -> SdkClient:
             "OptiLLM chose another provider's client, as it does for a bearer token that starts with 'sk-' or without "
             "CEREBRAS_API_KEY; send no such token: the server uses its own Cerebras key"
         )
-    return RUNTIME.client(*address)
+    return RUNTIME.client(*address, api_connection.tls_settings())
 
 
 def _answer(solved: Solved, alone: bool) -> dict[str, Any] | str:

@@ -28,7 +28,9 @@ def events(
     """The stream, as far as somebody reads it."""
     try:
         yield from _told(work, _Chunks(model, parameters), parameters.n, show_progress, hung_up)
-    except Exception as error:  # the server would log its message, which may quote the request
+    except (GeneratorExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # the server would log its message, which may quote the request
         work.give_up()
         yield _event(defect(error).body())
 

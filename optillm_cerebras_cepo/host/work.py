@@ -64,7 +64,11 @@ class Work:
     def begin(self) -> None:
         """Work on a thread of its own, and keep all `news`."""
         self._tell = self._news.put
-        threading.Thread(target=self._run, name="cepo-cerebras-request", daemon=True).start()
+        try:
+            threading.Thread(target=self._run_alone, name="cepo-cerebras-request", daemon=True).start()
+        except RuntimeError:  # the system has no thread to give: all that was begun for this request has to end, too
+            self._end(CepoError("the server has no thread left for this request; try again later"))
+            self._run_alone()
 
     def news(self, pause: float) -> Iterator[News]:
         """All that happens, in order; the last is the Solved or the CepoError. A Pause after each so many seconds."""
@@ -103,20 +107,34 @@ class Work:
         self._tell(event)
 
     def _run(self) -> Solved | CepoError:
-        result: Solved | CepoError
+        """Return the result, which whoever reads the news is told in any case: else they would wait for ever."""
+        result: Solved | CepoError = CepoError("cepo_cerebras was interrupted")
         try:
-            result = self._solve(self._observe, lambda delta: self._tell(Piece(delta)))
-        except Exception as error:
+            result = self._outcome()
+            if self._watcher:
+                self._watcher.ended(result)
+        finally:
+            # Both have the deadline, which knows what has ended it, and that may be this result.
+            self._end = lambda _: None
+            del self._solve
+            self._tell(result)
+        return result
+
+    def _run_alone(self) -> None:
+        try:
+            self._run()
+        except BaseException as error:  # whoever reads the news has been told; Python would log the error's own words
+            defect(error)
+
+    def _outcome(self) -> Solved | CepoError:
+        try:
+            return self._solve(self._observe, lambda delta: self._tell(Piece(delta)))
+        except KeyboardInterrupt:  # of the main thread: whoever presses Ctrl-C waits for no answer
+            raise
+        except BaseException as error:  # a library's SystemExit is a defect of one request, not the server's end
             if isinstance(error, Ended):  # nobody else ends a request in the middle
                 logger.info("cepo_cerebras: %s", left(error.spent, len(self._aborted)))
-            result = bare(error) if isinstance(error, CepoError) else defect(error)
-        if self._watcher:
-            self._watcher.ended(result)
-        # Both have the deadline, which knows what has ended it, and that may be this result.
-        self._end = lambda _: None
-        del self._solve
-        self._tell(result)
-        return result
+            return bare(error) if isinstance(error, CepoError) else defect(error)
 
 
 def bare(error: CepoError) -> CepoError:
@@ -134,7 +152,7 @@ def left(spent: Mapping[str, int], aborted: int) -> str:
     )
 
 
-def defect(error: Exception) -> CepoError:
+def defect(error: BaseException) -> CepoError:
     """Log a defect of ours. Its own message may quote a prompt: only its kind and place are told."""
     name = type(error).__name__
     logger.error("cepo_cerebras: defect: %s\n%s", name, "".join(traceback.format_tb(error.__traceback__)))

@@ -7,6 +7,7 @@ cancelled, which closes its connection, and the API stops generating for it.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import threading
 from collections.abc import Coroutine
@@ -21,6 +22,8 @@ from optillm_cerebras_cepo.errors import ApiTimeout, CepoError, Ended
 T = TypeVar("T")
 
 THREAD = "cepo-cerebras-network"
+
+logger = logging.getLogger("optillm_cerebras_cepo")
 
 
 class Loop:
@@ -46,7 +49,12 @@ class Loop:
             except CepoError:
                 work.close()
                 raise
-        future = asyncio.run_coroutine_threadsafe(_settled(work), self._running())
+        try:
+            loop = self._running()
+        except BaseException:
+            work.close()
+            raise
+        future = asyncio.run_coroutine_threadsafe(_settled(work), loop)
         try:
             with nullcontext() if deadline is None else deadline.on_end(future.cancel):
                 result, error = _within(_sooner(timeout, deadline), future)
@@ -68,8 +76,13 @@ class Loop:
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name=THREAD, daemon=True).start()
+                loop = asyncio.new_event_loop()
+                try:
+                    threading.Thread(target=_serve, args=(loop,), name=THREAD, daemon=True).start()
+                except RuntimeError:  # the system has no thread to give: the next call tries again
+                    loop.close()
+                    raise
+                self._loop = loop
             return self._loop
 
 
@@ -90,9 +103,23 @@ def _within(timeout: float | None, future: Future[T]) -> T:
         raise ApiTimeout(f"the Cerebras API did not answer within {timeout:.3g} s") from None
 
 
-async def _settled(work: Coroutine[Any, Any, T]) -> tuple[T | None, Exception | None]:
-    """Result or error as a value: asyncio would log the error of a call that was given up, for nobody asks for it."""
+async def _settled(work: Coroutine[Any, Any, T]) -> tuple[T | None, BaseException | None]:
+    """Return result or error as a value.
+
+    asyncio would log the error of a call that was given up, for nobody asks for it, and end the loop for a SystemExit.
+    """
     try:
         return await work, None
-    except Exception as error:
+    except (asyncio.CancelledError, GeneratorExit):
+        raise
+    except BaseException as error:
         return None, error
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    """Run the loop for as long as the process lives: without it all calls, and the exit, would wait for ever."""
+    while not loop.is_closed():
+        try:
+            loop.run_forever()
+        except BaseException as error:  # noqa: PERF203 - a callback's SystemExit, which asyncio hands on: never in calls
+            logger.error("cepo_cerebras: the network's thread goes on after a defect: %s", type(error).__name__)

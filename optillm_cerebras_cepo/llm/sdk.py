@@ -20,6 +20,7 @@ from optillm_cerebras_cepo.errors import (
     ApiUnreachable,
     CallTooLarge,
     CepoError,
+    CertificateError,
     Ends,
     Forbidden,
     ModelUnavailable,
@@ -32,9 +33,12 @@ from optillm_cerebras_cepo.errors import (
     UnprocessableCall,
     UnusableReply,
     UnwritableCall,
+    WrongBaseUrl,
     WrongKey,
 )
+from optillm_cerebras_cepo.llm import tls
 from optillm_cerebras_cepo.llm.assembly import Assembly, completion_of, fields, mended, text
+from optillm_cerebras_cepo.llm.base_url import normalized
 from optillm_cerebras_cepo.llm.hush import hush
 from optillm_cerebras_cepo.llm.loop import Loop
 from optillm_cerebras_cepo.llm.models import lookup
@@ -42,7 +46,8 @@ from optillm_cerebras_cepo.quota import quota_of, refused_window, unit_of
 
 PATH = "/v1/chat/completions"
 LIST_PATH = "/v1/models"
-NO_COMPLETION = "the Cerebras API answered with something that is no completion"
+NO_COMPLETION = "the Cerebras API answered with something that is no completion; if all replies are, check --base-url"
+CONNECTIONS = 100  # that are open at once, as in the SDK's default client
 CONNECT_TIMEOUT = 10.0  # seconds; a host that takes no connection by then is not there
 LIST_TIMEOUT = 10.0  # seconds for the list of models: it comes before the first call, and a dead host should show
 
@@ -58,14 +63,26 @@ class SdkClient:
     """One long-lived connection pool to one API with one key; safe for many threads.
 
     Args:
-        base_url: without `/v1`, which the SDK adds itself; one at the end is tolerated.
+        base_url: with or without `/v1`, which the SDK adds itself.
         api_key: the Cerebras key.
         loop: where its traffic runs.
+        settings: how the API's certificate is verified.
+        connections: that may be open at once; further calls wait for one.
+
+    Raises:
+        BadConfiguration: the base URL is none, or the trusted certificates cannot be loaded.
 
     """
 
-    def __init__(self, base_url: str, api_key: str, loop: Loop) -> None:
-        self.base_url = without_v1(base_url)
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        loop: Loop,
+        settings: tls.Tls = tls.DEFAULT,
+        connections: int = CONNECTIONS,
+    ) -> None:
+        self.base_url = normalized(base_url)
         self._loop = loop
         self._chat = self.base_url + PATH  # the SDK would parse and join a relative address anew for each call
         hush()
@@ -74,7 +91,9 @@ class SdkClient:
             base_url=self.base_url,
             # On Python 3.10 the SDK's default transport leaves open the connection of many a call that is cancelled
             # while it is being sent, and the API generating for nobody; and it takes more processor time anywhere.
-            http_client=sdk.DefaultAioHttpClient(),
+            http_client=sdk.DefaultAioHttpClient(
+                verify=settings.context(), limits=httpx.Limits(max_connections=connections)
+            ),
             max_retries=0,  # `retry.py` is the one place that retries
             warm_tcp_connection=False,  # a blocking GET in the constructor, 4.5 s on a dead host
             default_headers={"X-Cerebras-3rd-Party-Integration": f"optillm-cerebras-cepo/{__version__}"},
@@ -190,9 +209,14 @@ def json_of(response: httpx.Response) -> object:
     return mended(body) if escaped else body
 
 
-def plain_client(base_url: str, api_key: str) -> sdk.Cerebras:
+def plain_client(base_url: str, api_key: str, settings: tls.Tls = tls.DEFAULT) -> sdk.Cerebras:
     """The SDK's own client, which OptiLLM hands to its approaches; made without a call, and once for all requests."""
-    return sdk.Cerebras(api_key=api_key, base_url=without_v1(base_url), warm_tcp_connection=False)
+    return sdk.Cerebras(
+        api_key=api_key,
+        base_url=normalized(base_url),
+        warm_tcp_connection=False,
+        http_client=sdk.DefaultHttpxClient(verify=settings.context()),
+    )
 
 
 def address_of(client: object) -> tuple[str, str] | None:
@@ -200,16 +224,16 @@ def address_of(client: object) -> tuple[str, str] | None:
     return (str(client.base_url), client.api_key) if isinstance(client, sdk.Cerebras) else None
 
 
-def without_v1(base_url: str) -> str:
-    """Return the address as the SDK wants it: it adds /v1 to each path, so one at the end would stand twice."""
-    return base_url.rstrip("/").removesuffix("/v1")
-
-
 def translate(error: sdk.CerebrasError, request: ChatRequest | None = None) -> CepoError:
     """Say in our words, and with our status, what the SDK met.
 
     The API's own words are left out, but for its code: a validation error quotes the input, which may be a prompt.
     """
+    if isinstance(error, sdk.APIConnectionError) and (fault := tls.certificate_fault(error)):
+        return CertificateError(
+            f"the certificate of the Cerebras API {fault}; check --base-url, or set --ssl-cert-path on the server to a "
+            "PEM file with the authority that signed it"
+        )
     if isinstance(error, sdk.APITimeoutError) and not _broken(error):
         return ApiTimeout("the Cerebras API did not answer in time")
     if isinstance(error, sdk.APIConnectionError):
@@ -238,11 +262,9 @@ def _by_status(error: sdk.APIStatusError, request: ChatRequest | None) -> CepoEr
         return PaymentRequired("the Cerebras account has no credit (402); see its billing page")
     if status == 403:
         return Forbidden("Cerebras, or a gateway before it, refuses this key (403); check what the key may use")
-    if status == 404 and request is not None:
-        return ModelUnavailable(
-            f"the API does not serve {request.model} to this key (404); set CEPO_CEREBRAS_MODEL to one that it lists",
-            param="model",
-        )
+    if status in (404, 405) and request is not None:
+        concerns_model = code.startswith("model_") or param == "model" or request.model in text
+        return _missing(status, request.model if status == 404 and concerns_model else None)
     if status == 429:
         return _limited(error.response.headers, code, refused_window(text))
     if status in (408, 409, 425) or status >= 500:
@@ -255,6 +277,18 @@ def _by_status(error: sdk.APIStatusError, request: ChatRequest | None) -> CepoEr
     reason = f"{status} {code}".strip()
     kind = UnprocessableCall if status == 422 else RefusedCall
     return kind(f"the Cerebras API refused the call ({reason})", api_param=param, api_text=text)
+
+
+def _missing(status: int, model: str | None) -> CepoError:
+    """The error for a 404 or 405: of the API itself about this model, or of whatever else is at the base URL."""
+    if model is None:
+        return WrongBaseUrl(
+            f"there is no chat endpoint at the server's base URL ({status}); check --base-url (or CEREBRAS_BASE_URL), "
+            "which ends before /v1"
+        )
+    return ModelUnavailable(
+        f"the API does not serve {model} to this key (404); set CEPO_CEREBRAS_MODEL to one that it lists", param="model"
+    )
 
 
 def _limited(headers: httpx.Headers, code: str, window: str) -> RateLimited:

@@ -35,6 +35,18 @@ class Patience:
 class _Answer(WSGITask):  # type: ignore[misc]
     """An answer whose head leaves together with the first of its body: each sending wakes the client."""
 
+    def execute(self) -> None:
+        """Answer. A SystemExit of the application's becomes an error like any other.
+
+        waitress closes a connection for those only: with any other one it would stay open for ever.
+        """
+        try:
+            super().execute()
+        except BaseException as error:
+            if isinstance(error, Exception):
+                raise
+            raise RuntimeError(f"the application was interrupted by {type(error).__name__}") from None
+
     def write(self, data: bytes) -> None:
         with self.channel.at_once():
             super().write(data)

@@ -85,7 +85,7 @@ class Entrance:
                 self._admission.enter()
                 entered = True
             body = self._answer(visit)(environ, start)
-        except Exception as error:
+        except BaseException as error:  # also SystemExit: the place would be lost, and the client without a reply
             if entered:
                 self._admission.leave()
                 entered = False

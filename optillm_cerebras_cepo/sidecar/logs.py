@@ -10,7 +10,7 @@ import logging
 import queue
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from logging.handlers import QueueHandler, QueueListener
 from typing import Any
 
@@ -78,6 +78,11 @@ class _Handler(QueueHandler):
 
 class _Writer(QueueListener):
     """Writes what has come, and looks again after a pause: to be woken for each line costs as much as to write it."""
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """Write one line. One that cannot be written is left out: whoever logs would wait for a thread that ended."""
+        with suppress(BaseException):  # such as RecursionError, which handlers hand on
+            super().handle(record)
 
     def dequeue(self, block: bool) -> logging.LogRecord:
         try:

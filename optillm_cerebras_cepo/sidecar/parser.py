@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -32,17 +33,21 @@ class Room:
     def __init__(self, most: int) -> None:
         self._left = most
         self._lock = threading.Lock()
+        # Garbage collection calls `give` anywhere, also on a thread that holds the lock: this queue may be put into
+        # at any moment, a lock may not be taken.
+        self._given: queue.SimpleQueue[int] = queue.SimpleQueue()
 
     def take(self, count: int) -> bool:
         """Whether there is still room; what is taken has to be given back in any case."""
         with self._lock:
             self._left -= count
+            for _ in range(self._given.qsize()):
+                self._left += self._given.get_nowait()
             return self._left >= 0
 
     def give(self, count: int) -> None:
-        """Give back."""
-        with self._lock:
-            self._left += count
+        """Give back. Takes no lock."""
+        self._given.put(count)
 
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]
@@ -139,4 +144,5 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
 
     def _give_back(self) -> None:
         held, self._held = self._held, 0
-        self._room.give(held)
+        if held:
+            self._room.give(held)

@@ -10,11 +10,15 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from optillm_cerebras_cepo.errors import CepoError, MissingKey
+from optillm_cerebras_cepo.chat import ChatRequest, Label, Step
+from optillm_cerebras_cepo.errors import CepoError, Ends, MissingKey, RefusedCall
 from optillm_cerebras_cepo.host.work import defect
+from optillm_cerebras_cepo.llm import tls
+from optillm_cerebras_cepo.llm.sdk import SdkClient
 from optillm_cerebras_cepo.runtime import Runtime
 from optillm_cerebras_cepo.sidecar.keys import CEREBRAS
 
+CHAT_TIMEOUT = 10.0  # seconds for the call that shows whether there is a chat endpoint
 WELL = 30.0  # seconds between two looks at an API that was there
 ILL = (1.0, 2.0, 5.0, 10.0)  # and at one that was not; the last goes on
 
@@ -34,13 +38,16 @@ class Readiness:
         runtime: has the connection to the API.
         base_url: the API's.
         wanted: the pinned model, or several in order of preference.
+        settings: how the API's certificate is verified.
 
     """
 
-    def __init__(self, runtime: Runtime, base_url: str, wanted: Sequence[str]) -> None:
+    def __init__(self, runtime: Runtime, base_url: str, wanted: Sequence[str], settings: tls.Tls = tls.DEFAULT) -> None:
         self._runtime = runtime
         self._base_url = base_url
         self._wanted = wanted
+        self._settings = settings
+        self._takes_chat = False
         self._stopped = threading.Event()
         self.state = State()
 
@@ -58,7 +65,7 @@ class Readiness:
             self.state = State(self._served())
         except CepoError as error:
             self.state = State(reason=error.message)
-        except Exception as error:  # nobody else would look again
+        except BaseException as error:  # nobody else would look again
             self.state = State(reason=defect(error).message)
         return self.state
 
@@ -66,7 +73,27 @@ class Readiness:
         key = os.environ.get(CEREBRAS)
         if not key:
             raise MissingKey(f"{CEREBRAS} is not set, nor {CEREBRAS}_FILE")
-        return self._runtime.catalogue.look(self._runtime.client(self._base_url, key)).resolve(self._wanted)
+        api = self._runtime.client(self._base_url, key, self._settings)
+        listing = self._runtime.catalogue.look(api)
+        model = listing.resolve(self._wanted)
+        if listing.models is None:  # a key without a list, or a base URL that leads to no API at all
+            self._check_chat(api, model)
+        return model
+
+    def _check_chat(self, api: SdkClient, model: str) -> None:
+        """Raise a CepoError if no call to the API can succeed.
+
+        It is asked, until it has answered once, with a call that it has to refuse: without messages.
+        """
+        if self._takes_chat:
+            return
+        try:
+            api.complete(ChatRequest(model, (), 1, Label(Step.DIRECT), timeout=CHAT_TIMEOUT))
+            self._takes_chat = True
+        except CepoError as error:
+            if error.ends is not Ends.CALL:
+                raise
+            self._takes_chat = isinstance(error, RefusedCall)
 
     def _watch(self, wait: Callable[[float], object] | None = None) -> None:
         wait = wait or self._stopped.wait

@@ -6,17 +6,15 @@ import gc
 import ipaddress
 import logging
 import os
-import resource
 import threading
 from collections.abc import Sequence
 
 from optillm_cerebras_cepo.host.launch import Launched, launch
-from optillm_cerebras_cepo.sidecar import keys, logs
+from optillm_cerebras_cepo.sidecar import files, keys, logs
 from optillm_cerebras_cepo.sidecar.options import Options, options_from
 from optillm_cerebras_cepo.sidecar.signals import Signals
 
 LAST_WORDS = 3.0  # seconds for the replies to those who are ended
-FILES = 4096  # that may be open at once, where the system lets us: connections of clients, and to the API
 # What a request may ask for where the operator says nothing: each is a thread, and calls.
 MOST = {"CEPO_CEREBRAS_MAX_BESTOFN_N": "10", "CEPO_CEREBRAS_MAX_PLANNING_M": "10"}
 
@@ -43,6 +41,8 @@ def _sidecar(arguments: Sequence[str]) -> _Sidecar:
         os.environ.setdefault(name, value)
     launched = launch(others, options.approaches, options.choose_by_message)
     logs.less()
+    if not launched.tls.verify:
+        logger.warning("the API's certificate is not verified (--no-ssl-verify): whoever is between may read the key")
     client_keys = (*client_keys, *filter(None, [launched.client_key]))
     if not client_keys and not _is_loopback(launched.host):
         logger.warning("no client key is set: whoever reaches %s may ask at your cost", launched.host)
@@ -56,16 +56,6 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _files() -> int:
-    """How many files may be open at once; as many as wanted, where the system lets us."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
-    if soft == resource.RLIM_INFINITY or soft >= most:
-        return FILES
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    return most
-
-
 class _Sidecar:
     def __init__(self, options: Options, launched: Launched, client_keys: Sequence[str]) -> None:
         # Here, and not above: these import OptiLLM, and `launch` says first what of it.
@@ -77,11 +67,14 @@ class _Sidecar:
         from optillm_cerebras_cepo.sidecar.server import SPARE, Limits, Server
 
         most = options.max_requests + options.max_queue
+        shares = files.share_out(files.raise_limit(), Limits.connections)
         self._grace = options.grace
+        self._broken = False
         self._runtime = RUNTIME
         self._runtime.plan_at_once(options.max_requests)
+        self._runtime.limit_connections(shares.api)
         self._admission = Admission(most)
-        self._readiness = Readiness(RUNTIME, launched.base_url, launched.models)
+        self._readiness = Readiness(RUNTIME, launched.base_url, launched.models, launched.tls)
         entrance = Entrance(
             launched.application,
             keys=keys.ClientKeys(client_keys),
@@ -96,7 +89,7 @@ class _Sidecar:
             launched.host,
             launched.port,
             threads=most + SPARE,
-            limits=Limits(body=int(options.max_body * 2**20), connections=min(Limits.connections, _files() // 2)),
+            limits=Limits(body=int(options.max_body * 2**20), connections=shares.clients),
             wants_body=entrance.wants_body,
         )
 
@@ -106,9 +99,12 @@ class _Sidecar:
 
         # What is there now stays: to look through all of it for garbage, again and again, would slow down requests.
         gc.freeze()
-        threading.Thread(target=self._server.run, name="cepo-cerebras-http", daemon=True).start()
+        threading.Thread(target=self._http, args=(signals,), name="cepo-cerebras-http", daemon=True).start()
         self._readiness.watch()
         signals.wait()
+        if self._broken:
+            self._runtime.stop(stopping)  # or the exit would wait for the threads of requests that nobody reads
+            raise SystemExit("cepo-cerebras: the HTTP server has failed; the log says where")
         self._server.refuse_connections()
         self._admission.close()
         self._readiness.stop()
@@ -116,3 +112,14 @@ class _Sidecar:
             self._runtime.stop(stopping)
             self._admission.wait_until_empty(LAST_WORDS)
         self._server.finish(LAST_WORDS)
+
+    def _http(self, signals: Signals) -> None:
+        """Run the HTTP server. When it ends by itself, end the process: whoever supervises it starts another."""
+        try:
+            self._server.run()
+        except BaseException as error:
+            from optillm_cerebras_cepo.host.work import defect
+
+            defect(error)
+        self._broken = True
+        signals.wake()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
@@ -14,6 +17,9 @@ from optillm_cerebras_cepo.host.launch import Wsgi
 from optillm_cerebras_cepo.sidecar.connection import Connection, Patience
 from optillm_cerebras_cepo.sidecar.parser import Room, WantsBody
 
+SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+PAUSE = 1.0  # seconds until a connection is taken again after one of these
+logger = logging.getLogger("optillm_cerebras_cepo")
 SPARE = 8  # threads for those that are refused, and for probes, when all others are taken
 
 
@@ -70,6 +76,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self.wants_body = wants_body
         self.room = Room(limits.bodies)
         self._limits = limits
+        self._accept_at = 0.0
         try:
             super().__init__(
                 application,
@@ -104,6 +111,21 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         for connection in [*self.active_channels.values()]:
             if connection.overdue(now, patience):
                 connection.handle_close()
+
+    def readable(self) -> bool:
+        """Whether a connection would be taken now."""
+        return bool(super().readable()) and time.monotonic() >= self._accept_at
+
+    def accept(self) -> Any:
+        """Take a connection, or None. Where the system has no more to give, wait: the loop would ask again at once."""
+        try:
+            return super().accept()
+        except OSError as error:
+            if error.errno not in SCARCE:
+                raise
+            self._accept_at = time.monotonic() + PAUSE
+            logger.warning("no connection can be taken: %s; raise the limit (ulimit -n)", error.strerror)
+            return None
 
     def add_task(self, task: Connection) -> None:
         """Have a request answered; a probe before others that wait, so that a crowd is no reason for a restart."""

@@ -30,6 +30,11 @@ class Signals:
             select.select([self._heard], [], [])
             self._heard.recv(64)
 
+    def wake(self) -> None:
+        """End `wait` as a signal does. From any thread."""
+        self._told = True
+        self._wakes.send(b"\0")
+
     def _tell(self, _: int, __: FrameType | None) -> None:
         if self._told:
             raise KeyboardInterrupt

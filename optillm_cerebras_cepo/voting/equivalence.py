@@ -20,6 +20,8 @@ from collections import OrderedDict
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from optillm_cerebras_cepo.child_environment import child_environment
+
 PROGRAM = "optillm_cerebras_cepo.voting.algebra"
 START_SECONDS = 60.0  # until the child is ready: importing sympy takes one or two on an idle machine
 ANSWER_SECONDS = 5.0  # for one question; the child itself gives up after one second of CPU time
@@ -184,8 +186,6 @@ class _Worker:
         if self._closed:
             return None
         if self._child is None:
-            path = os.pathsep.join(part for part in sys.path if part)
-            secretless = {name: value for name, value in os.environ.items() if "KEY" not in name.upper()}
             try:
                 self._child = subprocess.Popen(
                     [sys.executable, "-m", self._program],
@@ -194,7 +194,7 @@ class _Worker:
                     stderr=subprocess.DEVNULL,
                     text=True,
                     encoding="utf-8",
-                    env=secretless | {"PYTHONPATH": path, "PYTHONUTF8": "1"},
+                    env=child_environment(os.environ, sys.path),
                 )
             except OSError:  # no process to be had: then no algebra, and words decide
                 return None

@@ -99,6 +99,15 @@ def test_takes_the_address_of_a_dedicated_endpoint(fake_optillm: dict[str, str])
     assert said[0].startswith("$ optillm --base-url https://example.com --approach ")
 
 
+@pytest.mark.parametrize("url", ["example.com", "https://example.com/v1?x=1"])
+def test_a_base_url_that_is_none_is_told_before_anything_starts(url: str) -> None:
+    """In one line."""
+    said: list[str] = []
+    with pytest.raises(DemoError, match=r"^--base-url \(or CEREBRAS_BASE_URL\) [^\n]*$"):
+        run_demo("How many?", said.append, {"CEREBRAS_API_KEY": "csk-x", "CEREBRAS_BASE_URL": url})
+    assert said == []
+
+
 def test_tells_a_reply_of_another_approach(fake_optillm: dict[str, str]) -> None:
     """Without our own object in the reply the answer, the tokens and the seconds are still told."""
     said: list[str] = []

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
 from cerebras.cloud.sdk import AuthenticationError, BadRequestError, Cerebras
+from support.processes import processes_with
 
 from optillm_cerebras_cepo.demo.local_model import LocalModel, main, serving
 
@@ -36,6 +39,19 @@ def client(local_model: LocalModel) -> Iterator[Cerebras]:
         ) as client,
     ):
         yield client
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")
+def test_its_process_has_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It serves a file on this machine, and needs no key of anybody's."""
+    pytest.importorskip("xllamacpp")
+    mark = uuid.uuid4().hex
+    monkeypatch.setenv("LC_MARK", mark)
+    monkeypatch.setenv("CEREBRAS_API_KEY", f"planted-{mark}")
+    monkeypatch.setenv("CEPO_CEREBRAS_REDIS_URL", f"redis://:planted-{mark}@host")
+    with serving(context=512, parallel=2):
+        assert len(processes_with(mark)) == 1
+        assert processes_with(f"planted-{mark}") == []
 
 
 def say(text: str) -> list[dict[str, str]]:

@@ -84,7 +84,7 @@ def test_run(block: Block) -> None:
     """To its end, without a key: a real model, a stock OptiLLM, the plugin; and nothing is left running."""
     mark = uuid.uuid4().hex
     done = subprocess.run(
-        ["bash", "-euc", block.text], cwd=ROOT, env=environ(MARK=mark), capture_output=True, text=True, check=False
+        ["bash", "-euc", block.text], cwd=ROOT, env=environ(LC_MARK=mark), capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"^smollm2-135m-instruct loaded in", done.stdout, re.MULTILINE)

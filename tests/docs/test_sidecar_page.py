@@ -15,7 +15,7 @@ from optillm_cerebras_cepo.errors import NoAnswer
 from optillm_cerebras_cepo.events import Called
 from optillm_cerebras_cepo.runtime import RUNTIME
 from optillm_cerebras_cepo.settings import Settings
-from optillm_cerebras_cepo.sidecar import readiness, server
+from optillm_cerebras_cepo.sidecar import files, readiness, server
 from optillm_cerebras_cepo.sidecar.connection import Patience
 from optillm_cerebras_cepo.sidecar.entrance import KNOWN, MODELS
 from optillm_cerebras_cepo.sidecar.metrics import Metrics
@@ -54,6 +54,12 @@ def test_the_limits_are_the_servers() -> None:
     assert f"{Patience.reading:g} s" in limits["a request's way in"]
     assert f"{Patience.idle:g} s" in limits["a connection on which nothing happens, or whose client does not read"]
     assert f"{server.Limits.connections}" in limits["connections"]
+    assert f"less than {server.Limits.connections + files.OWN + files.API} files" in limits["connections"]
+    shares = files.share_out(512, server.Limits.connections)
+    flat = " ".join(PAGE.split())
+    assert f"limit to {files.WANTED}," in flat
+    assert f"{files.OWN} are its own and up to {files.API} are connections to the API" in flat
+    assert f"(`ulimit -n 512`: {shares.clients}). With less than {files.OWN + 2 * files.LEAST} it" in flat
     assert f"{Options().max_body:g} MiB" in limits["a request's body"]
     assert f"{Options().max_requests} that are worked on" in limits["questions in hand"]
     assert f"{Options().max_queue} that wait" in limits["questions in hand"]

@@ -10,7 +10,6 @@ from support.sdk_client import Simulate, answering, connect, request
 
 from optillm_cerebras_cepo import errors
 from optillm_cerebras_cepo.chat import Usage
-from optillm_cerebras_cepo.llm.sdk import without_v1
 from optillm_cerebras_cepo.runtime import Runtime
 from optillm_cerebras_cepo.simulator.answers import Rule
 
@@ -36,14 +35,6 @@ def test_no_temperature_is_no_field(simulate: Simulate) -> None:
     api = simulate()
     connect(api.url).complete(request(temperature=None))
     assert "temperature" not in api.chat_calls[0].body
-
-
-@pytest.mark.parametrize("ending", ["", "/", "/v1", "/v1/"])
-def test_a_v1_at_the_end_of_the_address_is_tolerated(simulate: Simulate, ending: str) -> None:
-    """The SDK adds /v1 itself; OptiLLM's users are used to writing it."""
-    api = simulate()
-    assert connect(api.url.rstrip("/") + ending).complete(request()).text
-    assert without_v1("https://host/path/v1") == "https://host/path"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ from optillm_cerebras_cepo.simulator.problems import Reply
         (401, errors.WrongKey),
         (402, errors.PaymentRequired),
         (403, errors.Forbidden),
-        (404, errors.ModelUnavailable),
+        (404, errors.WrongBaseUrl),
+        (405, errors.WrongBaseUrl),
         (408, errors.ApiUnavailable),
         (409, errors.ApiUnavailable),
         (413, errors.CallTooLarge),
@@ -41,6 +42,47 @@ def test_each_status_has_an_error_of_ours(simulate: Simulate, status: int, kind:
     assert "the-prompt-itself" not in str(caught.value.body())
     assert KEY not in str(caught.value.body())
     assert "\n" not in caught.value.message
+
+
+NAMED = "Model llama-3.3-70b does not exist or you do not have access to it."
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": NAMED, "type": "not_found_error", "param": "model", "code": "model_not_found"},
+        {"message": "the-prompt-itself", "type": "t", "param": None, "code": "model_archived"},
+        {"message": "no", "param": "model", "code": None},
+        {"error": {"message": NAMED, "type": "NotFoundError", "param": None, "code": 404}},
+        {"object": "error", "message": NAMED, "type": "NotFoundError", "code": 404},
+    ],
+)
+def test_a_404_about_the_model_names_the_model(simulate: Simulate, body: dict[str, object]) -> None:
+    """Of Cerebras, and of servers like it: by code, by field, or by the model's name in the message."""
+    with pytest.raises(errors.ModelUnavailable, match=r"llama-3\.3-70b.*CEPO_CEREBRAS_MODEL"):
+        answering(simulate, 404, body).complete(request())
+
+
+@pytest.mark.parametrize("status", [404, 405])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "404 page not found",
+        "<html><body>Not Found</body></html>",
+        {"detail": "Not Found"},
+        {"message": "Unknown request URL: POST /foo", "type": "not_found_error", "param": "url", "code": "not_found"},
+        {"error": {"message": "Invalid URL", "type": "invalid_request_error", "param": None, "code": None}},
+        {"error": "no such page"},
+        ["Not Found"],
+    ],
+)
+def test_any_other_404_blames_the_base_url(simulate: Simulate, status: int, body: object) -> None:
+    """A page, another server's JSON, or nothing: no model is named, and no second try is made."""
+    with pytest.raises(errors.WrongBaseUrl, match="check --base-url") as caught:
+        answering(simulate, status, body).complete(request())
+    assert "llama" not in caught.value.message
+    assert (caught.value.status, caught.value.code, caught.value.transient) == (502, "wrong_base_url", False)
 
 
 @pytest.mark.parametrize(("code", "said"), [("wrong_api_format", True), ("the-prompt-itself", False), ("x\ny", False)])

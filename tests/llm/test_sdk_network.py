@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -18,11 +19,12 @@ import pytest
 from conftest import KEY
 from support.once import once
 from support.ports import free_port
-from support.sdk_client import LOOP, Simulate, connect, request
+from support.sdk_client import CLIENTS, LOOP, Simulate, connect, request
 
 from optillm_cerebras_cepo import errors
 from optillm_cerebras_cepo.deadline import Deadline
-from optillm_cerebras_cepo.simulator import CLIENT_GONE
+from optillm_cerebras_cepo.llm.sdk import SdkClient
+from optillm_cerebras_cepo.simulator import CLIENT_GONE, Latency
 from optillm_cerebras_cepo.simulator.answers import Rule
 
 
@@ -183,3 +185,14 @@ def test_a_call_of_an_ended_request_does_not_start(simulate: Simulate) -> None:
     with pytest.raises(errors.WrongKey):
         connect(api.url).complete(request(deadline=deadline))
     assert api.chat_calls == ()
+
+
+def test_no_more_connections_are_open_than_allowed(simulate: Simulate) -> None:
+    """Calls beyond that wait for one, and are answered; there are no more files than these."""
+    api = simulate(latency=Latency(base=0.05))
+    client = SdkClient(api.url, KEY, LOOP, connections=2)
+    CLIENTS.append(client)
+    with ThreadPoolExecutor(8) as callers:
+        replies = [*callers.map(lambda _: client.complete(request(timeout=60.0)), range(16))]
+    assert all(reply.text for reply in replies)
+    assert (api.peak_in_flight, api.connections) == (2, 2)

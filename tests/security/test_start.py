@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support.sidecar_process import COMMAND
 
-from optillm_cerebras_cepo.sidecar import serve
+from optillm_cerebras_cepo.sidecar import files, serve
 
 SECRET = "csk-planted"
 
@@ -113,7 +113,7 @@ def test_it_allows_itself_the_files_that_it_needs(plain: Any) -> None:
     found = re.search(r"^Max open files\s+(\d+)", limits, re.MULTILINE)
     assert found is not None
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    assert int(found[1]) >= (serve.FILES if hard == resource.RLIM_INFINITY else min(serve.FILES, hard))
+    assert int(found[1]) >= (files.WANTED if hard == resource.RLIM_INFINITY else min(files.WANTED, hard))
 
 
 def test_a_request_may_ask_for_so_much(plain: Any) -> None:

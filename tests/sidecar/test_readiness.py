@@ -1,6 +1,9 @@
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
+from aiohttp import ClientSession, web
+from support.gateway import background
 
 from optillm_cerebras_cepo.runtime import RUNTIME
 from optillm_cerebras_cepo.sidecar.readiness import ILL, WELL, Readiness
@@ -42,6 +45,48 @@ def test_not_ready_where_nobody_listens() -> None:
     assert state.model is None
     assert "cannot be reached" in state.reason
     assert KEY not in state.reason
+
+
+def listless(api: Simulator) -> AbstractContextManager[str]:
+    """The base URL of a server that has the chat endpoint of an API and no list of models."""
+
+    async def chat(request: web.Request) -> web.Response:
+        async with ClientSession() as session:
+            answer = await session.post(f"{api.url}{request.path}", data=await request.read(), headers=request.headers)
+            return web.json_response(await answer.json(), status=answer.status)
+
+    return background({("POST", "/v1/chat/completions"): chat})
+
+
+@pytest.mark.usefixtures("keyed")
+def test_ready_without_a_list_once_the_chat_endpoint_has_answered(simulate: Callable[..., Simulator]) -> None:
+    """It is asked once, with a call that costs nothing; the model is the first wanted one."""
+    api = simulate()
+    with listless(api) as url:
+        readiness = Readiness(RUNTIME, url, ["llama3.3-70b"])
+        for _ in range(3):
+            assert readiness.look().model == "llama-3.3-70b"
+    assert [call.status for call in api.chat_calls] == [400]
+
+
+@pytest.mark.usefixtures("keyed")
+def test_not_ready_without_a_list_where_the_key_is_wrong(simulate: Callable[..., Simulator]) -> None:
+    """What each question would be answered shows before the first."""
+    with listless(simulate(keys=("csk-another",))) as url:
+        state = Readiness(RUNTIME, url, ["llama3.3-70b"]).look()
+    assert state.model is None
+    assert "CEREBRAS_API_KEY" in state.reason
+
+
+@pytest.mark.usefixtures("keyed")
+def test_not_ready_where_the_base_url_leads_elsewhere() -> None:
+    """A server that answers 404 to everything is no API, and the reason says what to check."""
+    with background({}) as url:
+        readiness = Readiness(RUNTIME, url, ["llama3.3-70b"])
+        for _ in range(2):
+            state = readiness.look()
+            assert state.model is None
+            assert "check --base-url" in state.reason
 
 
 def test_not_ready_without_a_key(simulate: Callable[..., Simulator]) -> None:

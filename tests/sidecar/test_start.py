@@ -9,6 +9,9 @@ import sys
 import pytest
 from support.sidecar_process import COMMAND
 
+BASE_URL = "cepo-cerebras: --base-url (or CEREBRAS_BASE_URL)"
+CERTIFICATES = "cepo_cerebras: --ssl-cert-path (OPTILLM_SSL_CERT_PATH)"
+
 
 @pytest.mark.parametrize(
     ("arguments", "environ", "words"),
@@ -17,6 +20,12 @@ from support.sidecar_process import COMMAND
         ([], {"OPTILLM_API_KEY": "x"}, "cepo-cerebras: OPTILLM_API_KEY makes OptiLLM serve a local model"),
         ([], {"CEPO_CEREBRAS_CLIENT_KEY": ""}, "cepo-cerebras: CEPO_CEREBRAS_CLIENT_KEY has no key in it"),
         (["--host", "192.0.2.1"], {}, "cepo-cerebras: cannot listen at 192.0.2.1:8080: "),
+        (["--ssl-cert-path", "/none.pem"], {}, f"{CERTIFICATES} cannot be read: "),
+        ([], {"OPTILLM_SSL_CERT_PATH": __file__}, f"{CERTIFICATES} names a file without"),
+        ([], {"SSL_CERT_FILE": "/none.pem"}, "cepo_cerebras: SSL_CERT_FILE cannot be read: "),
+        (["--base-url", "api.cerebras.ai"], {}, f"{BASE_URL} must be a URL with scheme and host"),
+        (["--base-url", "https://api.cerebras.ai/v1?x=1"], {}, f"{BASE_URL} has a query"),
+        ([], {"CEREBRAS_BASE_URL": "https://api.cerebras.ai "}, f"{BASE_URL} has a space"),
     ],
 )
 def test_a_start_that_cannot_be_ends_in_one_line(arguments: list[str], environ: dict[str, str], words: str) -> None:

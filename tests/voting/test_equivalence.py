@@ -8,6 +8,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -85,3 +86,18 @@ def test_importing_starts_nothing_and_the_end_leaves_nothing() -> None:
     assert done.returncode == 0, done.stderr
     with pytest.raises(ProcessLookupError):
         os.kill(int(done.stdout), 0)
+
+
+def test_the_child_has_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys, the password in the address of a Redis, and whatever else is in the environment stay with the server."""
+    planted = ["CEREBRAS_API_KEY", "CEPO_CEREBRAS_REDIS_URL", "DATABASE_URL", "SOME_TOKEN"]
+    for name in planted:
+        monkeypatch.setenv(name, f"redis://:planted-{name}@host")
+    mine = Equivalence()
+    try:
+        assert mine("x+1", "1+x") is True
+        environment = Path(f"/proc/{mine.pid}/environ").read_text()
+    finally:
+        mine.close()
+    assert "PYTHONPATH=" in environment
+    assert "planted" not in environment
