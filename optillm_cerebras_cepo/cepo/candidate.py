@@ -59,7 +59,7 @@ def make_candidate(
         listen: who hears the answer while it is written; asked when that begins.
 
     Raises:
-        CepoError: the candidate has no answer; a fatal one means that no other has either.
+        CepoError: the candidate has no answer; its `ends` says whether another one may have.
 
     """
     seam = CandidateSeam(asker, number, review, listen)
@@ -79,7 +79,7 @@ def make_candidate(
 def propose_approaches(asker: Asker, wanted: int) -> list[str]:
     """Ask for so many approaches by OptiLLM's `generate_approaches`; fewer, or none, are returned when it gets no more.
 
-    Raises a fatal CepoError only: without approaches the candidates plan freely.
+    Raises a CepoError only where no candidate could be made either: without approaches the candidates plan freely.
     """
     try:
         approaches, _ = upstream.generate_approaches(

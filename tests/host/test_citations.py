@@ -12,7 +12,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(optillm.__file__).parent
 CEPO = {
-    167: "</think>",
     245: "OpenAIBadRequestError",
     311: "reasoning_effort",
     327: "use_reasoning = False",

@@ -76,7 +76,7 @@ RECORDS: dict[str, Callable[[], Any]] = {
     "an outcome": lambda: OUTCOME,
     "what a request came to": _solved,
     "a piece of an answer": lambda: Piece({"content": REPLY}),
-    "a refusal of the API": lambda: RefusedCall("refused", names=f"messages {USER}"),
+    "a refusal of the API": lambda: RefusedCall("refused", api_text=f"messages {USER}"),
     "settings": lambda: Settings(redis_url=f"redis://:{KEY}@host"),
     "a deadline": lambda: Deadline(1.0),
 }
