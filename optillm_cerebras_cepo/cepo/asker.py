@@ -26,6 +26,7 @@ from optillm_cerebras_cepo.deadline import Deadline, unlimited
 from optillm_cerebras_cepo.events import Observer, ignore
 from optillm_cerebras_cepo.form import Form
 from optillm_cerebras_cepo.llm.base import ChatClient
+from optillm_cerebras_cepo.llm.estimate import Estimates
 from optillm_cerebras_cepo.parameters import Parameters
 from optillm_cerebras_cepo.settings import Settings
 
@@ -61,6 +62,7 @@ class Asker:
         budget: that they are taken from.
         times: how long they took.
         room: how many calls the API's limits let through in so many seconds.
+        estimates: of prompts' tokens.
         usual: tokens that the replies of a step and kind usually take, where that is known.
         degraded: where to note what failed and was left out.
         fitted: where to note what of a call did not suit the model.
@@ -80,6 +82,7 @@ class Asker:
     budget: Budget = field(default_factory=unbounded)
     times: Times = field(default_factory=Times)
     room: Callable[[float], float] = boundless
+    estimates: Estimates = field(default_factory=Estimates)
     usual: Callable[[Label], int | None] = unknown
     degraded: Notes = field(default_factory=Notes)
     fitted: Notes = field(default_factory=Notes)

@@ -10,7 +10,17 @@ from optillm_cerebras_cepo.cepo.kinds import LAST_RESORT
 from optillm_cerebras_cepo.cepo.workload import Costs
 from optillm_cerebras_cepo.chat import Label, Step
 
-CHARACTERS = 3.5  # of a token, cautiously
+# Bytes of OptiLLM's own words in a prompt, at most. `tests/cepo/test_means.py` holds them against OptiLLM.
+WORDS = {
+    Step.APPROACHES: 550,
+    Step.PLAN: 400,
+    Step.EXECUTE: 550,  # with those of the plan's prompt, which it repeats
+    Step.REVIEW: 300,
+    Step.FINAL: 200,
+    Step.RATING: 1500,
+}
+HEADING = 16  # bytes of the heading over each solution in a review's prompt
+ASKED_TWICE = (Step.PLAN, Step.EXECUTE)  # their prompts repeat the question
 
 
 def costs(asker: Asker, rater: Asker) -> Costs:
@@ -21,15 +31,26 @@ def costs(asker: Asker, rater: Asker) -> Costs:
         rater: rates.
 
     """
-    asked, approaches = asker.question, max(asker.settings.bestofn_n, asker.parameters.n)
+    approaches = max(asker.settings.bestofn_n, asker.parameters.n)
+
+    def prompt(step: Step) -> float:
+        return prompt_tokens(rater if step is Step.RATING else asker, step)
 
     def reply(step: Step) -> float:
         label = Label(step, kind=str(approaches) if step is Step.APPROACHES else "")
         return (rater if step is Step.RATING else asker).reply_tokens(label)
 
-    texts = (asked.system, *(turn.content for turn in asked.history), asked.text, asked.text)  # OptiLLM asks it twice
     last_resort = asker.reply_tokens(Label(Step.DIRECT, kind=LAST_RESORT))
-    return Costs(sum(map(len, texts)) / CHARACTERS, reply, last_resort, asker.times.usual or 0.0)
+    return Costs(prompt, reply, last_resort, asker.times.usual or 0.0)
+
+
+def prompt_tokens(asker: Asker, step: Step) -> int:
+    """Return the estimated tokens of a step's prompt: the conversation, the question, and OptiLLM's own words."""
+    asked = asker.question
+    words = WORDS.get(step, 0) + (HEADING * asker.settings.planning_n if step is Step.REVIEW else 0)
+    conversation = [asked.system, *(turn.content for turn in asked.history)]
+    question = [asked.text] * (2 if step in ASKED_TWICE else 1)
+    return asker.estimates.of_texts(asker.model, [*conversation, *question, " " * words])
 
 
 def holding(asker: Asker) -> AbstractContextManager[Hold]:

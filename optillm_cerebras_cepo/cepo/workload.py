@@ -6,14 +6,12 @@ left at least is a direct answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from optillm_cerebras_cepo.budget import Means
 from optillm_cerebras_cepo.chat import Step
 from optillm_cerebras_cepo.settings import Settings
-
-PROMPT = 200  # tokens of OptiLLM's own words in a call, at most
 
 
 @dataclass(frozen=True)
@@ -21,32 +19,26 @@ class Costs:
     """What calls are expected to take.
 
     Attributes:
-        question: tokens of the conversation in a prompt.
+        prompt: tokens of a step's prompt without what it quotes of earlier replies.
         reply: tokens of a step's reply.
         last_resort: tokens of the reply to a candidate that has no plan.
         seconds: of a call; 0 where that is not known.
 
     """
 
-    question: float
+    prompt: Callable[[Step], float]
     reply: Callable[[Step], float]
     last_resort: float
     seconds: float = 0.0
 
-    def tokens(self, step: Step, plans: int = 1) -> float:
-        """Tokens of one call of this step, prompt and reply, after so many plans."""
-        read = {
-            Step.EXECUTE: (Step.PLAN,),
-            Step.REVIEW: (Step.EXECUTE,) * plans,
-            Step.FINAL: (Step.REVIEW,),
-            Step.RATING: (Step.FINAL,),
-        }
-        return self.question + PROMPT + sum(map(self.reply, (*read.get(step, ()), step)))
+    def tokens(self, step: Step, quoted: Sequence[Step] = ()) -> float:
+        """Return the tokens of one call, prompt and reply; the prompt quotes a reply of each of these earlier steps."""
+        return self.prompt(step) + sum(map(self.reply, (*quoted, step)))
 
     def answer(self, settings: Settings) -> float:
-        """Tokens of the call that a candidate's answer needs, whether it is a final one or a direct one."""
-        directly = self.question + PROMPT + self.last_resort
-        return max(self.tokens(settings.writing_step, settings.planning_n), directly)
+        """Return the tokens of the call that a candidate's answer needs, be it a final one or a direct one."""
+        step, work = settings.writing_step, asked_for(settings, 1)
+        return max(self.tokens(step, quoted(settings, work, step)), self.prompt(Step.DIRECT) + self.last_resort)
 
 
 @dataclass(frozen=True)
@@ -105,17 +97,34 @@ def bill(settings: Settings, work: Workload, costs: Costs) -> Means:
     rest = ([Step.REVIEW] if work.review else []) + ([Step.FINAL] if settings.planning_max_tokens_step4 else [])
     before = [Step.APPROACHES] if work.approaches else []
     calls = [*before, *[*attempt * work.plans, *rest] * work.candidates, *[Step.RATING] * _ratings(settings, work)]
-    tokens = sum(costs.tokens(step, work.plans) for step in calls)
+    tokens = sum(costs.tokens(step, quoted(settings, work, step)) for step in calls)
+    if work.approaches:  # each plan and its execution quote one of the proposed approaches
+        share = costs.reply(Step.APPROACHES) / max(settings.bestofn_n, work.candidates)
+        tokens += share * len(attempt) * work.plans * work.candidates
     depth = len([*before, *attempt, *rest]) + bool(_ratings(settings, work))
     return Means(len(calls), tokens, depth * costs.seconds)
 
 
+def quoted(settings: Settings, work: Workload, step: Step) -> tuple[Step, ...]:
+    """Return the steps whose replies a prompt of this step quotes, one for each reply."""
+    solution = Step.REVIEW if work.review else Step.EXECUTE
+    answer = Step.FINAL if settings.planning_max_tokens_step4 else solution
+    planned = bool(settings.planning_max_tokens_step1)
+    return {
+        Step.EXECUTE: (Step.PLAN,) * planned,
+        Step.REVIEW: (Step.EXECUTE,) * work.plans,
+        Step.FINAL: (solution,),
+        Step.RATING: (answer,) * (2 if settings.bestofn_rating_type == "pairwise" else 1),
+    }.get(step, ())
+
+
 def bill_of_another(settings: Settings, work: Workload, costs: Costs, number: int) -> Means:
     """What one more such candidate takes, the so many-th, with the ratings that it makes necessary."""
-    before = replace(work, candidates=number - 1, ratings=False, approaches=False)
+    before = replace(work, candidates=number - 1, ratings=False)
     after = replace(before, candidates=number, ratings=settings.bestofn_rating_type != "majority")
     less, more = bill(settings, before, costs), bill(settings, after, costs)
-    return Means(more.calls - less.calls, more.tokens - less.tokens, more.seconds)
+    proposed = costs.seconds if work.approaches else 0.0
+    return Means(more.calls - less.calls, more.tokens - less.tokens, more.seconds - proposed)
 
 
 def short_of(settings: Settings, wanted: Means, means: Means) -> str:

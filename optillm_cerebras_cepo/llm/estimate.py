@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from math import ceil
 from typing import Any
 
@@ -39,7 +39,11 @@ class Estimates:
     def of(self, request: ChatRequest) -> int:
         """Tokens of this request's prompt, rather too many than too few."""
         text, frame = measure(request)
-        return frame + ceil(text / self._bytes_per_token(request.model))
+        return frame + self._tokens(request.model, text)
+
+    def of_texts(self, model: str, texts: Collection[str]) -> int:
+        """Return the estimated tokens of a prompt that has each of these texts as a message."""
+        return FRAME * (len(texts) + 1) + self._tokens(model, sum(map(size, texts)))
 
     def learn(self, request: ChatRequest, prompt_tokens: int) -> None:
         """Take in how many tokens the API counted. Prompts that tell nothing are passed over: short ones, pictures."""
@@ -59,9 +63,10 @@ class Estimates:
             if len(seen) >= KNOWN:
                 self._cautious[request.model] = sorted(seen)[int(CAUTION * len(seen))]
 
-    def _bytes_per_token(self, model: str) -> float:
+    def _tokens(self, model: str, text: int) -> int:
+        """Return the tokens of so many bytes."""
         with self._lock:
-            return self._cautious.get(model, AT_FIRST)
+            return ceil(text / self._cautious.get(model, AT_FIRST))
 
 
 def size(text: str) -> int:
@@ -78,7 +83,7 @@ def measure(request: ChatRequest) -> tuple[int, int]:
         else:
             texts += sum(map(size, _texts(message)))
             pictures += _pictures(message)
-    options = sum(size(json.dumps(request.options[name])) for name in WORDY if name in request.options)
+    options = sum(size(_json(request.options[name])) for name in WORDY if name in request.options)
     return texts + options, FRAME * (len(request.messages) + 1) + PICTURE * pictures
 
 
@@ -88,7 +93,12 @@ def _texts(message: RawMessage) -> Iterator[str]:
             texts = [value] if isinstance(value, str) else map(_text, _parts(message))
             yield from (text for text in texts if text)
         elif name != "role":
-            yield value if isinstance(value, str) else json.dumps(value)
+            yield value if isinstance(value, str) else _json(value)
+
+
+def _json(value: Any) -> str:
+    """Write a value as it stands in a prompt, where a letter of any script is itself and no escape of six bytes."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _parts(message: Message | RawMessage) -> list[Mapping[str, Any]]:

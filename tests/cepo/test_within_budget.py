@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from support.desk import Desk, run
 from support.scripted import completion
 
-from optillm_cerebras_cepo.chat import ChatRequest, Completion, Step, Usage
+from optillm_cerebras_cepo.chat import ChatRequest, Completion, Question, Step, Usage
 from optillm_cerebras_cepo.errors import ApiUnavailable, CepoError, OutOfBudget
+from optillm_cerebras_cepo.llm.afford import Afford
+from optillm_cerebras_cepo.llm.estimate import Estimates
 
 EFFORTS = st.sampled_from(["low", "medium", "high", "auto", "none"])
 
@@ -73,6 +75,34 @@ def test_every_budget_of_tokens_is_kept(tokens: int, replies: int, effort: Any, 
     it.asker = replace(it.asker, usual=lambda _: replies if known else None)
     assert outcome(it) not in (500, 504)
     assert sum(spent) <= tokens
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    tokens=st.integers(3_000, 200_000),
+    text=st.sampled_from(["What is it? ", "鸡兔各几何？", "ما هو؟ ", "🙂"]),
+    times=st.integers(1, 300),
+    own=st.sampled_from([{}, {"bestofn_rating_type": "pairwise"}, {"use_plan_diversity": True}, {"effort": "auto"},
+                         {"planning_max_tokens_step4": 0}, {"planning_max_tokens_step1": 0}]),
+    known=st.booleans(),
+)  # fmt: skip
+def test_nothing_that_was_begun_is_lost_for_lack_of_tokens(
+    tokens: int, text: str, times: int, own: dict[str, Any], known: bool
+) -> None:
+    """For questions of any script and length: what a budget does not bear is not begun."""
+    estimates, written = Estimates(), 400
+
+    def answer(request: ChatRequest) -> Completion:
+        said = "approach_{}" if request.label.step is Step.APPROACHES else differing(request)
+        filled = f'{{"approach_1": "{said:<600}", "approach_2": "b", "approach_3": "c"}}' if "{" in said else said
+        return Completion("m", f"{filled:<1000}", "stop", Usage(estimates.of(request), written))
+
+    it = Desk(answer, Question(text * times, "Be exact."), max_total_tokens=tokens, **own)
+    counted = Afford(it.client, estimates.of)
+    it.asker = replace(it.asker, client=counted, estimates=estimates, usual=lambda _: written if known else None)
+    asked = outcome(it)
+    assert asked != 422 or not it.client.requests
+    assert not [line for line in it.asker.degraded.lines if "left out" in line]
 
 
 def test_a_budget_of_tokens_bears_what_replies_are_known_to_take() -> None:

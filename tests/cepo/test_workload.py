@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,11 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optillm_cerebras_cepo.budget import Means
-from optillm_cerebras_cepo.cepo.workload import Costs, Planned, Workload, asked_for, bill, bill_of_another, borne
+from optillm_cerebras_cepo.cepo.workload import (
+    Costs,
+    Planned,
+    Workload,
+    asked_for,
+    bill,
+    bill_of_another,
+    borne,
+    quoted,
+)
 from optillm_cerebras_cepo.chat import Step
 from optillm_cerebras_cepo.settings import Settings
 
-COSTS = Costs(question=100, reply=lambda _: 400, last_resort=400, seconds=2.0)
+COSTS = Costs(prompt=lambda _: 300, reply=lambda _: 400, last_resort=400, seconds=2.0)
 
 
 def planned(means: Means, answers: int = 1, **settings: Any) -> Planned:
@@ -69,14 +79,44 @@ def test_the_bill_is_what_a_request_makes(settings: dict[str, Any], calls: int) 
     assert bill(own, asked_for(own, own.bestofn_n), COSTS).calls == calls
 
 
-def test_tokens_grow_with_what_a_step_reads() -> None:
-    """A review reads all solutions; a candidate's is the sum of its calls."""
-    assert COSTS.tokens(Step.PLAN) == 100 + 200 + 400
-    assert COSTS.tokens(Step.REVIEW, plans=3) == COSTS.tokens(Step.PLAN) + 3 * 400
+def test_tokens_grow_with_what_a_step_quotes() -> None:
+    """A review quotes all solutions; a candidate's tokens are the sum of its calls."""
+    assert COSTS.tokens(Step.PLAN) == 300 + 400
+    assert COSTS.tokens(Step.REVIEW, (Step.EXECUTE,) * 3) == COSTS.tokens(Step.PLAN) + 3 * 400
     one = bill(Settings(), Workload(1, False, False, True, 3), COSTS)
     assert one.tokens == 3 * 700 + 3 * 1100 + 1900 + 1100
     assert planned(Means(tokens=one.tokens), max_total_tokens=1).work == Workload(1, True, False, True, 3)
     assert planned(Means(tokens=one.tokens - 1)).work.review is False
+
+
+@pytest.mark.parametrize(
+    ("settings", "review", "step", "steps"),
+    [
+        ({}, True, Step.PLAN, ()),
+        ({}, True, Step.EXECUTE, (Step.PLAN,)),
+        ({"planning_max_tokens_step1": 0}, True, Step.EXECUTE, ()),
+        ({}, True, Step.REVIEW, (Step.EXECUTE,) * 3),
+        ({}, True, Step.FINAL, (Step.REVIEW,)),
+        ({}, False, Step.FINAL, (Step.EXECUTE,)),
+        ({}, True, Step.RATING, (Step.FINAL,)),
+        ({"bestofn_rating_type": "pairwise"}, True, Step.RATING, (Step.FINAL, Step.FINAL)),
+        ({"planning_max_tokens_step4": 0}, True, Step.RATING, (Step.REVIEW,)),
+        ({"planning_max_tokens_step4": 0}, False, Step.RATING, (Step.EXECUTE,)),
+    ],
+)
+def test_a_prompt_quotes_the_replies_that_it_is_about(
+    settings: dict[str, Any], review: bool, step: Step, steps: tuple[Step, ...]
+) -> None:
+    """A comparison quotes two answers; an answer is the reply of the last step that is not switched off."""
+    own = Settings(**settings)
+    assert quoted(own, replace(asked_for(own, 2), review=review), step) == steps
+
+
+def test_plans_and_their_execution_quote_an_approach_each() -> None:
+    """An equal share of the reply that proposed them."""
+    free, along = Settings(), Settings(use_plan_diversity=True)
+    less, more = (bill(own, asked_for(own, 3), COSTS) for own in (free, along))
+    assert more.tokens - less.tokens == pytest.approx(COSTS.tokens(Step.APPROACHES) + 3 * 3 * 2 * 400 / 3)
 
 
 def test_time_is_that_of_the_calls_that_wait_for_each_other() -> None:
@@ -103,6 +143,14 @@ def test_another_candidate_brings_its_ratings() -> None:
     assert bill_of_another(Settings(), work, COSTS, 2).calls == 10
     assert bill_of_another(Settings(), work, COSTS, 3).calls == 11
     assert bill_of_another(Settings(bestofn_rating_type="majority"), work, COSTS, 3).calls == 8
+
+
+def test_another_candidate_does_not_propose_approaches_again() -> None:
+    """It takes one of those that there are, in its plans and their execution."""
+    own = Settings(use_plan_diversity=True)
+    free, along = (bill_of_another(own, replace(asked_for(own, 1), approaches=it), COSTS, 3) for it in (False, True))
+    assert (along.calls, along.seconds) == (free.calls, free.seconds) == (11, 10.0)
+    assert along.tokens - free.tokens == pytest.approx(3 * 2 * 400 / 3)
 
 
 COUNTS = st.integers(1, 5)

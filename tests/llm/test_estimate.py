@@ -38,6 +38,22 @@ def test_text_of_another_script_has_more_tokens_a_character() -> None:
     assert Estimates().of(request("六" * 1000)) == pytest.approx(1000, rel=0.3)
 
 
+@given(st.lists(st.text(), max_size=5), st.booleans())
+def test_texts_have_the_tokens_of_a_request_with_these_messages(texts: list[str], learnt: bool) -> None:
+    """Of any script, and by what was learnt: what is planned is what is counted when the call is made."""
+    estimates = Estimates()
+    for _ in range(KNOWN if learnt else 0):
+        estimates.learn(LONG, 3000)
+    assert estimates.of_texts("m", texts) == estimates.of(request(*texts))
+
+
+def test_tools_and_formats_of_another_script_count_as_it_is_read() -> None:
+    """A Chinese character is three bytes there, too, and no escape sequence of six."""
+    described = {"tools": [{"function": {"description": "六" * 1000}}]}
+    assert Estimates().of(request("", options=described)) == pytest.approx(1000, rel=0.3)
+    assert Estimates().of(raw(None, tool_calls=[{"arguments": "六" * 1000}])) == pytest.approx(1000, rel=0.3)
+
+
 def test_it_learns_what_the_api_counts() -> None:
     """Within a few replies, for this model only."""
     estimates = Estimates()

@@ -21,7 +21,7 @@ HISTORY = (Message("user", "an earlier question"), Message("assistant", "an earl
 
 
 class Strict:
-    """As the real stack does, makes no call after its request's end, and ends the request with what no further call could survive."""
+    """As the real stack does, makes no call after its request's end, and ends the request with what ends its calls."""
 
     def __init__(self, inner: ChatClient) -> None:
         self._inner = inner

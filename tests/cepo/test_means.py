@@ -1,0 +1,82 @@
+"""What calls are expected to take, held against the calls that OptiLLM then makes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.desk import Desk, run
+
+from optillm_cerebras_cepo.cepo.means import HEADING, WORDS, costs, prompt_tokens
+from optillm_cerebras_cepo.chat import ChatRequest, Label, Message, Question, Step
+from optillm_cerebras_cepo.llm.estimate import FRAME, KNOWN, Estimates
+
+SCRIPTS = st.sampled_from(["abc ", "六七", "اب", "αβ", "🙂", "x² = 4\n", "é"])
+TEXTS = st.lists(SCRIPTS, min_size=1, max_size=8).map("".join) | st.text()
+LONG = "ab cd. " * 1000
+CONFIGURATIONS: list[dict[str, Any]] = [
+    {},
+    {"bestofn_rating_type": "pairwise"},
+    {"use_plan_diversity": True},
+    {"planning_max_tokens_step1": 0},
+    {"planning_max_tokens_step4": 0},
+    {"planning_n": 12, "planning_m": 12},
+    {"effort": "none"},
+]
+
+
+def learnt(bytes_per_token: float) -> Estimates:
+    """Estimates of a model of which enough was seen."""
+    estimates = Estimates()
+    for _ in range(KNOWN):
+        request = ChatRequest("llama-3.3-70b", (Message("user", LONG),), 10, Label(Step.PLAN))
+        estimates.learn(request, round(len(LONG) / bytes_per_token) + 2 * FRAME)
+    return estimates
+
+
+def short(request: ChatRequest) -> str:
+    """Replies that add next to nothing to the prompts that quote them."""
+    return '{"approach_1": "1", "approach_2": "1", "approach_3": "1"}' if request.label.step is Step.APPROACHES else "1"
+
+
+@settings(max_examples=60)
+@given(
+    text=TEXTS.map(lambda text: text * 40),
+    system=TEXTS,
+    history=st.lists(TEXTS, max_size=20),
+    own=st.sampled_from(CONFIGURATIONS),
+    bytes_per_token=st.floats(1.5, 7.5),
+)
+def test_a_prompt_is_planned_with_the_tokens_that_are_counted_when_it_is_sent(
+    text: str, system: str, history: list[str], own: dict[str, Any], bytes_per_token: float
+) -> None:
+    """Of any script and by what was learnt, with no more on top than OptiLLM's own words; never with fewer."""
+    it = Desk(short, Question(text, system, tuple(Message("user", turn) for turn in history)), **own)
+    it.asker = replace(it.asker, estimates=learnt(bytes_per_token))
+    run(it)
+    assert it.client.requests
+    for request in it.client.requests:
+        step, sent = request.label.step, it.asker.estimates.of(request)
+        words = WORDS.get(step, 0) + (HEADING * it.asker.settings.planning_n if step is Step.REVIEW else 0)
+        assert sent <= prompt_tokens(it.asker, step) <= sent + words / bytes_per_token + 4 * FRAME + 5
+
+
+@pytest.mark.parametrize("step", [Step.PLAN, Step.FINAL, Step.DIRECT])
+def test_a_chinese_question_is_planned_with_a_token_a_character(step: Step) -> None:
+    """Not with a third of it: what was begun for too little budget would be lost."""
+    asker = Desk(question=Question("六" * 6000)).asker
+    times = 2 if step is Step.PLAN else 1
+    assert prompt_tokens(asker, step) == pytest.approx(times * 6000 * 3 / 3.5, rel=0.05)
+
+
+def test_ratings_are_planned_with_what_is_known_of_the_judges_model() -> None:
+    """Its tokens and its replies; the model that answers may count and write otherwise."""
+    asker = Desk(question=Question("ab " * 2000)).asker
+    rater = replace(asker, model="another", usual=lambda _: 20)
+    asker = replace(asker, estimates=learnt(7.0), usual=lambda _: 300)
+    planned = costs(asker, rater)
+    assert planned.prompt(Step.RATING) == prompt_tokens(rater, Step.RATING) > prompt_tokens(asker, Step.RATING)
+    assert (planned.reply(Step.RATING), planned.reply(Step.FINAL)) == (20, 300)
