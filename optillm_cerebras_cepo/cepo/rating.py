@@ -43,7 +43,7 @@ class Panel:
             self._expected -= 1
 
     def judge(self, candidate: Candidate) -> None:
-        """Rate a finished candidate, or compare it with those that came before it. Raises what discards answers only."""
+        """Rate a finished candidate, or compare it with earlier ones. Raises only errors that discard answers."""
         with self._lock:
             earlier = tuple(self._arrived)
             self._arrived.append(candidate)

@@ -139,8 +139,10 @@ def test_when_no_further_call_can_succeed_none_is_begun(kind: type[errors.CepoEr
 
 
 def test_no_further_call_is_made_after_an_error_of_key_account_model_or_day() -> None:
-    """No other status of the API's does that."""
+    """Nor where there is no API, or one that cannot be trusted; no other status of the API's does that."""
     assert set(WIDE) == {
+        errors.CertificateError,
+        errors.WrongBaseUrl,
         errors.WrongKey,
         errors.PaymentRequired,
         errors.Forbidden,
