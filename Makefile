@@ -3,9 +3,10 @@
 PYTHON ?= python3
 # Processes that run the suite, each whole files in the order of their tests. What measures a load comes after them.
 WORKERS ?= $(shell nproc)
-# What runs once, in `make test`, for it is the same on every pair: slow tests (a real model, the wheel, other people's
-# clients, a soak), what is written down, and what measures.
-PAIRS_ARGS ?= -m "not slow" --ignore=tests/docs --ignore=tests/bench
+# What can differ between versions of OptiLLM: what calls it, and its process as a whole. Everything else runs once, in
+# `make test`, and on every pair in `make nightly`.
+PAIRS_ARGS ?= -m "not slow" tests/host tests/cepo tests/runtime tests/upstream tests/whole
+NIGHTLY_ARGS := -m "not slow" --ignore=tests/docs --ignore=tests/bench
 
 LOCKS := docker/requirements.lock docker/requirements-dev.lock
 SUITE = -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
@@ -47,8 +48,14 @@ test: venv redis-server ## Lint, types, and the whole suite
 	.venv/bin/python -m pytest -m alone
 
 # The ends of what pyproject.toml allows: OptiLLM and Python.
+.PHONY: nightly
+nightly: ## What takes too long for each change: the suite on both pairs, the pull requests one by one, the image
+	$(MAKE) test-pairs PAIRS_ARGS='$(NIGHTLY_ARGS)'
+	$(MAKE) upstream
+	$(MAKE) image-test
+
 .PHONY: test-pairs
-test-pairs: .venv-oldest/.installed .venv-newest/.installed redis-server ## The suite on (OptiLLM 0.3.21, Python 3.10) and (0.4.0, 3.13)
+test-pairs: .venv-oldest/.installed .venv-newest/.installed redis-server ## What calls OptiLLM, on (OptiLLM 0.3.21, Python 3.10) and (0.4.0, 3.13)
 	.venv-oldest/bin/python $(SUITE) $(PAIRS_ARGS)
 	.venv-newest/bin/python $(SUITE) $(PAIRS_ARGS)
 

@@ -138,9 +138,9 @@ def test_apply(block: Block, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("block", blocks("image"), ids=named)
 def test_image(block: Block) -> None:
-    """Builds for minutes and needs an engine: `make image-test` does it, and .ci/run calls that."""
+    """Builds for minutes and needs an engine: `make image-test` does it, and `make nightly` calls that."""
     assert "docker compose -f docker/compose.yaml" in block.text
-    assert "image-test" in (ROOT / ".ci" / "run").read_text()
+    assert "$(MAKE) image-test" in (ROOT / "Makefile").read_text()
     assert "compose.yaml" in (ROOT / "tests" / "image" / "image-check.sh").read_text()
 
 
