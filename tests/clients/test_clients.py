@@ -195,10 +195,10 @@ def test_cancel(programs: Programs, client: Client, scenario: str, slow: House) 
     slow.api.clear()
     with programs.during(client, scenario, slow) as program:
         assert program.report()["first"]
-        until(lambda: slow.api.in_flight > 0, 10, lambda: "no call was made")
+        until(lambda: slow.api.in_flight > 0, lambda: "no call was made")
         program.go_on()
         assert program.report()["cancelled"] is True
-        until(lambda: slow.api.in_flight == 0, 10, lambda: f"{slow.api.in_flight} calls run on")
+        until(lambda: slow.api.in_flight == 0, lambda: f"{slow.api.in_flight} calls run on")
         calls = slow.api.chat_calls
         assert {call.status for call in calls} == {CLIENT_GONE}
         time.sleep(2)  # what would start now would be a retry, or the next step

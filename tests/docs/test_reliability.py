@@ -17,7 +17,7 @@ ROW = re.compile(r"^\| (\d+)(?: to (\d+)|, (\d+))? \| (\w+)(.*?) \| (\d*) ?\| (\
 def test_the_table_of_budgets_is_what_is_done() -> None:
     """Every number of calls from 1 to 27, with a default request's candidates, plans, review and calls."""
     told = set()
-    costs, settings = Costs(1, lambda _: 1), Settings()
+    costs, settings = Costs(lambda _: 1, lambda _: 1, 1), Settings()
     for low, high, next_one, candidates, rated, plans, review, calls in ROW.findall(PAGE):
         for max_calls in range(int(low), int(high or next_one or low) + 1):
             told.add(max_calls)

@@ -91,7 +91,7 @@ def test_a_seed_makes_every_call_repeatable_and_none_the_same(ask: Any, api: Sim
 @pytest.mark.parametrize(("effort", "calls"), [("none", 3), ("low", 21), ("auto", 27), ("medium", 27)])
 def test_several_answers_are_one_run(serve: Any, simulate: Simulate, effort: str, calls: int) -> None:
     """Different candidates' answers, the best first; OptiLLM would run everything three times."""
-    texts = tuple(f"The answer is {number}. Rating: [[{number % 7}]]" for number in range(100))
+    texts = tuple(f"The answer is {number}. Rating: [[0.{number % 7}]]" for number in range(100))
     api = simulate(rules=(Rule(text=texts),))
     body = serve(api.url)(n=3, cepo_cerebras_effort=effort).get_json()
     assert len({choice["message"]["content"] for choice in body["choices"]}) == 3

@@ -34,15 +34,15 @@ def told(stream: list[dict[str, Any]], name: str, choice: int = 0) -> list[str]:
 
 def test_a_stream_tells_progress_then_the_answer_then_what_it_took(serve: Any, simulate: Simulate) -> None:
     """Role first, a line for each call, the answer in pieces, the reason, the usage, the end."""
-    api = simulate(rules=(Rule(text=TEXT + "Rating: [[7]]"),))
+    api = simulate(rules=(Rule(text=TEXT + "Rating: [[1]]"),))
     response = serve(api.url)(stream=True, stream_options={"include_usage": True})
     stream = chunks(response)
     assert response.get_data(as_text=True).endswith("data: [DONE]\n\n")
     assert stream[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
     lines = told(stream, "reasoning_content")
     assert len([line for line in lines if "tokens in" in line]) == 27
-    assert "candidate 2: rated 7\n" in lines
-    assert "".join(told(stream, "content")) == TEXT + "Rating: [[7]]"
+    assert "candidate 2: rated 1\n" in lines
+    assert "".join(told(stream, "content")) == TEXT + "Rating: [[1]]"
     assert len(told(stream, "content")) > 1
     assert [one["finish_reason"] for chunk in stream for one in chunk["choices"] if one["finish_reason"]] == ["stop"]
     assert stream[-1]["choices"] == []

@@ -163,9 +163,16 @@ def vote(it: Waiting) -> None:
     silent = equivalence.Equivalence("json.tool")  # a program that waits for the end of its input
     it.monkeypatch.setattr(formula_check, "equal_formulas", silent)
     it.cleanup.callback(silent.close)
-    it.start(rules=(Rule(text=("The answer is $2\\sqrt{2}$.", "The answer is $\\sqrt{8}$.", "The answer is $x$.")),))
+    asked, submit = list[str](), silent.submit
+
+    def note(one: str, other: str) -> Future[bool | None]:
+        asked.append(one)
+        return submit(one, other)
+
+    it.monkeypatch.setattr(silent, "submit", note)
+    it.start(rules=(Rule(text=tuple(f"The answer is $\\sqrt{{{number}}}x$." for number in range(2, 50))),))
     it.settings = {"bestofn_n": 3, "planning_n": 1, "planning_m": 1, "bestofn_rating_type": "majority"}
-    it.reached = lambda: silent.pid
+    it.reached = lambda: asked
     it.answers = True
 
 

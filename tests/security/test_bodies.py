@@ -192,7 +192,9 @@ def test_nothing_that_is_asked_touches_a_disk(plain: Any) -> None:
     with Wire(plain.url) as wire:
         wire.send(LINE + b"content-length: %d\r\n\r\n" % (4 * MIB) + b"a" * (4 * MIB - 1))
         assert plain.send(request("GET", "/health")).status == 200
-        files = [str(path.readlink()) for path in Path(f"/proc/{plain.server.pid}/fd").iterdir() if path.is_symlink()]
+        standard = ("0", "1", "2")  # which the tests give it
+        opened = [path for path in Path(f"/proc/{plain.server.pid}/fd").iterdir() if path.name not in standard]
+        files = [str(path.readlink()) for path in opened if path.is_symlink()]
         assert not [file for file in files if "deleted" in file]
         assert_refused(wire.send(b"a").reply(), 400, "invalid_request")
 

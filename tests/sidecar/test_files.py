@@ -93,6 +93,7 @@ def test_more_connections_than_files(tmp_path: Path, simulate: Callable[..., Sim
 def test_no_file_is_left_for_a_connection(tmp_path: Path, simulate: Callable[..., Simulator]) -> None:
     """What others in the process have taken: it says so in a line, waits, and goes on when there are files again."""
     with limited(tmp_path, FILES, simulate().url) as server, ExitStack() as wires:
+        until(lambda: ask(server.url, request("GET", "/ready")).status == 200)  # it has its connection to the API
         highest = max(map(int, os.listdir(f"/proc/{server.pid}/fd")))
         resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (highest + 2, FILES))
         for _ in range(highest + 2):
