@@ -135,7 +135,7 @@ class WrongBaseUrl(CepoError):
 
     status = 502
     code = "wrong_base_url"
-    ends = Ends.REQUEST
+    ends = Ends.MODEL  # a gateway may route by model: the judge's 404 says nothing of the other model
 
 
 class ModelUnavailable(CepoError):
