@@ -156,7 +156,7 @@ def test_every_text_has_a_rating_from_0_to_1_or_none(text: str) -> None:
 @pytest.mark.parametrize("piece", HOSTILE)
 @pytest.mark.parametrize("read", [read_rating, read_preference])
 def test_the_steps_of_reading_grow_no_faster_than_the_reply(read: Callable[[str], object], piece: str) -> None:
-    """Ten times as long a reply takes about ten times as many calls of functions, whatever it repeats; not a hundred."""
+    """Ten times as long a reply takes about ten times as many calls of functions, whatever it repeats."""
     short, long = (calls(read, piece * (size // len(piece))) for size in (2_000, 20_000))
     assert long <= 20 * short
 
