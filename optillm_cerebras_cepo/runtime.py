@@ -229,7 +229,7 @@ class Runtime:
                     budget=Budget(settings.max_calls, settings.max_total_tokens),
                     times=Times(self._seconds.get(model)),
                     room=lambda seconds: gate(model).room(seconds, deadline),
-                    estimates=self.estimates,
+                    estimate=self.estimates.of_texts,
                     usual=partial(self.lengths.usual, model),
                     parameters=parameters,
                     form=form,

@@ -55,7 +55,7 @@ def answer_as_needed(asker: Asker, rater: Asker, work: Workload, listener: Liste
             asker.degraded.add(f"{number - 1} of {wanted} candidates: {shortage}")
             break
         try:
-            with holding(asker) as budget:
+            with holding(asker, work) as budget:
                 kept = asker.kept_for_answer if results else 0.0  # for rating it and those before it
                 own = replace(asker, budget=budget, deadline=asker.deadline.part(kept))
                 approach, review = approach_of(approaches, number), inconsistent if work.review else never

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,7 +26,6 @@ from optillm_cerebras_cepo.deadline import Deadline, unlimited
 from optillm_cerebras_cepo.events import Observer, ignore
 from optillm_cerebras_cepo.form import Form
 from optillm_cerebras_cepo.llm.base import ChatClient
-from optillm_cerebras_cepo.llm.estimate import Estimates
 from optillm_cerebras_cepo.parameters import Parameters
 from optillm_cerebras_cepo.settings import Settings
 
@@ -40,6 +39,11 @@ LARGEST_SEED = 2**63 - 1
 def boundless(_: float) -> float:
     """No limit is known."""
     return math.inf
+
+
+def uncounted(_model: str, _texts: Collection[str]) -> int:
+    """No prompt is counted."""
+    return 0
 
 
 def unknown(_: Label) -> int | None:
@@ -62,7 +66,7 @@ class Asker:
         budget: that they are taken from.
         times: how long they took.
         room: how many calls the API's limits let through in so many seconds.
-        estimates: of prompts' tokens.
+        estimate: tokens of a model's prompt that has these texts as messages.
         usual: tokens that the replies of a step and kind usually take, where that is known.
         degraded: where to note what failed and was left out.
         fitted: where to note what of a call did not suit the model.
@@ -82,7 +86,7 @@ class Asker:
     budget: Budget = field(default_factory=unbounded)
     times: Times = field(default_factory=Times)
     room: Callable[[float], float] = boundless
-    estimates: Estimates = field(default_factory=Estimates)
+    estimate: Callable[[str, Collection[str]], int] = uncounted
     usual: Callable[[Label], int | None] = unknown
     degraded: Notes = field(default_factory=Notes)
     fitted: Notes = field(default_factory=Notes)

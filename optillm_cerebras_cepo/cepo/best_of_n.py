@@ -57,7 +57,7 @@ def best_of_n(asker: Asker, rater: Asker, work: Workload, listener: Listener | N
 
     with ThreadPoolExecutor(wanted) as threads:
         holds = [ExitStack() for _ in range(wanted)]
-        budgets = [hold.enter_context(holding(asker)) for hold in holds]  # all, before any candidate spends
+        budgets = [hold.enter_context(holding(asker, work)) for hold in holds]  # all, before any candidate spends
         own = [replace(asker, deadline=part, budget=budget) for part, budget in zip(race.parts, budgets, strict=True)]
         running = [threads.submit(one, number, *its) for number, its in enumerate(zip(own, holds, strict=True), 1)]
         race.watch(running)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from optillm_cerebras_cepo.budget import Hold
 from optillm_cerebras_cepo.cepo.asker import Asker
 from optillm_cerebras_cepo.cepo.kinds import LAST_RESORT
-from optillm_cerebras_cepo.cepo.workload import Costs
+from optillm_cerebras_cepo.cepo.workload import Costs, Workload
 from optillm_cerebras_cepo.chat import Label, Step
 
 # Bytes of OptiLLM's own words in a prompt, at most. `tests/cepo/test_means.py` holds them against OptiLLM.
@@ -50,9 +50,9 @@ def prompt_tokens(asker: Asker, step: Step) -> int:
     words = WORDS.get(step, 0) + (HEADING * asker.settings.planning_n if step is Step.REVIEW else 0)
     conversation = [asked.system, *(turn.content for turn in asked.history)]
     question = [asked.text] * (2 if step in ASKED_TWICE else 1)
-    return asker.estimates.of_texts(asker.model, [*conversation, *question, " " * words])
+    return asker.estimate(asker.model, [*conversation, *question, " " * words])
 
 
-def holding(asker: Asker) -> AbstractContextManager[Hold]:
-    """Keep what one candidate's answer needs."""
-    return asker.budget.whole.holding(1, costs(asker, asker).answer(asker.settings))
+def holding(asker: Asker, work: Workload) -> AbstractContextManager[Hold]:
+    """Keep what the answer of one of this work's candidates needs."""
+    return asker.budget.whole.holding(1, costs(asker, asker).answer(asker.settings, work))

@@ -35,10 +35,11 @@ class Costs:
         """Return the tokens of one call, prompt and reply; the prompt quotes a reply of each of these earlier steps."""
         return self.prompt(step) + sum(map(self.reply, (*quoted, step)))
 
-    def answer(self, settings: Settings) -> float:
-        """Return the tokens of the call that a candidate's answer needs, be it a final one or a direct one."""
-        step, work = settings.writing_step, asked_for(settings, 1)
-        return max(self.tokens(step, quoted(settings, work, step)), self.prompt(Step.DIRECT) + self.last_resort)
+    def answer(self, settings: Settings, work: Workload) -> float:
+        """Return the tokens that a candidate needs for its answer: for the last step, or for a last resort instead."""
+        last = _after_plans(settings, work)[-1:]
+        written = sum(self.tokens(step, quoted(settings, work, step)) for step in last)
+        return max(written, self.prompt(Step.DIRECT) + self.last_resort)
 
 
 @dataclass(frozen=True)
@@ -90,19 +91,24 @@ def borne(settings: Settings, full: Workload, answers: int, means: Means, costs:
 
 
 def bill(settings: Settings, work: Workload, costs: Costs) -> Means:
-    """What this work takes when nothing fails: calls, tokens, and seconds of the calls that wait for each other."""
+    """What this work takes when nothing fails: calls, tokens, and seconds of the calls that wait for each other.
+
+    Each candidate has a call for its answer. Where its last step is switched off, that call is kept for a last resort.
+    """
     if not work.plans:
         return Means(work.candidates, work.candidates * costs.tokens(Step.DIRECT), costs.seconds)
     attempt = [Step.PLAN, Step.EXECUTE] if settings.planning_max_tokens_step1 else [Step.EXECUTE]
-    rest = ([Step.REVIEW] if work.review else []) + ([Step.FINAL] if settings.planning_max_tokens_step4 else [])
+    rest = _after_plans(settings, work)
     before = [Step.APPROACHES] if work.approaches else []
-    calls = [*before, *[*attempt * work.plans, *rest] * work.candidates, *[Step.RATING] * _ratings(settings, work)]
+    ratings = [Step.RATING] * _ratings(settings, work)
+    calls = [*before, *[*attempt * work.plans, *rest[:-1]] * work.candidates, *ratings]  # without the answers'
     tokens = sum(costs.tokens(step, quoted(settings, work, step)) for step in calls)
+    tokens += work.candidates * costs.answer(settings, work)
     if work.approaches:  # each plan and its execution quote one of the proposed approaches
         share = costs.reply(Step.APPROACHES) / max(settings.bestofn_n, work.candidates)
         tokens += share * len(attempt) * work.plans * work.candidates
-    depth = len([*before, *attempt, *rest]) + bool(_ratings(settings, work))
-    return Means(len(calls), tokens, depth * costs.seconds)
+    depth = len([*before, *attempt, *rest]) + bool(ratings)
+    return Means(len(calls) + work.candidates, tokens, depth * costs.seconds)
 
 
 def quoted(settings: Settings, work: Workload, step: Step) -> tuple[Step, ...]:
@@ -138,6 +144,11 @@ def short_of(settings: Settings, wanted: Means, means: Means) -> str:
     if wanted.seconds > means.seconds:
         return f"the {means.seconds:.3g} s that are left allow no more"
     return ""
+
+
+def _after_plans(settings: Settings, work: Workload) -> list[Step]:
+    """Return the steps that make an answer of a candidate's solutions; none where the first solution is the answer."""
+    return [Step.REVIEW] * work.review + [Step.FINAL] * bool(settings.planning_max_tokens_step4)
 
 
 def _ratings(settings: Settings, work: Workload) -> int:

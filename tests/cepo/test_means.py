@@ -55,11 +55,12 @@ def test_a_prompt_is_planned_with_the_tokens_that_are_counted_when_it_is_sent(
 ) -> None:
     """Of any script and by what was learnt, with no more on top than OptiLLM's own words; never with fewer."""
     it = Desk(short, Question(text, system, tuple(Message("user", turn) for turn in history)), **own)
-    it.asker = replace(it.asker, estimates=learnt(bytes_per_token))
+    estimates = learnt(bytes_per_token)
+    it.asker = replace(it.asker, estimate=estimates.of_texts)
     run(it)
     assert it.client.requests
     for request in it.client.requests:
-        step, sent = request.label.step, it.asker.estimates.of(request)
+        step, sent = request.label.step, estimates.of(request)
         words = WORDS.get(step, 0) + (HEADING * it.asker.settings.planning_n if step is Step.REVIEW else 0)
         assert sent <= prompt_tokens(it.asker, step) <= sent + words / bytes_per_token + 4 * FRAME + 5
 
@@ -76,7 +77,7 @@ def test_ratings_are_planned_with_what_is_known_of_the_judges_model() -> None:
     """Its tokens and its replies; the model that answers may count and write otherwise."""
     asker = Desk(question=Question("ab " * 2000)).asker
     rater = replace(asker, model="another", usual=lambda _: 20)
-    asker = replace(asker, estimates=learnt(7.0), usual=lambda _: 300)
+    asker = replace(asker, estimate=learnt(7.0).of_texts, usual=lambda _: 300)
     planned = costs(asker, rater)
     assert planned.prompt(Step.RATING) == prompt_tokens(rater, Step.RATING) > prompt_tokens(asker, Step.RATING)
     assert (planned.reply(Step.RATING), planned.reply(Step.FINAL)) == (20, 300)

@@ -37,6 +37,29 @@ def differing(_: ChatRequest) -> str:
     return f"The answer is {next(NUMBERS)}. Rating: [[1]]"
 
 
+def three_approaches(request: ChatRequest) -> str:
+    """The same, with approaches where they are asked for."""
+    approaches = '{"approach_1": "a", "approach_2": "b", "approach_3": "c"}'
+    return approaches if request.label.step is Step.APPROACHES else differing(request)
+
+
+LIMITS = st.integers(400, 9000)  # tokens: no reply of these tests is cut
+CONFIGURATIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "effort": st.sampled_from(["low", "high", "auto"]),
+        "bestofn_rating_type": st.sampled_from(["pairwise", "majority"]),
+        "use_plan_diversity": st.just(True),
+        "planning_max_tokens_step1": st.just(0) | LIMITS,
+        "planning_max_tokens_step2": LIMITS,
+        "planning_max_tokens_step3": LIMITS,
+        "planning_max_tokens_step4": st.just(0) | LIMITS,
+        "planning_max_tokens_direct_resp": LIMITS,
+        "bestofn_max_tokens": LIMITS,
+    },
+)
+
+
 @settings(max_examples=60, deadline=None)
 @given(max_calls=st.integers(1, 60), effort=EFFORTS, n=st.integers(1, 3))
 def test_every_budget_of_calls_is_kept_and_answers(max_calls: int, effort: Any, n: int) -> None:
@@ -78,30 +101,36 @@ def test_every_budget_of_tokens_is_kept(tokens: int, replies: int, effort: Any, 
 
 
 @settings(max_examples=60, deadline=None)
+@given(max_calls=st.integers(1, 60), own=CONFIGURATIONS)
+def test_nothing_that_was_begun_is_lost_for_lack_of_calls(max_calls: int, own: dict[str, Any]) -> None:
+    """Whichever steps are switched off: what a budget does not bear is not begun."""
+    it = Desk(three_approaches, max_calls=max_calls, **own)
+    assert run(it).answer
+    assert len(it.client.requests) <= max_calls
+    assert not [line for line in it.asker.degraded.lines if "left out" in line]
+
+
+@settings(max_examples=60, deadline=None)
 @given(
     tokens=st.integers(3_000, 200_000),
     text=st.sampled_from(["What is it? ", "鸡兔各几何？", "ما هو؟ ", "🙂"]),
     times=st.integers(1, 300),
-    own=st.sampled_from([{}, {"bestofn_rating_type": "pairwise"}, {"use_plan_diversity": True}, {"effort": "auto"},
-                         {"planning_max_tokens_step4": 0}, {"planning_max_tokens_step1": 0}]),
+    own=CONFIGURATIONS,
     known=st.booleans(),
-)  # fmt: skip
+)
 def test_nothing_that_was_begun_is_lost_for_lack_of_tokens(
     tokens: int, text: str, times: int, own: dict[str, Any], known: bool
 ) -> None:
-    """For questions of any script and length: what a budget does not bear is not begun."""
-    estimates, written = Estimates(), 400
+    """For questions of any script and length, and whichever steps are switched off."""
+    estimates = Estimates()
 
     def answer(request: ChatRequest) -> Completion:
-        said = "approach_{}" if request.label.step is Step.APPROACHES else differing(request)
-        filled = f'{{"approach_1": "{said:<600}", "approach_2": "b", "approach_3": "c"}}' if "{" in said else said
-        return Completion("m", f"{filled:<1000}", "stop", Usage(estimates.of(request), written))
+        return Completion("m", f"{three_approaches(request):<1000}", "stop", Usage(estimates.of(request), 400))
 
     it = Desk(answer, Question(text * times, "Be exact."), max_total_tokens=tokens, **own)
     counted = Afford(it.client, estimates.of)
-    it.asker = replace(it.asker, client=counted, estimates=estimates, usual=lambda _: written if known else None)
-    asked = outcome(it)
-    assert asked != 422 or not it.client.requests
+    it.asker = replace(it.asker, client=counted, estimate=estimates.of_texts, usual=lambda _: 400 if known else None)
+    assert outcome(it) != 422 or not it.client.requests
     assert not [line for line in it.asker.degraded.lines if "left out" in line]
 
 

@@ -102,9 +102,9 @@ def test_redis_is_known_to_one_file() -> None:
 
 
 def test_the_approach_sees_only_the_base_of_the_client() -> None:
-    """It is handed a client and an estimator; how they are built is no business of its."""
+    """It is handed a client; how that is built is no business of its."""
     used = {name for path in FILES if layer(path) == "cepo" for name in imports(path) if name.startswith(f"{NAME}.llm")}
-    assert used == {f"{NAME}.llm.base.ChatClient", f"{NAME}.llm.estimate.Estimates"}
+    assert used == {f"{NAME}.llm.base.ChatClient"}
 
 
 def test_only_the_command_prints() -> None:

@@ -13,6 +13,7 @@ from optillm_cerebras_cepo.chat import ChatRequest, Completion, Message, Questio
 from optillm_cerebras_cepo.errors import CepoError, Ends
 from optillm_cerebras_cepo.llm.afford import Afford
 from optillm_cerebras_cepo.llm.base import ChatClient
+from optillm_cerebras_cepo.llm.estimate import Estimates
 from optillm_cerebras_cepo.parameters import Parameters
 from optillm_cerebras_cepo.settings import Settings
 from support.scripted import Answer, Scripted
@@ -49,6 +50,7 @@ class Desk:
             thinks=False,
             question=question or Question("What is 6 times 7?", "Be exact.", HISTORY),
             settings=chosen,
+            estimate=Estimates().of_texts,
             budget=Budget(chosen.max_calls, chosen.max_total_tokens),
         )
 
