@@ -1,4 +1,4 @@
-"""Real servers before three simulated APIs: one that answers, one without room, one that takes its time."""
+"""Real servers before three simulated APIs: one that answers, one without room, one that never answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from support.client_libraries import House, Programs, house
 
-from optillm_cerebras_cepo.simulator import Latency, Rule, SimulatorOptions, ToolUse, problems
+from optillm_cerebras_cepo.simulator import Rule, SimulatorOptions, ToolUse, problems
 
 ANSWER = "The simulated answer is 42, for six sevens are that many. " * 10 + "\n\nRating: [[1]]\nBetter Response: [[0]]"
 
@@ -38,6 +38,6 @@ def crowded() -> Iterator[House]:
 
 @pytest.fixture(scope="package")
 def slow() -> Iterator[House]:
-    """An API that takes 30 seconds for each call."""
-    with house(SimulatorOptions(latency=Latency(base=30))) as running:
+    """An API that does not answer."""
+    with house(SimulatorOptions(rules=(Rule(fault="hang"),))) as running:
         yield running

@@ -60,6 +60,16 @@ const failure = async (promise) => {
   }
 };
 
+const sooner = async (work) => {
+  const { setTimeout } = globalThis;
+  globalThis.setTimeout = (then, milliseconds, ...rest) => setTimeout(then, milliseconds / 100, ...rest);
+  try {
+    await work();
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
+};
+
 const cancel = async () => {
   const abort = new AbortController();
   const stream = ai.streamText(call({ abortSignal: abort.signal })).fullStream[Symbol.asyncIterator]();
@@ -79,7 +89,8 @@ await serve({
   tool: async () => tell(await ai.generateText(whole({ tools }))),
   tool_stream: () => hear(ai.streamText(call({ tools }))),
   bad_request: () => failure(ai.generateText(call({ providerOptions: { cepo: { logprobs: true } } }))),
-  rate_limit: () => failure(ai.generateText(call())),
+  // The library waits two and four seconds between its tries.
+  rate_limit: () => sooner(() => failure(ai.generateText(call()))),
   // With the library's retries off: it has retries of its own, which know of no header.
   rate_limit_once: () => failure(ai.generateText(call({ maxRetries: 0 }))),
   stream_error: async () => {
