@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from conftest import KEY
+from support.stalled_time import stalled_time
+from support.waiting import until
 
 from optillm_cerebras_cepo.chat import Question
 from optillm_cerebras_cepo.errors import CepoError
@@ -38,7 +39,6 @@ class Asked:
     error: CepoError | None = None
     heard: str = ""
     calls: list[Called] = field(default_factory=list)
-    seconds: float = 0.0
 
     @property
     def done(self) -> Solved:
@@ -67,7 +67,6 @@ def ask(url: str, *, listens: bool = False, **settings: Any) -> Asked:
 
     runtime = Runtime(time_scale=WAITS)
     chosen = Settings(**{**PRESETS.get(settings.get("effort", ""), {}), **settings})
-    started = time.monotonic()
     try:
         asked.solved = runtime.solve(
             Question("What is 6 times 7?"),
@@ -79,9 +78,14 @@ def ask(url: str, *, listens: bool = False, **settings: Any) -> Asked:
     except CepoError as error:
         asked.error = error
     finally:
-        asked.seconds = time.monotonic() - started
         runtime.reset()
     return asked
+
+
+def ask_in_stalled_time(api: Simulator, **more: Any) -> Asked:
+    """Ask where a call that hangs or trickles is given up at once, as if the time-out of a call were over."""
+    with stalled_time(api):
+        return ask(api.url, **more)
 
 
 def at(place: int, fault: Any, times: int = 1) -> tuple[Rule, ...]:
@@ -92,10 +96,7 @@ def at(place: int, fault: Any, times: int = 1) -> tuple[Rule, ...]:
 
 def settle(api: Simulator) -> None:
     """Wait until the API has no call under way: it sees a moment later than we that a client has left."""
-    until = time.monotonic() + 10
-    while any(call.ended is None for call in api.chat_calls):
-        assert time.monotonic() < until, api.chat_calls
-        time.sleep(0.002)
+    until(lambda: all(call.ended is not None for call in api.chat_calls), lambda: api.chat_calls)
 
 
 def check_books(asked: Asked, api: Simulator) -> None:

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from faults.asking import CALLS, ONE, SPARE, TEXT, ask, at, check_books, settle
+from faults.asking import CALLS, ONE, SPARE, TEXT, ask, ask_in_stalled_time, at, check_books, settle
 from optillm_cerebras_cepo import errors
 from optillm_cerebras_cepo.simulator import CLIENT_GONE, FREE_TIER, Fault, Rule, Simulator
 
@@ -39,11 +39,6 @@ CUT = ("length", "content_filter")
 HOPELESS = ("request_quota_day", "token_quota_day")
 
 
-def patience(fault: str) -> dict[str, Any]:
-    """Settings under which a call that does not come is soon given up, and only there."""
-    return {"call_timeout": 0.5} if fault in SLOW else {}
-
-
 def test_every_fault_is_told_apart() -> None:
     """What a fault comes to is said here for each that there is."""
     assert sorted((*TRIED_AGAIN, *HARMLESS, *CUT, *HOPELESS)) == sorted(get_args(Fault))
@@ -54,7 +49,7 @@ def test_every_fault_is_told_apart() -> None:
 def test_call_is_made_again(simulate: Simulate, fault: str, place: int) -> None:
     """One call more, nothing left out, and the answer is the model's; whichever step meets it."""
     api = simulate(rules=at(place, fault))
-    asked = ask(api.url, **ONE, **patience(fault))
+    asked = ask_in_stalled_time(api, **ONE)
     assert asked.done.outcome.answer == TEXT
     assert asked.done.degraded == ()
     assert len(api.chat_calls) == CALLS + 1
@@ -118,7 +113,7 @@ def test_days_limit_ends_all_calls(simulate: Simulate, fault: str, place: int) -
 @pytest.mark.parametrize("fault", HOPELESS)
 def test_days_limit_ends_what_runs_beside_it(simulate: Simulate, fault: str) -> None:
     """Of three candidates with three plans each, the calls under way end, and none begins."""
-    api = simulate(rules=(Rule(text=TEXT, fault=fault, times=1), Rule(text=TEXT, latency=5)))
+    api = simulate(rules=(Rule(text=TEXT, fault=fault, times=1), Rule(fault="hang")))
     asked = ask(api.url)
     assert isinstance(asked.error, errors.QuotaExhausted)
     settle(api)
@@ -165,7 +160,7 @@ def test_step_that_fails_to_the_end_is_left_out(simulate: Simulate, fault: str, 
 def test_fault_that_never_ends(simulate: Simulate, fault: str, kind: Any, status: int) -> None:
     """One plan and then the direct answer, each tried to the end: its own error and status, and no call after it."""
     api = simulate(rules=(Rule(text=TEXT, fault=fault),))
-    asked = ask(api.url, call_attempts=2, **ONE, **patience(fault))
+    asked = ask_in_stalled_time(api, call_attempts=2, **ONE)
     assert isinstance(asked.error, kind)
     assert asked.error.status == status
     settle(api)

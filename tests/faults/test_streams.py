@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 
-from faults.asking import TEXT, ask, at, check_books, settle
+from faults.asking import TEXT, ask, ask_in_stalled_time, at, check_books, settle
 from optillm_cerebras_cepo import errors
 from optillm_cerebras_cepo.simulator import Fault, Simulator
 
@@ -36,11 +36,6 @@ CUT = ("length", "content_filter")
 HOPELESS = ("request_quota_day", "token_quota_day")
 
 
-def patience(fault: str) -> dict[str, Any]:
-    """Settings under which a call that does not come is soon given up, and only there."""
-    return {"call_timeout": 0.5} if fault in ("hang", "trickle") else {}
-
-
 def test_every_fault_is_told_apart() -> None:
     """What a fault of a stream comes to is said here for each that there is."""
     assert sorted((*SILENT, *BROKEN, *HARMLESS, *CUT, *HOPELESS)) == sorted(get_args(Fault))
@@ -50,7 +45,7 @@ def test_every_fault_is_told_apart() -> None:
 def test_call_of_which_nothing_was_heard_is_made_again(simulate: Simulate, fault: str) -> None:
     """The listener hears the answer once, and whole."""
     api = simulate(rules=at(1, fault))
-    asked = ask(api.url, listens=True, effort="none", **patience(fault))
+    asked = ask_in_stalled_time(api, listens=True, effort="none")
     assert asked.heard == asked.done.outcome.answer == TEXT
     assert asked.done.degraded == ()
     assert len(api.chat_calls) == 2

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.ports import free_port
+from support.ports import nobody_listens
 
 from faults.asking import CALLS, ONE, TEXT, ask
 from optillm_cerebras_cepo import errors
@@ -19,7 +19,8 @@ EFFORTS = ["none", "medium", "auto"]
 @pytest.mark.parametrize("effort", EFFORTS)
 def test_connection_refused(effort: str) -> None:
     """502, after the tries of one call: the list of models comes first, and nothing is planned without it."""
-    asked = ask(f"http://127.0.0.1:{free_port()}", effort=effort)
+    with nobody_listens() as url:
+        asked = ask(url, effort=effort)
     assert isinstance(asked.error, errors.ApiUnreachable)
     assert asked.error.status == 502
     assert asked.calls == []
@@ -29,13 +30,12 @@ def test_connection_refused(effort: str) -> None:
 def test_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch, effort: str) -> None:
     """502, and the name is looked up no more often than one call is tried."""
     looked_up: list[Any] = []
-    real = socket.getaddrinfo
 
-    def counted(host: Any, *rest: Any, **named: Any) -> Any:
+    def unknown(host: Any, *_: Any, **__: Any) -> Any:
         looked_up.append(host)
-        return real(host, *rest, **named)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(socket, "getaddrinfo", counted)
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     asked = ask("http://cerebras.invalid", effort=effort, call_attempts=3)
     assert isinstance(asked.error, errors.ApiUnreachable)
     assert asked.error.status == 502

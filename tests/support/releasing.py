@@ -26,3 +26,12 @@ def releasing(api: Simulator) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+
+
+@contextmanager
+def released_at_the_end(api: Simulator) -> Iterator[None]:
+    """Release every held reply when the block ends, however it ends: threads that wait for one would never end."""
+    try:
+        yield
+    finally:
+        api.release()
