@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,13 +11,17 @@ from typing import Any
 import pytest
 from conftest import KEY
 from support.asking import ask
-from support.ports import free_port
+from support.once import once
+from support.ports import nobody_listens
+from support.releasing import released_at_the_end, releasing
+from support.stalled_time import stalled_time
+from support.waiting import until
 
 from optillm_cerebras_cepo import errors
 from optillm_cerebras_cepo.chat import Question, Step
-from optillm_cerebras_cepo.deadline import Deadline
+from optillm_cerebras_cepo.deadline import unlimited
 from optillm_cerebras_cepo.parameters import Parameters
-from optillm_cerebras_cepo.runtime import REQUESTS, RUNTIME, Runtime, Solved
+from optillm_cerebras_cepo.runtime import RUNTIME, Runtime, Solved
 from optillm_cerebras_cepo.settings import Settings
 from optillm_cerebras_cepo.simulator import CLIENT_GONE
 from optillm_cerebras_cepo.simulator.answers import Rule
@@ -129,9 +132,9 @@ def test_a_wrong_key_in_mid_request_ends_it(simulate: Simulate) -> None:
 
 
 def test_an_unreachable_api_is_said_to_be_so() -> None:
-    """Within the request's deadline."""
-    with pytest.raises(errors.ApiUnreachable):
-        ask(f"http://127.0.0.1:{free_port()}", deadline=0.5)
+    """After the last try."""
+    with nobody_listens() as url, pytest.raises(errors.ApiUnreachable):
+        ask(url, call_attempts=2)
 
 
 def test_transient_failures_of_any_call_cost_no_answer(simulate: Simulate) -> None:
@@ -149,42 +152,45 @@ def test_transient_failures_of_any_call_cost_no_answer(simulate: Simulate) -> No
 
 
 def test_a_call_is_tried_as_often_and_as_long_as_the_settings_say(simulate: Simulate) -> None:
-    """Two tries of the plan, two of the direct answer after it; none waits for the API's 30 seconds."""
-    api = simulate(rules=(Rule(latency=30.0),))
-    started = time.monotonic()
-    with pytest.raises(errors.ApiTimeout):
-        ask(api.url, call_attempts=2, call_timeout=0.5, **SMALL)
+    """Two tries of the plan, two of the direct answer after it; none waits longer for an API that does not answer."""
+    api = simulate(rules=(Rule(fault="hang"),))
+    with stalled_time(api) as time, pytest.raises(errors.ApiTimeout):
+        ask(api.url, call_attempts=2, call_timeout=7.5, **SMALL)
     assert len(api.chat_calls) == 4
-    assert time.monotonic() - started < 20
+    assert time.now == 4 * 7.5
 
 
 def test_time_runs_out_with_an_error_that_says_so(simulate: Simulate) -> None:
     """504, and no call is started after it."""
-    api = simulate(rules=(Rule(latency=0.4),))
-    with pytest.raises((errors.DeadlineExceeded, errors.ApiTimeout)) as caught:
-        ask(api.url, deadline=0.2, **SMALL)
+    api = simulate(rules=(Rule(fault="hang"),))
+    with stalled_time(api) as time, pytest.raises(errors.DeadlineExceeded) as caught:
+        ask(api.url, deadline=20.0, **SMALL)
     assert caught.value.status == 504
+    assert time.now <= 20
+    assert not api.in_flight
 
 
-def test_what_a_call_takes_is_known_to_the_next_request(simulate: Simulate) -> None:
+def test_what_a_call_takes_is_known_to_the_next_request(simulate: Simulate, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five calls after each other would take longer than there is: one candidate is begun, which needs no rating."""
-    api = simulate(rules=(Rule(latency=0.3),))
+    api = simulate(rules=(Rule(latency=0.05, times=1), Rule()))
     ask(api.url, effort="none")
-    solved = ask(api.url, deadline=1.45)
-    assert re.fullmatch(r"1 of 3 candidates: the 1.4\d? s that are left allow no more", solved.degraded[0])
+    (model,) = RUNTIME._seconds
+    assert RUNTIME._seconds[model] >= 0.05
+    monkeypatch.setitem(RUNTIME._seconds, model, 100.0)
+    solved = ask(api.url, deadline=485.0)
+    assert re.fullmatch(r"1 of 3 candidates: the \d+ s that are left allow no more", solved.degraded[0])
+    assert RUNTIME._seconds[model] < 100.0  # by this request's calls
     assert ask(api.url).degraded == ()
 
 
 def test_a_request_begins_no_more_than_the_known_limits_let_through_in_its_time(simulate: Simulate) -> None:
-    """Five calls a minute, and half a minute of time (an hour passes in three minutes): nothing begun is lost."""
-    api, runtime = simulate(limits=RateLimits(requests_per_minute=5), time_scale=20.0), Runtime(time_scale=20.0)
-    client = runtime.client(api.url, KEY)
-    runtime.solve(Question("What is 6 times 7?"), Settings(effort="none"), client)
-    solved = runtime.solve(Question("What is 6 times 7?"), Settings(deadline=1.5), client)
+    """Five calls an hour, of which four are left, and ten minutes of time: nothing is begun that would be lost."""
+    api = simulate(limits=RateLimits(requests_per_hour=5))
+    ask(api.url, effort="none")
+    solved = ask(api.url, deadline=600.0, bestofn_n=3, planning_n=1, planning_m=1)
     assert solved.degraded[0].startswith("1 of 3 candidates: the API's limits let no more calls through in the ")
     assert not [line for line in solved.degraded if "left out" in line]
     assert {call.status for call in api.chat_calls} == {200}
-    runtime.reset()
 
 
 def test_what_was_spent_stands_in_the_error(simulate: Simulate) -> None:
@@ -204,14 +210,11 @@ def test_what_was_spent_stands_in_the_error(simulate: Simulate) -> None:
 def test_calls_in_flight_end_with_their_request(simulate: Simulate) -> None:
     """One of nine plans learns that the key is wrong: the other eight are given up, not waited for."""
     wrong = Reply(401, {"message": "Wrong API Key", "code": "wrong_api_key"})
-    api = simulate(rules=(Rule(reply=wrong, times=1, latency=1.0), Rule(latency=60.0)))
-    started = time.monotonic()
+    api = simulate(rules=(Rule(reply=wrong, times=1, held=True), Rule(fault="hang")))
+    once(lambda: api.in_flight == 9, api.release)
     with pytest.raises(errors.WrongKey):
         ask(api.url, rpm=6000)
-    assert time.monotonic() - started < 20
-    while api.in_flight:
-        assert time.monotonic() - started < 30
-        time.sleep(0.01)
+    until(lambda: api.in_flight == 0, lambda: api.chat_calls)
     assert sorted(call.status or 0 for call in api.chat_calls) == [401] + [CLIENT_GONE] * 8
 
 
@@ -219,13 +222,10 @@ def test_calls_that_are_just_being_sent_end_with_their_request(simulate: Simulat
     """The wrong key shows while the other plans are on their way: no connection is left open in any of 20 requests."""
     wrong = Reply(401, {"message": "Wrong API Key", "code": "wrong_api_key"})
     for turn in range(20):
-        api, runtime = simulate(rules=(Rule(reply=wrong, times=1, latency=turn / 1000), Rule(latency=60.0))), Runtime()
+        api, runtime = simulate(rules=(Rule(reply=wrong, times=1, latency=turn / 1000), Rule(fault="hang"))), Runtime()
         with pytest.raises(errors.WrongKey):
             runtime.solve(Question("?"), Settings(), runtime.client(api.url, KEY), [].append)
-        ended = time.monotonic()
-        while api.in_flight:
-            assert time.monotonic() - ended < 30
-            time.sleep(0.001)
+        until(lambda api=api: api.in_flight == 0, lambda api=api: api.chat_calls)
         runtime.reset()
 
 
@@ -239,18 +239,20 @@ def test_answers_of_any_length_are_compared(simulate: Simulate) -> None:
     assert ask(api.url, **settings, **limits).outcome.answer in texts
 
 
-def test_threads_do_not_grow_with_the_load(simulate: Simulate) -> None:
-    """64 requests at once: no more are planned at a time than the process has room for."""
-    api = simulate(rules=(Rule(latency=0.05),))
-    before = most = threading.active_count()  # earlier tests leave loops of their own behind
-    with ThreadPoolExecutor(64) as callers:
-        running = [callers.submit(ask, api.url, bestofn_n=2, planning_n=1, planning_m=2) for _ in range(64)]
-        while not all(future.done() for future in running):
-            most = max(most, threading.active_count())
-            time.sleep(0.005)
+def test_threads_do_not_grow_with_the_load(simulate: Simulate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """24 requests at once: no more are planned at a time than the process has room for."""
+    monkeypatch.setattr("optillm_cerebras_cepo.runtime.REQUESTS", 4)
+    api, runtime = simulate(rules=(Rule(held=True),)), Runtime()
+    client, settings = runtime.client(api.url, KEY), Settings(bestofn_n=2, planning_n=1, planning_m=2, rpm=60_000)
+    before = threading.active_count()  # earlier tests leave loops of their own behind
+    with ThreadPoolExecutor(24) as callers, released_at_the_end(api):
+        running = [callers.submit(runtime.solve, Question("?"), settings, client) for _ in range(24)]
+        until(lambda: api.held == 4 * 2 and runtime._requests.waiting == 20)
+        threads_of_one = 2 * (1 + 2)  # its candidates, and two attempts of each
+        assert threading.active_count() <= before + 24 + 4 * threads_of_one + 12  # and those of the network
+        api.release()
         assert all(future.result().outcome.answer for future in running)
-    threads_of_one = 2 * (1 + 2)  # its candidates, and two attempts of each
-    assert most <= before + 64 + REQUESTS * threads_of_one + 20
+    runtime.reset()
 
 
 def test_requests_that_wait_to_be_planned_go_by_age(simulate: Simulate, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,11 +260,10 @@ def test_requests_that_wait_to_be_planned_go_by_age(simulate: Simulate, monkeypa
     monkeypatch.setattr("optillm_cerebras_cepo.runtime.REQUESTS", 1)
     api, runtime, names = simulate(), Runtime(), ["first", "second", "third"]
     client = runtime.client(api.url, KEY)
-    with ThreadPoolExecutor(len(names)) as callers, runtime._requests.taken((0,), Deadline(60)):
+    with ThreadPoolExecutor(len(names)) as callers, runtime._requests.taken((0,), unlimited()):
         for number, name in enumerate(names, 1):
             callers.submit(runtime.solve, Question(f"The {name}?"), Settings(**SMALL), client, [].append)
-            while runtime._requests.waiting < number:
-                time.sleep(0.001)
+            until(lambda: runtime._requests.waiting == number)  # noqa: B023
     asked = [name for call in api.chat_calls for name in names if f"The {name}?" in str(call.body["messages"])]
     assert list(dict.fromkeys(asked)) == names
     runtime.reset()
@@ -270,24 +271,31 @@ def test_requests_that_wait_to_be_planned_go_by_age(simulate: Simulate, monkeypa
 
 def test_calls_of_all_requests_share_the_gate(simulate: Simulate) -> None:
     """Three requests at once, planned ones and a direct one: never more calls than the setting says."""
-    api = simulate(rules=(Rule(latency=0.03),))
+    api = simulate(rules=(Rule(held=True),))
     two_plans: dict[str, Any] = {"bestofn_n": 2, "planning_n": 1, "planning_m": 1}
-    with ThreadPoolExecutor(3) as callers:
+    with ThreadPoolExecutor(3) as callers, released_at_the_end(api):
         running = [
             callers.submit(ask, api.url, concurrency=2, effort=effort, **two_plans)
             for effort in ("medium", "medium", "none")
         ]
-        assert all(future.result().outcome.answer for future in running)
+        until(lambda: api.held == 2)
+        with releasing(api):
+            assert all(future.result().outcome.answer for future in running)
     assert api.peak_in_flight == 2
 
 
 def test_direct_answers_do_not_wait_for_plans(simulate: Simulate) -> None:
     """With one place in the process, taken by a request of many calls, a direct answer is served next."""
-    api = simulate(rules=(Rule(latency=0.1),))
-    with ThreadPoolExecutor(2) as callers:
-        planned = callers.submit(ask, api.url, concurrency=1)
-        while len(api.chat_calls) < 2:
-            time.sleep(0.01)
-        ask(api.url, concurrency=1, effort="none")
-        assert len(api.chat_calls) < 10
-        assert planned.result().outcome.answer
+    api, runtime = simulate(rules=(Rule(held=True),)), Runtime()
+    client = runtime.client(api.url, KEY)
+    gate = runtime._gates.at(None).of(client.address, "llama-3.3-70b", 1, {})
+    with ThreadPoolExecutor(2) as callers, released_at_the_end(api):
+        planned = callers.submit(runtime.solve, Question("A plan?"), Settings(), client)
+        until(lambda: api.held == 1 and gate.waiting == 8)
+        direct = callers.submit(runtime.solve, Question("Directly?"), Settings(effort="none"), client)
+        until(lambda: gate.waiting == 9)
+        with releasing(api):
+            assert direct.result().outcome.answer
+            assert planned.result().outcome.answer
+    assert "Directly?" in str(api.chat_calls[1].body["messages"])
+    runtime.reset()

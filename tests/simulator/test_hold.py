@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from support.releasing import released_at_the_end
 from support.waiting import until
 
 from optillm_cerebras_cepo.simulator import CLIENT_GONE, Reply, Rule
@@ -14,7 +15,7 @@ def test_held_replies_go_one_by_one_and_then_all(started):
     """In the order of the calls; those that come after all were released do not wait."""
     client = started(rules=(Rule(text=("1", "2", "3", "4"), held=True),))
     api = client.simulator
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(3) as pool, released_at_the_end(client.simulator):
         calls = []
         for number in (1, 2, 3):
             calls.append(pool.submit(client.create))

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support import web
+from support.releasing import released_at_the_end
 from support.waiting import until
 
 from optillm_cerebras_cepo.simulator import CLIENT_GONE, Rule
@@ -82,7 +83,7 @@ def test_usage_is_summed(started):
 def test_concurrency_is_measured(started):
     """The peak over all calls, and for each what ran when it began."""
     client = started(rules=(Rule(held=True),))
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(4) as pool, released_at_the_end(client.simulator):
         calls = [pool.submit(client.create) for _ in range(4)]
         until(lambda: client.simulator.held == 4)
         client.simulator.release()

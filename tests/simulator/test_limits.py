@@ -6,6 +6,7 @@ import pytest
 from cerebras.cloud.sdk import RateLimitError
 from hypothesis import given
 from hypothesis import strategies as st
+from support.releasing import released_at_the_end
 from support.waiting import until
 
 from optillm_cerebras_cepo.simulator import FREE_TIER, RateLimits, Rule
@@ -149,7 +150,7 @@ def test_token_quota(started, clock):
 def test_charge_comes_before_the_call_runs(started, clock):
     """Calls that still run have their reservation taken."""
     client = started(limits=RateLimits(tokens_per_minute=20_000), clock=clock, rules=(Rule(held=True),))
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, released_at_the_end(client.simulator):
         running = pool.submit(client.post)
         until(lambda: client.simulator.held)
         assert client.post().status_code == 429
@@ -211,7 +212,7 @@ def test_time_scale_compresses_refill(started, clock):
 def test_queue_is_full_over_the_concurrency_limit(started):
     """The recorded text; what the queue refuses is not charged."""
     client = started(max_in_flight=2, rules=(Rule(held=True),), limits=RateLimits(requests_per_day=100))
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(2) as pool, released_at_the_end(client.simulator):
         running = [pool.submit(client.post) for _ in range(2)]
         until(lambda: client.simulator.held == 2)
         refused = [client.post() for _ in range(3)]
