@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 
 import pytest
 from conftest import KEY
 from support.replicas import replicas
+from support.waiting import until
 
 from optillm_cerebras_cepo.chat import Question
 from optillm_cerebras_cepo.errors import BadConfiguration
@@ -21,8 +21,7 @@ def test_without_the_variable_nothing_of_redis_is_imported(simulate: Callable[..
     """In a process of its own, which answers a request."""
     api = simulate()
     with replicas(api.url, 1, scale=1, clients=1, effort="none") as one:
-        while not api.chat_calls:
-            time.sleep(0.01)
+        until(lambda: api.chat_calls)
     (told,) = one.told
     assert told.answered > 0
     assert not told.redis

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +14,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from support.ports import free_port
+from support.waiting import until
 
 MISSING = "these tests need redis-server: `make redis-server` installs Debian's, or put another one on the PATH"
 
@@ -34,12 +34,7 @@ class RedisServer:
     def start(self) -> None:
         """Return when it answers."""
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-        for _ in range(1_000):
-            if self._answers():
-                return
-            assert self._process.poll() is None, "redis-server ended at once"
-            time.sleep(0.01)
-        raise AssertionError("redis-server does not answer")
+        until(self._answers)
 
     def kill(self) -> None:
         """End it without a word to anybody."""
@@ -54,6 +49,8 @@ class RedisServer:
         return self._process.pid
 
     def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, "redis-server ended at once"
         try:
             return bool(self.client.ping())
         except RedisError:
