@@ -19,8 +19,8 @@ help: ## This list
 .PHONY: venv
 venv: .venv/.installed ## Make .venv: OptiLLM, its slim set, the tools, and this package editable
 
-.venv/.locked: $(LOCKS) docker/venv.sh
-	sh docker/venv.sh .venv "$(PYTHON)"
+.venv/.locked: $(LOCKS) docker/pip.lock docker/venv.sh
+	sh docker/venv.sh .venv "$(PYTHON)" $(LOCKS)
 	@touch $@
 
 # Apart from the locks, so that a new entry point costs two seconds instead of all. The shim is the one
@@ -63,12 +63,13 @@ test-pairs: .venv-oldest/.installed .venv-newest/.installed redis-server ## What
 venvs: ## Make .venv and those of the pairs, side by side
 	@$(MAKE) --no-print-directory -j$(WORKERS) venv .venv-oldest/.installed .venv-newest/.installed
 
-.venv-oldest/.locked: $(LOCKS) docker/optillm-0.3.21.lock docker/venv.sh
-	python=$$(sh docker/find-python.sh 3.10) && sh docker/venv.sh .venv-oldest "$$python" docker/optillm-0.3.21.lock
+.venv-oldest/.locked: $(LOCKS) docker/optillm-0.3.21.lock docker/pip.lock docker/venv.sh
+	python=$$(sh docker/find-python.sh 3.10) && \
+		sh docker/venv.sh .venv-oldest "$$python" $(LOCKS) docker/optillm-0.3.21.lock
 	@touch $@
 
-.venv-newest/.locked: $(LOCKS) docker/venv.sh
-	python=$$(sh docker/find-python.sh 3.13) && sh docker/venv.sh .venv-newest "$$python"
+.venv-newest/.locked: $(LOCKS) docker/pip.lock docker/venv.sh
+	python=$$(sh docker/find-python.sh 3.13) && sh docker/venv.sh .venv-newest "$$python" $(LOCKS)
 	@touch $@
 
 .venv-%/.installed: .venv-%/.locked $(INSTALLED)

@@ -27,6 +27,7 @@ lock() { # OUTPUT ARGUMENTS...
 
 lock docker/requirements.lock pyproject.toml docker/requirements.in
 lock docker/requirements-dev.lock docker/requirements-dev.in --constraint docker/requirements.lock
+lock docker/requirements-test.lock --no-annotate docker/requirements-test.in --constraint docker/requirements-dev.lock
 
 # the image's packages: without those that only approaches use which it does not serve
 printf '%s; python_version < "3"\n' networkx numpy openai z3-solver >"$work/left-out.in"
@@ -34,8 +35,12 @@ lock docker/requirements-image.lock --no-annotate pyproject.toml docker/requirem
   --override "$work/left-out.in" --constraint docker/requirements.lock
 
 # the image's build stage: the wheel, and the list of what is in the image
-{ grep '^hatchling' docker/requirements-dev.in && echo cyclonedx-bom; } >"$work/build.in"
+{ grep '^hatchling' docker/requirements-test.in && echo cyclonedx-bom; } >"$work/build.in"
 lock docker/requirements-build.lock --no-annotate "$work/build.in" --constraint docker/requirements-dev.lock
+
+# the pip that installs all of these: docker/venv.sh
+echo pip >"$work/pip.in"
+lock docker/pip.lock --no-deps --no-annotate "$work/pip.in"
 
 # the oldest OptiLLM that pyproject.toml allows, to be installed over the one in requirements.lock
 echo 'optillm==0.3.21' >"$work/oldest.in"

@@ -123,7 +123,8 @@ def test_oldest_lock_is_the_oldest_optillm_allowed() -> None:
 
 def test_environment_has_what_the_locks_pin() -> None:
     """The environment that runs this suite is the locks', with one of the two OptiLLMs."""
-    wanted = pins(DOCKER / "requirements.lock", DOCKER / "requirements-dev.lock")
+    locks = ("pip", "requirements", "requirements-test", "requirements-dev")
+    wanted = pins(*(DOCKER / f"{name}.lock" for name in locks))
     having = {name: metadata.version(name) for name in wanted}
     if having["optillm"] == pins(OLDEST)["optillm"]:
         wanted |= pins(OLDEST)
