@@ -19,8 +19,10 @@ from optillm_cerebras_cepo.simulator.server import Simulator
 MODEL = "llama-3.3-70b"
 SMALL = {"bestofn_n": 1, "planning_n": 1, "planning_m": 1, "use_reasoning": False}
 
+Simulate = Callable[..., Simulator]
 Cepo = Callable[..., tuple[str, int]]
 Ask = Callable[..., TestResponse]
+AskCepo = Callable[..., Ask]
 
 
 def configured(**changes: Any) -> CepoConfig:
@@ -46,7 +48,7 @@ def run_cepo() -> Cepo:
 
 
 @pytest.fixture
-def ask_cepo(plugins: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ask]:
+def ask_cepo(plugins: None, monkeypatch: pytest.MonkeyPatch) -> AskCepo:
     """Point OptiLLM's application at an API, with `cepo` as its approach; what it returns posts a body to it."""
     monkeypatch.setenv("CEREBRAS_API_KEY", KEY)
     monkeypatch.setitem(server.server_config, "approach", "cepo")
