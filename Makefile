@@ -1,16 +1,28 @@
 # Needs GNU make, sh and Python 3.10 or later with venv. Everything goes into .venv and .venv-* here.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+# Byte code is written even where the environment forbids it: each process of the suite would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 # Processes that run the suite, each whole files in the order of their tests. What measures a load comes after them.
 WORKERS ?= $(shell nproc)
-# What can differ between versions of OptiLLM: what calls it, and its process as a whole. Everything else runs once, in
-# `make test`, and on every pair in `make nightly`.
-PAIRS_ARGS ?= -m "not slow" tests/host tests/cepo tests/runtime tests/upstream tests/whole
-NIGHTLY_ARGS := -m "not slow" --ignore=tests/docs --ignore=tests/bench
+# What `make nightly` runs and `make test` leaves out: benchmarks, other people's clients and tests, minutes of load.
+NIGHTLY := tests/bench tests/clients tests/soak tests/upstream/test_optillm_own_tests.py
+DAILY := $(addprefix --ignore=,$(NIGHTLY))
+# What `make test-pairs` runs, for it can differ there. With OptiLLM: what calls it or is called by it, and the defects
+# of its that we work around. With Python: the event loop, the SDK, a whole process; and each module is imported once.
+PAIRS := tests/packaging/test_imports.py tests/cepo tests/host $(wildcard tests/upstream/test_cepo*.py \
+	tests/upstream/test_defects*.py) tests/whole/test_batches.py tests/whole/test_composition.py \
+	tests/whole/test_conversation_log.py tests/whole/test_with_simulator.py \
+	tests/llm/test_sdk.py tests/llm/test_sdk_network.py tests/sidecar/test_process.py
+# The suite on the pairs, without what is the same there: the documentation, benchmarks, and slow tests (a real model, the
+# wheel, other people's clients).
+ON_PAIRS := -m "not slow and not alone" --ignore=tests/docs --ignore=tests/bench
 
 LOCKS := docker/requirements.lock docker/requirements-dev.lock
+PAIR_LOCKS := docker/requirements.lock docker/requirements-test.lock
 SUITE = -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-EDITABLE = -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+INSTALL = -m pip install -qq --disable-pip-version-check --no-deps
+EDITABLE = $(INSTALL) --no-build-isolation --editable .
 
 .PHONY: help
 help: ## This list
@@ -40,40 +52,49 @@ redis-server:
 	@command -v redis-server >/dev/null || sh tests/support/install-redis.sh
 
 .PHONY: test
-test: venv redis-server ## Lint, types, and the whole suite
+test: venv redis-server ## Lint, types, and the suite
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/python $(SUITE) -m "not alone"
-	.venv/bin/python -m pytest -m alone
+	.venv/bin/python $(SUITE) -m "not alone" $(DAILY)
+	.venv/bin/python -m pytest -m alone $(DAILY)
 
 # The ends of what pyproject.toml allows: OptiLLM and Python.
-.PHONY: nightly
-nightly: ## What takes too long for each change: the suite on both pairs, the pull requests one by one, the image
-	$(MAKE) test-pairs PAIRS_ARGS='$(NIGHTLY_ARGS)'
-	$(MAKE) upstream
-	$(MAKE) image-test
-
 .PHONY: test-pairs
-test-pairs: .venv-oldest/.installed .venv-newest/.installed redis-server ## What calls OptiLLM, on (OptiLLM 0.3.21, Python 3.10) and (0.4.0, 3.13)
-	.venv-oldest/bin/python $(SUITE) $(PAIRS_ARGS)
-	.venv-newest/bin/python $(SUITE) $(PAIRS_ARGS)
+test-pairs: .venv-oldest/.installed .venv-newest/.installed ## What can differ there, on (OptiLLM 0.3.21, Python 3.10) and (0.4.0, 3.13)
+	.venv-oldest/bin/python $(SUITE) $(PAIRS)
+	.venv-newest/bin/python $(SUITE) $(PAIRS)
+
+.PHONY: nightly
+nightly: test-nightly upstream image-test ## What takes longer than a change should wait: an hour
+
+.PHONY: test-nightly
+test-nightly: venv redis-server .venv-oldest/.whole .venv-newest/.whole ## The rest of the suite, and the suite on both pairs
+	.venv/bin/python $(SUITE) -m "not alone" $(NIGHTLY)
+	.venv/bin/python -m pytest -m alone $(NIGHTLY)
+	.venv-oldest/bin/python $(SUITE) $(ON_PAIRS)
+	.venv-newest/bin/python $(SUITE) $(ON_PAIRS)
 
 .PHONY: venvs
 venvs: ## Make .venv and those of the pairs, side by side
 	@$(MAKE) --no-print-directory -j$(WORKERS) venv .venv-oldest/.installed .venv-newest/.installed
 
-.venv-oldest/.locked: $(LOCKS) docker/optillm-0.3.21.lock docker/pip.lock docker/venv.sh
+.venv-oldest/.locked: $(PAIR_LOCKS) docker/optillm-0.3.21.lock docker/pip.lock docker/venv.sh
 	python=$$(sh docker/find-python.sh 3.10) && \
-		sh docker/venv.sh .venv-oldest "$$python" $(LOCKS) docker/optillm-0.3.21.lock
+		sh docker/venv.sh .venv-oldest "$$python" $(PAIR_LOCKS) docker/optillm-0.3.21.lock
 	@touch $@
 
-.venv-newest/.locked: $(LOCKS) docker/pip.lock docker/venv.sh
-	python=$$(sh docker/find-python.sh 3.13) && sh docker/venv.sh .venv-newest "$$python" $(LOCKS)
+.venv-newest/.locked: $(PAIR_LOCKS) docker/pip.lock docker/venv.sh
+	python=$$(sh docker/find-python.sh 3.13) && sh docker/venv.sh .venv-newest "$$python" $(PAIR_LOCKS)
 	@touch $@
 
 .venv-%/.installed: .venv-%/.locked $(INSTALLED)
 	.venv-$*/bin/python $(EDITABLE)
+	@touch $@
+
+# The rest of the suite's packages.
+.venv-%/.whole: .venv-%/.installed docker/requirements-dev.lock
+	.venv-$*/bin/python $(INSTALL) --require-hashes --only-binary :all: -r docker/requirements-dev.lock
 	@touch $@
 
 .PHONY: bench
@@ -106,6 +127,10 @@ image-test: ## Build the sidecar's image and run it, on a Docker engine of its o
 .PHONY: upstream
 upstream: venv ## Prove the pull requests of docs/upstream on OptiLLM's source distribution, and print their table
 	PYTHONPATH=tests .venv/bin/python -m upstream.prove
+
+.PHONY: docs
+docs: venv ## Write what the documentation has of the code: settings, flags, metrics, budgets, fields and codes
+	PYTHONPATH=tests .venv/bin/python -m support.generated_docs
 
 .PHONY: lock
 lock: ## Resolve docker/*.lock anew
