@@ -8,21 +8,23 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import schemathesis
+import yaml
 from conftest import KEY
 from hypothesis import HealthCheck, seed, settings
 from schemathesis import Case, Response
 from schemathesis.checks import CHECKS, load_all_checks
-from support.openapi_file import FILE
 from support.optillm_process import Server, optillm
 
 from optillm_cerebras_cepo.simulator import Simulator, SimulatorOptions
 
 pytestmark = pytest.mark.slow
 
+FILE = Path(__file__).parents[2] / "docs" / "openapi.yaml"
 EXAMPLES = 150
 SMALL = {
     "MAX_BESTOFN_N": "2",
@@ -93,3 +95,13 @@ def test_many_were_answered_and_many_refused() -> None:
     assert seen[200] > 200, seen
     assert seen[400] > 200, seen
     assert set(seen) <= {200, 400, 404, 405, 422, 504}, seen
+
+
+@pytest.mark.parametrize("effort", ["none", "low"])
+def test_a_reply_has_no_field_that_is_not_described(effort: str, server: Server) -> None:
+    """Of a reply, of its usage, and of our account of it; the file lets other fields through."""
+    schemas = yaml.safe_load(FILE.read_text())["components"]["schemas"]
+    body = {"messages": [{"role": "user", "content": "Why?"}], "cepo_cerebras_effort": effort}
+    reply = server.ask(body).json()
+    for part, name in ((reply, "ChatCompletion"), (reply["usage"], "Usage"), (reply["cepo_cerebras"], "Account")):
+        assert part.keys() <= schemas[name]["properties"].keys()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.faults import LOOPS, ROWS, Outcome, measure, tabled
+from bench.faults import LOOPS, ROWS, measure
 from bench.loops import hang_up
 
 
@@ -18,14 +18,3 @@ def test_a_small_run(name: str) -> None:
     if name != "OptiLLM":
         assert done.answered == 2
         assert done.whole <= 2
-
-
-def test_the_table_has_a_line_for_each_loop() -> None:
-    """Calls are those of one request."""
-    lines = tabled(
-        {"row": {"ours": Outcome(4, 3, 2, 1, 10, 1.6), "OptiLLM": Outcome(4, 3, 3, 0, 10, 1.6)}}
-    ).splitlines()
-    assert lines[2:] == [
-        "| row | ours | 3 of 4 | 2 | 1 | 2.5 | 2 |",
-        "| row | OptiLLM | 3 of 4 | not told | 0 | 2.5 | 2 |",
-    ]

@@ -54,9 +54,3 @@ def test_serve_and_ask(house: House, tmp_path: Path) -> None:
     assert told(chunks, "reasoning_content")
     assert "".join(told(chunks, "content")).startswith("The simulated answer is 42.")
     assert KEY not in asked.stdout
-
-
-def test_every_file_is_described() -> None:
-    """And those that are described exist."""
-    described = set(re.findall(r"^\| \[app/(\w+\.py)\]\(app/\1\) \|", README.read_text(), re.MULTILINE))
-    assert described == {path.name for path in (FOLDER / "app").glob("*.py")} - {"__init__.py"}

@@ -1,4 +1,4 @@
-"""What is written down is executed: every command block, and every table that the code has too."""
+"""The README and docs/: every command block is executed, what is generated is up to date, and what is named exists."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ from pathlib import Path
 import httpx
 import optillm as optillm_package
 import pytest
+import yaml
 from conftest import KEY
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from support import web
 from support.error_kinds import error_kinds
+from support.generated_docs import stale
 from support.optillm_process import optillm
 from support.ports import free_port
 from support.processes import none_left_with, processes_with
 
+from optillm_cerebras_cepo import __version__
 from optillm_cerebras_cepo.demo.run import DEFAULT_QUESTION
 from optillm_cerebras_cepo.errors import Ended
-from optillm_cerebras_cepo.llm.models import MODELS, lookup
-from optillm_cerebras_cepo.settings import Settings
 from optillm_cerebras_cepo.simulator.server import Simulator
 
 ROOT = Path(__file__).parents[2]
@@ -71,8 +73,7 @@ def named(block: Block) -> str:
 
 
 def test_every_block_says_how_it_is_tested() -> None:
-    """A kind that no test here executes cannot be written."""
-    assert len(blocks()) == 15
+    """By a test here; `ci`, `bench` and `upstream` are targets of make, and `image` is run by `make image-test`."""
     kinds = {"run", "ci", "bench", "install", "serve", "ask", "image", "apply", "upstream"}
     assert {block.kind for block in blocks()} == kinds
 
@@ -95,34 +96,13 @@ def test_run(block: Block) -> None:
     assert none_left_with(mark, 5.0), processes_with(mark)
 
 
-@pytest.mark.parametrize("block", blocks("ci"), ids=named)
-def test_ci(block: Block) -> None:
-    """It is what runs this test; .ci/run calls it by name."""
-    (target,) = re.findall(r"^make (\S+)$", block.text, re.MULTILINE)
-    steps = re.search(r"^for step in (.*); do$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
-    assert steps is not None
-    assert target in steps[1].split()
-
-
-@pytest.mark.parametrize("block", blocks("bench", "upstream"), ids=named)
-def test_bench(block: Block) -> None:
-    """Minutes: tests/bench and tests/upstream run the module on less; this pins that the target is that module."""
-    (target,) = re.findall(r"^make (\S+)$", block.text, re.MULTILINE)
-    shown = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    module = r"bench(\.faults|\.sidecar|\.size)?|soak --page --minutes 10|upstream\.prove"
-    assert re.search(rf"^PYTHONPATH=tests \S+/python -m ({module})$", shown, re.MULTILINE)
-
-
-def test_every_promise_of_the_benchmarks_is_kept() -> None:
-    """The committed page says yes to each, shows every picture, and has no picture that it does not show."""
-    page = (ROOT / "docs" / "benchmarks.md").read_text()
-    promises = re.search(r"^## What was promised\n(.*?)^## ", page, re.MULTILINE | re.DOTALL)
-    assert promises
-    rows = [line for line in promises[1].splitlines() if line.startswith("| ")][2:]
-    assert len(rows) >= 18
-    assert [row for row in rows if not row.endswith("| yes |")] == []
-    shown = set(re.findall(r"\]\(benchmarks/([^)]+)\)", page))
-    assert shown == {path.name for path in (ROOT / "docs" / "benchmarks").iterdir()}
+def test_every_make_command_is_a_target() -> None:
+    """Minutes and hours: that each target does what it says is shown by running it; here, that it exists."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {
+        target for page in PAGES for target in re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(), re.MULTILINE)
+    }
+    assert named - targets == set()
 
 
 @pytest.mark.parametrize("block", blocks("apply"), ids=named)
@@ -134,14 +114,6 @@ def test_apply(block: Block, tmp_path: Path) -> None:
     before = (theirs / "cepo" / "cepo.py").read_text()
     subprocess.run(["bash", "-e", "-c", block.text], cwd=tmp_path / "here", env=environ(), check=True)
     assert (theirs / "cepo" / "cepo.py").read_text() != before
-
-
-@pytest.mark.parametrize("block", blocks("image"), ids=named)
-def test_image(block: Block) -> None:
-    """Builds for minutes and needs an engine: `make image-test` does it, and `make nightly` calls that."""
-    assert "docker compose -f docker/compose.yaml" in block.text
-    assert "$(MAKE) image-test" in (ROOT / "Makefile").read_text()
-    assert "compose.yaml" in (ROOT / "tests" / "image" / "image-check.sh").read_text()
 
 
 @pytest.mark.slow
@@ -214,31 +186,18 @@ def test_ask(block: Block, simulate: Callable[..., Simulator]) -> None:
     assert done.stdout.strip().endswith(" 27")
 
 
-def test_the_settings_are_all_there() -> None:
-    """Name, default and meaning, in the order of their declaration."""
-    rows = re.findall(r"^\| `(CEPO_CEREBRAS_\w+)` \| (.*?) \| (.*) \|$", README.read_text(), re.MULTILINE)
-    expected = []
-    for name, setting in Settings.model_fields.items():
-        value = setting.default
-        match value:
-            case None:
-                shown = ""
-            case bool():
-                shown = str(value).lower()
-            case tuple():
-                shown = ",".join(value)
-            case _:
-                shown = f"{value:g}" if isinstance(value, float) else str(value)
-        expected.append((f"CEPO_CEREBRAS_{name.upper()}", shown, setting.description))
-    assert [(name, shown.strip(), meaning) for name, shown, meaning in rows] == expected
+def test_what_is_generated_is_up_to_date() -> None:
+    """Settings, flags, metrics, budgets, OpenAPI's fields and codes, and the container's environment."""
+    assert stale() == [], "run make docs"
 
 
-def test_the_models_are_all_there() -> None:
-    """Those with a row in the table, and no other."""
-    text = " ".join(README.read_text().split())
-    listed = re.search(r"These models have a row .*?: (.*?)\. Any other", text)
-    assert listed is not None
-    assert {lookup(name) for name in re.findall(r"`([^`]+)`", listed[1])} == set(MODELS)
+def test_openapi_is_valid() -> None:
+    """Version 3.1 without an error, of this version of the package, with a response for every status of an error."""
+    page = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())
+    OpenAPIV31SpecValidator(page).validate()
+    assert (page["openapi"], page["info"]["version"]) == ("3.1.0", __version__)
+    statuses = {str(kind.status) for kind in error_kinds() if kind is not Ended}
+    assert set(page["paths"]["/v1/chat/completions"]["post"]["responses"]) == {"200", *statuses}
 
 
 def test_the_errors_are_all_there() -> None:
@@ -266,3 +225,15 @@ def test_the_pages_are_linked() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
             links.add((page.parent / target).resolve())
     assert {path.resolve() for path in (ROOT / "docs").glob("*.*")} <= links
+
+
+def test_every_test_that_is_named_exists() -> None:
+    """As `file.py::test_name`, the file's path below tests/, or in docs/security.md below tests/security/."""
+    missing = []
+    for page in PAGES:
+        folder = ROOT / "tests" / ("security" if page.name == "security.md" else "")
+        for file, name in re.findall(r"`([\w/]+\.py)::(\w+)`", page.read_text()):
+            path = folder / file
+            if not path.exists() or not re.search(rf"^(async )?def {name}\(", path.read_text(), re.MULTILINE):
+                missing.append(f"{page.name}: {file}::{name}")
+    assert missing == []
