@@ -59,6 +59,15 @@ test: venv redis-server ## Lint, types, and the suite
 	.venv/bin/python $(SUITE) -m "not alone" $(DAILY)
 	.venv/bin/python -m pytest -m alone $(DAILY)
 
+RUNS ?= 10
+LOAD ?= no
+TESTS ?=
+
+.PHONY: test-often
+test-often: venv redis-server ## The suite RUNS=10 times, beside a load with LOAD=yes; TESTS=path narrows it
+	PYTHONPATH=tests .venv/bin/python -m support.often --runs $(RUNS) --load $(LOAD) -n $(WORKERS) --dist loadfile \
+		--no-loadscope-reorder -m "not alone" $(DAILY) $(TESTS)
+
 # The ends of what pyproject.toml allows: OptiLLM and Python.
 .PHONY: test-pairs
 test-pairs: .venv-oldest/.installed .venv-newest/.installed ## What can differ there, on (OptiLLM 0.3.21, Python 3.10) and (0.4.0, 3.13)
