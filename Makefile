@@ -57,7 +57,6 @@ test: venv redis-server ## Lint, types, and the suite
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/python $(SUITE) -m "not alone" $(DAILY)
-	.venv/bin/python -m pytest -m alone $(DAILY)
 
 RUNS ?= 10
 LOAD ?= no
