@@ -27,7 +27,7 @@ from redis.retry import Retry
 from optillm_cerebras_cepo.deadline import Deadline, unlimited
 from optillm_cerebras_cepo.errors import BadConfiguration, CepoError
 from optillm_cerebras_cepo.llm.limits import Limits, Ticket, Wait, failed
-from optillm_cerebras_cepo.llm.pace import Books, Known, LocalBooks
+from optillm_cerebras_cepo.llm.pace import Known, LocalBooks
 from optillm_cerebras_cepo.llm.shares import joined, part, under, whole
 
 PREFIX = "cepo_cerebras:pace:"
@@ -77,7 +77,7 @@ class Shared:
         """Have this done on the thread that asks Redis."""
         return self._thread.submit(work)
 
-    def books(self, name: tuple[str, ...], known: Known) -> Books:
+    def books(self, name: tuple[str, ...], known: Known) -> SharedBooks:
         """Open the limits of this name, from what is known when nobody has kept any."""
         return SharedBooks(self, name, known)
 

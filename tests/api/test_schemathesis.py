@@ -38,7 +38,7 @@ ENVIRON = {"CEREBRAS_API_KEY": KEY, **{f"CEPO_CEREBRAS_{name}": value for name, 
 
 load_all_checks()
 # A request may be refused for what no schema can say: the last message is to be the user's, plans need attempts.
-LEFT_OUT = [CHECKS.get_one(name) for name in ("positive_data_acceptance", "not_a_server_error")]
+LEFT_OUT: list[Any] = [CHECKS.get_one(name) for name in ("positive_data_acceptance", "not_a_server_error")]
 api = schemathesis.openapi.from_path(FILE)
 seen: Counter[int] = Counter()
 
@@ -53,7 +53,7 @@ def server() -> Iterator[Server]:
         yield running
 
 
-def in_openais_form(_: Any, response: Response, case: Case) -> None:
+def in_openais_form(_: Any, response: Response, case: Case[Any]) -> None:
     """No error but in JSON, in one line, with a reason that is no defect, and with the field where one is at fault."""
     seen[response.status_code] += 1
     if response.status_code < 400:
@@ -70,7 +70,7 @@ def in_openais_form(_: Any, response: Response, case: Case) -> None:
         assert error["param"], error
 
 
-def ends_well(_: Any, response: Response, case: Case) -> None:
+def ends_well(_: Any, response: Response, case: Case[Any]) -> None:
     """The last event of a stream says that it is the last, or what has gone wrong; what all hold is in the file."""
     if response.headers["content-type"][0].startswith("text/event-stream"):
         last = response.content.decode().rstrip("\n").rpartition("\n\n")[2]
@@ -80,7 +80,7 @@ def ends_well(_: Any, response: Response, case: Case) -> None:
 @api.parametrize()
 @seed(1)
 @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-def test_every_answer_is_one_that_is_described(case: Case, server: Server) -> None:
+def test_every_answer_is_one_that_is_described(case: Case[Any], server: Server) -> None:
     """Examples, the edges of every field, wrong kinds of everything, and what chance comes up with."""
     case.call_and_validate(
         base_url=server.url,

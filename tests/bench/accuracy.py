@@ -37,7 +37,9 @@ def run(pictures: Path, quick: bool) -> Section:
         others = _submit_worlds(pool, fewer)
         repeated = {name: submit(pool, WAYS[name], World(n), again) for name in (AS_NEEDED, DEFAULT)}
         trials: Trials = {name: result() for name, result in asked.items()}
-        worlds = {world: tuple(result() for result in results) for world, results in others.items()}
+        worlds: dict[World, tuple[Sequence[Trial], ...]] = {
+            world: tuple(result() for result in results) for world, results in others.items()
+        }
         repeats: Trials = {name: result() for name, result in repeated.items()}
     worlds = {World(n): (trials[AS_NEEDED], trials[DEFAULT])} | worlds
     parts = [

@@ -88,9 +88,10 @@ def _count(api: Api, loop: Loop, ask: Callable[[object], str], learning: int) ->
 
 def _draw(spent: Mapping[str, Spent], pictures: Path) -> str:
     figure, (left, right) = canvas(8, 2.8, ncols=2, sharey=True)
-    names = [name.replace("`", "") for name in reversed(spent)]
-    rows = list(reversed(spent.values()))
-    colours = [OPTILLM if name == OPTILLM_DEFAULT else BLUE for name in reversed(spent)]
+    upwards = [*reversed([*spent.items()])]
+    names = [name.replace("`", "") for name, _ in upwards]
+    rows = [row for _, row in upwards]
+    colours = [OPTILLM if name == OPTILLM_DEFAULT else BLUE for name, _ in upwards]
     left.bar_label(left.barh(names, [row.calls for row in rows], color=colours), padding=2)
     right.barh(names, [row.charged / 1000 for row in rows], color=GREY, alpha=0.35)
     right.barh(names, [row.later / 1000 for row in rows], color=colours)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from bench.api import simulated
 from bench.figures import percentile
@@ -48,7 +49,8 @@ def run(pictures: Path, quick: bool) -> Section:
     """Measure both loops with 1 to 32 clients, and ours with 64."""
     numbers = (1, 4) if quick else CLIENTS
     call = 0.02 if quick else SECONDS
-    optillm, ours = [], []
+    optillm: list[Any] = []
+    ours: list[Any] = []
     with simulated(seconds=call) as api:
         loops = {"OptiLLM": (optillm_loop(api.url), optillm), "ours": (our_loop(api.url), ours)}
         for loop, _ in loops.values():

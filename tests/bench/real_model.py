@@ -18,7 +18,7 @@ QUESTIONS = (
     "What is 12 plus 9?",
 )
 TOKENS = 100
-SMALL: Mapping[str, int] = {
+SMALL: Mapping[str, Any] = {
     "bestofn_n": 2,
     "planning_n": 2,
     "planning_m": 2,

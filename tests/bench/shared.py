@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from support.redis_server import redis_server
 from support.replicas import Replicas, Told, replicas
@@ -69,7 +70,9 @@ def _measure(limit: Limit, way: str, seconds: float) -> tuple[Replicas, Outcome]
     with ExitStack() as running:
         api = running.enter_context(simulated(f"--limits={limit.option}", f"--time-scale={limit.scale}", seconds=REPLY))
         redis = running.enter_context(redis_server())
-        settings = {"effort": "none", "fit_tokens": False} | ({} if way == ALONE else {"redis_url": redis.url})
+        settings: dict[str, Any] = {"effort": "none", "fit_tokens": False} | (
+            {} if way == ALONE else {"redis_url": redis.url}
+        )
         with replicas(api.url, PROCESSES, scale=limit.scale, clients=limit.clients, **settings) as four:
             if way == DYING:
                 time.sleep(seconds / 3)

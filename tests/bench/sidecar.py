@@ -13,7 +13,8 @@ import time
 from statistics import median
 
 from bench.page import DOCS, Claim, insert, machine, promises, table
-from bench.servers import API, QUICK, SIDECAR, STOCK, STOCK_NONE, Cells, Memory, Plan, Seen, measure
+from bench.processes import Memory
+from bench.servers import API, QUICK, SIDECAR, STOCK, STOCK_NONE, Cells, Plan, Seen, measure
 
 BEGIN, END = "<!-- load -->", "<!-- /load -->"
 MANY = 16  # clients with which the requests a second are compared

@@ -45,7 +45,7 @@ def measure(folder: Path) -> Mapping[str, Size]:
     """Install both, one after the other, below this folder."""
     whole = [f"optillm=={metadata.version('optillm')}"]
     locked = ["--no-deps", "--require-hashes", "-r", str(ROOT / "docker" / "requirements-image.lock")]
-    seen = {}
+    seen: dict[str, Size] = {}
     for name, wanted in ((WHOLE, [whole]), (SIDECAR, [locked, ["--no-deps", str(ROOT)]])):
         environment = folder / str(len(seen))
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)

@@ -15,7 +15,7 @@ from support.scripted import completion
 
 from optillm_cerebras_cepo.cepo.candidate import Candidate
 from optillm_cerebras_cepo.cepo.choosing import choose
-from optillm_cerebras_cepo.chat import ChatRequest, Step
+from optillm_cerebras_cepo.chat import ChatRequest, Completion, Step
 from optillm_cerebras_cepo.errors import (
     ApiUnavailable,
     CepoError,
@@ -144,7 +144,13 @@ def test_without_a_finished_candidate_the_error_that_ended_the_request_is_raised
 def test_whatever_fails_the_answer_is_whole_or_there_is_an_error(seed: int, rate: float) -> None:
     """Faults of all kinds in any mixture: never an empty or a cut text as an answer, never another exception."""
     random = Random(seed)  # not hypothesis' own: the calls come from many threads
-    flaws = [completion("cut", "length"), completion(""), completion("f", "content_filter"), ApiUnavailable("busy")]
+    cut = completion("cut", "length")
+    flaws: list[Completion | Exception] = [
+        cut,
+        completion(""),
+        completion("f", "content_filter"),
+        ApiUnavailable("busy"),
+    ]
     it = Desk(
         lambda _: random.choice(flaws) if random.random() < rate else "good", bestofn_n=2, planning_n=1, planning_m=2
     )

@@ -168,7 +168,7 @@ def test_after_such_an_error_no_further_call_is_made(simulate: Callable[..., Sim
     api = simulate(rules=(refused, Rule(latency=60.0)))
     with pytest.raises(kind) as caught:
         RUNTIME.solve(Question("What is 6 times 7?"), Settings(), RUNTIME.client(api.url, KEY))
-    assert sorted(quiet(api)) == [status] + [CLIENT_GONE] * (len(api.chat_calls) - 1)
+    assert sorted(status or 0 for status in quiet(api)) == [status] + [CLIENT_GONE] * (len(api.chat_calls) - 1)
     assert len(api.chat_calls) <= 9
     assert caught.value.spent == {"calls": len(api.chat_calls), "prompt_tokens": 0, "completion_tokens": 0}
 

@@ -193,7 +193,12 @@ def test_every_step_leaves_time_for_choosing() -> None:
     it, _ = timed(lambda _: 0, 100, bestofn_n=2, planning_n=1, planning_m=1)
     seen: dict[Step, float] = {}
     inner = it.client._answer
-    it.client._answer = lambda r: seen.setdefault(r.label.step, r.deadline.remaining) and inner(r)
+
+    def answer(request: ChatRequest) -> Any:
+        seen.setdefault(request.label.step, request.deadline.remaining)
+        return inner(request)
+
+    it.client._answer = answer
     run(it)
     late = 100 - kept_for_choosing(100)
     assert {step: seen[step] for step in (Step.FINAL, Step.RATING)} == {Step.FINAL: late, Step.RATING: late}

@@ -12,7 +12,8 @@ from support.scripted import completion
 
 from optillm_cerebras_cepo.cepo.asker import Asker
 from optillm_cerebras_cepo.cepo.candidate import Candidate
-from optillm_cerebras_cepo.cepo.rating import Panel, Ratings
+from optillm_cerebras_cepo.cepo.outcome import Ratings
+from optillm_cerebras_cepo.cepo.rating import Panel
 from optillm_cerebras_cepo.chat import ChatRequest, Step
 from optillm_cerebras_cepo.errors import ApiUnavailable, CepoError
 

@@ -76,7 +76,7 @@ def test_every_budget_of_calls_is_kept_and_answers(max_calls: int, effort: Any, 
 def test_every_budget_is_kept_whatever_fails(max_calls: int, effort: Any, seed: int, rate: float) -> None:
     """It answers with a whole text or raises, and never makes a call more."""
     random = Random(seed)
-    flaws = [completion("cut", "length"), completion(""), ApiUnavailable("busy")]
+    flaws: list[Completion | Exception] = [completion("cut", "length"), completion(""), ApiUnavailable("busy")]
     it = Desk(lambda _: random.choice(flaws) if random.random() < rate else "good", effort=effort, max_calls=max_calls)
     direct = effort == "none" or max_calls < 3  # handed on as it is
     assert outcome(it) in ({"good", 422, 502, 503, "cut"} if direct else {"good", 422, 502, 503})
@@ -138,7 +138,7 @@ def test_a_budget_of_tokens_bears_what_replies_are_known_to_take() -> None:
     """Limits of 4096 tokens are expected of replies that nobody has seen yet; then what they took."""
     for known, candidates in ((None, 1), (5, 3)):
         it = Desk("Rating: [[1]]", max_total_tokens=30_000)
-        it.asker = replace(it.asker, usual=lambda _, known=known: known)
+        it.asker = replace(it.asker, usual=lambda _, known=known: known)  # type: ignore[misc]
         assert len(run(it).candidates) == candidates
 
 

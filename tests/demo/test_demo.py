@@ -139,13 +139,13 @@ def test_says_what_to_install_when_the_local_model_is_missing(monkeypatch: pytes
     """Without a key and without the demo's extra."""
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
     with pytest.raises(DemoError, match=r"xllamacpp.*not installed; run `make venv`, or set CEREBRAS_API_KEY"):
-        run_demo("How many?", [].append, {})
+        run_demo("How many?", list[str]().append, {})
 
 
 def test_leaves_the_signal_handler_as_it_was(fake_optillm: dict[str, str]) -> None:
     """A program that calls this keeps its own way of being terminated."""
     before = signal.getsignal(signal.SIGTERM)
-    run_demo("How many?", [].append, fake_optillm)
+    run_demo("How many?", list[str]().append, fake_optillm)
     assert signal.getsignal(signal.SIGTERM) is before
 
 

@@ -46,7 +46,7 @@ def test_every_fault_is_told_apart() -> None:
 
 @pytest.mark.parametrize("place", range(1, CALLS + 1))
 @pytest.mark.parametrize("fault", TRIED_AGAIN)
-def test_call_is_made_again(simulate: Simulate, fault: str, place: int) -> None:
+def test_call_is_made_again(simulate: Simulate, fault: Fault, place: int) -> None:
     """One call more, nothing left out, and the answer is the model's; whichever step meets it."""
     api = simulate(rules=at(place, fault))
     asked = ask_in_stalled_time(api, **ONE)
@@ -57,7 +57,7 @@ def test_call_is_made_again(simulate: Simulate, fault: str, place: int) -> None:
 
 
 @pytest.mark.parametrize("fault", HARMLESS)
-def test_fault_that_harms_nobody(simulate: Simulate, fault: str) -> None:
+def test_fault_that_harms_nobody(simulate: Simulate, fault: Fault) -> None:
     """No call more, and nothing left out, though the limits' headers are what is doubled."""
     api = simulate(rules=(Rule(text=TEXT, fault=fault),), limits=FREE_TIER)
     asked = ask(api.url, **ONE)
@@ -83,7 +83,7 @@ def test_replies_without_usage_are_counted_as_such(simulate: Simulate) -> None:
     ],
 )
 def test_reply_cut_by_the_api_is_left_out(
-    simulate: Simulate, fault: str, place: int, calls: int, left_out: str
+    simulate: Simulate, fault: Fault, place: int, calls: int, left_out: str
 ) -> None:
     """It would be cut again: what comes before or beside it answers, and `degraded` says so."""
     api = simulate(rules=at(place, fault))
@@ -97,7 +97,7 @@ def test_reply_cut_by_the_api_is_left_out(
 
 @pytest.mark.parametrize("place", range(1, CALLS + 1))
 @pytest.mark.parametrize("fault", HOPELESS)
-def test_days_limit_ends_all_calls(simulate: Simulate, fault: str, place: int) -> None:
+def test_days_limit_ends_all_calls(simulate: Simulate, fault: Fault, place: int) -> None:
     """429 at once, and no further call; a solution that is there by then is the answer."""
     api = simulate(rules=at(place, fault))
     asked = ask(api.url, **SPARE)
@@ -111,7 +111,7 @@ def test_days_limit_ends_all_calls(simulate: Simulate, fault: str, place: int) -
 
 
 @pytest.mark.parametrize("fault", HOPELESS)
-def test_days_limit_ends_what_runs_beside_it(simulate: Simulate, fault: str) -> None:
+def test_days_limit_ends_what_runs_beside_it(simulate: Simulate, fault: Fault) -> None:
     """Of three candidates with three plans each, the calls under way end, and none begins."""
     api = simulate(rules=(Rule(text=TEXT, fault=fault, times=1), Rule(fault="hang")))
     asked = ask(api.url)
@@ -123,7 +123,7 @@ def test_days_limit_ends_what_runs_beside_it(simulate: Simulate, fault: str) -> 
 
 @pytest.mark.parametrize("place", range(1, CALLS + 1))
 @pytest.mark.parametrize("fault", ["500", "close", "reset_body", "empty_content", "invalid_json"])
-def test_step_that_fails_to_the_end_is_left_out(simulate: Simulate, fault: str, place: int) -> None:
+def test_step_that_fails_to_the_end_is_left_out(simulate: Simulate, fault: Fault, place: int) -> None:
     """After the last try another attempt, the first solution or the review stands for it; the answer is whole."""
     api = simulate(rules=at(place, fault, times=2))
     asked = ask(api.url, call_attempts=2, **SPARE)
@@ -157,7 +157,7 @@ def test_step_that_fails_to_the_end_is_left_out(simulate: Simulate, fault: str, 
         ("content_filter", errors.UnusableReply, 502),
     ],
 )
-def test_fault_that_never_ends(simulate: Simulate, fault: str, kind: Any, status: int) -> None:
+def test_fault_that_never_ends(simulate: Simulate, fault: Fault, kind: Any, status: int) -> None:
     """One plan and then the direct answer, each tried to the end: its own error and status, and no call after it."""
     api = simulate(rules=(Rule(text=TEXT, fault=fault),))
     asked = ask_in_stalled_time(api, call_attempts=2, **ONE)
@@ -168,7 +168,7 @@ def test_fault_that_never_ends(simulate: Simulate, fault: str, kind: Any, status
 
 
 @pytest.mark.parametrize("fault", LIMITED)
-def test_limit_that_never_ends(simulate: Simulate, fault: str) -> None:
+def test_limit_that_never_ends(simulate: Simulate, fault: Fault) -> None:
     """It is waited for as long as the request has time, and then the request has failed."""
     api = simulate(rules=(Rule(text=TEXT, fault=fault),))
     asked = ask(api.url, deadline=0.3, **ONE)

@@ -96,5 +96,5 @@ def test_any_mixture(
 @pytest.mark.parametrize("seed", range(5))
 def test_everything_at_once(seed: int) -> None:
     """Two of a hundred calls meet each fault that passes."""
-    passing = {name: 0.02 for name in FAULTS if name not in FATAL}
+    passing: dict[str, float] = {name: 0.02 for name in FAULTS if name not in FATAL}
     check({"bestofn_n": 2, "planning_n": 2, "planning_m": 4}, Faults(passing, seed), listens=False)

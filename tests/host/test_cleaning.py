@@ -179,7 +179,9 @@ def test_the_list_of_what_was_dropped_stays_short() -> None:
 EXTRA = st.sampled_from(
     ["cache_control", "reasoning_content", "refusal", "annotations", "id", "index", "strict", "x y"]
 )
-JUNK = st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.just([]) | st.just({"type": "ephemeral"})
+JUNK: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.just([]) | st.just({"type": "ephemeral"})
+)
 
 
 Known = dict[str, st.SearchStrategy[Any]]

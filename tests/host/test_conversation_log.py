@@ -55,7 +55,8 @@ def written(log: ConversationLogger) -> list[dict[str, Any]]:
 def test_flask_parses_a_body_once() -> None:
     """Also for one who asks silently: the list of messages is known by its identity."""
     with server.app.test_request_context("/v1/chat/completions", method="POST", json=BODY):
-        assert flask.request.get_json(silent=True)["messages"] is flask.request.get_json()["messages"]
+        silent: Any = flask.request.get_json(silent=True)
+        assert silent["messages"] is flask.request.get_json()["messages"]
 
 
 def test_an_entry_holds_the_messages_that_were_parsed(ask: Any, log: ConversationLogger, mocker: MockerFixture) -> None:

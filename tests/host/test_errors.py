@@ -12,7 +12,8 @@ from conftest import KEY
 from pytest_mock import MockerFixture
 from support.ports import free_port
 
-from optillm_cerebras_cepo.host import intake, plugin
+from optillm_cerebras_cepo.host import intake
+from optillm_cerebras_cepo.runtime import RUNTIME
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.problems import Reply
 from optillm_cerebras_cepo.simulator.server import Simulator
@@ -138,7 +139,7 @@ def test_a_defect_of_ours_shows_neither_prompt_nor_trace(
     ask: Any, mocker: MockerFixture, caplog: pytest.LogCaptureFixture
 ) -> None:
     """500 with its kind; the log says where, and not with what."""
-    mocker.patch.object(plugin.RUNTIME, "solve", side_effect=RuntimeError("the secret prompt"))
+    mocker.patch.object(RUNTIME, "solve", side_effect=RuntimeError("the secret prompt"))
     with caplog.at_level(logging.INFO):
         response = ask("the secret prompt")
     assert response.status_code == 500

@@ -13,9 +13,9 @@ from pytest_mock import MockerFixture
 
 from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import ApiTimeout, CepoError
-from optillm_cerebras_cepo.host import plugin
 from optillm_cerebras_cepo.host.hangup import Clients
 from optillm_cerebras_cepo.host.work import Pause, Work
+from optillm_cerebras_cepo.runtime import RUNTIME
 from optillm_cerebras_cepo.simulator.server import Simulator
 
 ENDS = [SystemExit("the secret prompt"), GeneratorExit(), KeyboardInterrupt(), MemoryError(), RuntimeError()]
@@ -126,7 +126,7 @@ def test_ctrl_c_is_not_an_error_of_a_request() -> None:
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_is_told_of_it(ask: Any, api: Simulator, mocker: MockerFixture, stream: bool) -> None:
     """500 in OpenAI's shape, or the stream's last event."""
-    mocker.patch.object(plugin.RUNTIME, "solve", side_effect=SystemExit("the secret prompt"))
+    mocker.patch.object(RUNTIME, "solve", side_effect=SystemExit("the secret prompt"))
     response = ask(stream=stream)
     text = response.get_data(as_text=True)
     error = json.loads(text.rstrip().rpartition("data: ")[2])["error"]

@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Note
-from containers import ROOT
+from containers import ROOT, Note
 
 PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64")
 
@@ -18,10 +17,20 @@ def test_every_pinned_package_has_a_wheel_for_arm64(tmp_path: Path, note: Note) 
     """There is a wheel with one of the lock's hashes for each pin, on CPython 3.12, and needs no compiler."""
     report = tmp_path / "report.json"
     lock = ROOT / "docker/requirements-image.lock"
-    command = [sys.executable, "-m", "pip", "install", "-q", "--dry-run", "--ignore-installed", "--target", tmp_path]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--dry-run",
+        "--ignore-installed",
+        "--target",
+        str(tmp_path),
+    ]
     platforms = [part for platform in PLATFORMS for part in ("--platform", platform)]
     wheels = ["--python-version", "3.12", "--implementation", "cp", *platforms, "--only-binary", ":all:"]
-    exactly = ["--no-deps", "--require-hashes", "-r", lock, "--report", report]
+    exactly = ["--no-deps", "--require-hashes", "-r", str(lock), "--report", str(report), "--target", str(tmp_path)]
     done = subprocess.run([*command, *wheels, *exactly], capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.fail(done.stderr)

@@ -6,8 +6,7 @@ import json
 import re
 
 import pytest
-from conftest import Note
-from containers import BASE, IMAGE, docker, inspected
+from containers import BASE, IMAGE, Note, docker, inspected
 
 MOST = 220  # MB above the base
 

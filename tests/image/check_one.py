@@ -12,8 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from conftest import Note
-from containers import KEY, ROOT, Stack, docker, healthy, inspected, logged, until
+from containers import KEY, ROOT, Note, Stack, docker, healthy, inspected, logged, until
 from questions import DIRECT, QUESTION, ask, connected, get, read
 
 SIDECAR = "cepo-cerebras-cepo-cerebras-1"

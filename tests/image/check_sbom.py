@@ -7,8 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from conftest import Note
-from containers import IMAGE, docker, inspected
+from containers import IMAGE, Note, docker, inspected
 
 VALIDATE = """
 import sys

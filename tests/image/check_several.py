@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Note
-from containers import Stack, docker, inspected, logged, until
+from containers import Note, Stack, docker, inspected, logged, until
 from questions import DIRECT, PLANNED, ask, ask_many, connected, get, send
 
 REPLICAS = [f"cepo-cerebras-replica-{number}" for number in (1, 2, 3)]

@@ -10,8 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from conftest import Note
-from containers import Stack, docker, inspected, until
+from containers import Note, Stack, docker, inspected, until
 from questions import DIRECT, PLANNED, Reply, ask, ask_many, get
 
 SIDECAR = "cepo-cerebras-cepo-cerebras-1"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from containers import KEY
+from containers import KEY, Note
 
-Note = Callable[[str], None]
 FIGURES: list[str] = []
 
 

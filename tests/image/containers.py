@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 BASE = "python:3.12-slim"
 IMAGE = "cepo-cerebras"
 KEY = "csk-that-nothing-may-show"
+Note = Callable[[str], None]  # prints a line at the end of the checks
 FILES = ("docker/compose.yaml", "tests/image/simulated.yaml")
 
 
@@ -25,6 +26,7 @@ def docker(*arguments: str, given: str | None = None) -> str:
 
 def inspected(name: str) -> dict[str, Any]:
     """What the engine knows of a container or an image."""
+    found: dict[str, Any]
     (found,) = json.loads(docker("inspect", name))
     return found
 
@@ -70,7 +72,7 @@ class Stack:
 
 def healthy(container: str) -> bool:
     """Whether the image's HEALTHCHECK says so."""
-    return inspected(container)["State"]["Health"]["Status"] == "healthy"
+    return str(inspected(container)["State"]["Health"]["Status"]) == "healthy"
 
 
 def _run(command: Sequence[str], environ: dict[str, str] | None = None, given: str | None = None) -> str:

@@ -89,7 +89,7 @@ def test_a_request_has_one_name_everywhere(house: House) -> None:
     response = web.post(url, headers={"x-request-id": "order-66"}, **body(QUESTION))
     assert response.headers["x-request-id"] == "order-66"
     for server in (house.backend.server, house.sidecar):
-        until(lambda of=server: "order-66" in of.log, lambda of=server: of.log)
+        until(lambda of=server: "order-66" in of.log, lambda of=server: of.log)  # type: ignore[misc]
     assert web.post(url, headers={"x-request-id": "a b"}, **body(QUESTION)).headers["x-request-id"] != "a b"
 
 

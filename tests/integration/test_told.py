@@ -42,7 +42,7 @@ def test_logs(house: House, layer: str, stream: bool) -> None:
     ]
     assert {400, 200} <= set(statuses)
     for server, begin in zip((house.backend.server, house.sidecar), before, strict=True):
-        until(lambda of=server, at=begin: "".join(of.lines[at:]).count("/chat") >= 5, lambda of=server: of.log)
+        until(lambda of=server, at=begin: "".join(of.lines[at:]).count("/chat") >= 5, lambda of=server: of.log)  # type: ignore[misc]
         lines = "".join(server.lines[begin:])
         assert kinds(lines) == set()
         assert KEY not in lines
@@ -67,7 +67,7 @@ def test_a_body_that_cannot_be_read(house: House, text: str, param: str | None) 
 def test_settings_that_cannot_be() -> None:
     """The error that ends the start names the settings, not their values."""
     environ = {"CEPO_URL": f"{CLIENT_KEY}@nowhere"}  # and no key for direct calls
-    command = [environment() / ".venv/bin/python", "-c", "from app.settings import Settings; Settings()"]
+    command = [str(environment() / ".venv/bin/python"), "-c", "from app.settings import Settings; Settings()"]
     done = subprocess.run(command, cwd=FOLDER, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "cepo_url" in done.stderr

@@ -31,9 +31,11 @@ def test_another_user_of_the_key_is_seen_in_the_headers() -> None:
 def test_a_late_reply_opens_nothing() -> None:
     """Its header was written before the calls that went out since; those are not forgotten."""
     known, first = limits.admit(Limits(), Cost(1, 0), 0.0)
+    assert isinstance(first, Ticket)
     others = []
     for _ in range(3):
         known, ticket = limits.admit(known, Cost(1, 0), 0.1)
+        assert isinstance(ticket, Ticket)
         others.append(ticket)
     for ticket in others:
         known = limits.answered(known, ticket, {REQUESTS: Allowance(5, 1)}, 0.2)
@@ -43,9 +45,10 @@ def test_a_late_reply_opens_nothing() -> None:
 
 def test_only_a_few_calls_go_out_before_anything_is_known() -> None:
     """Then two for each reply that says nothing of limits, and all that the limit has room for once it is known."""
-    known, tickets = Limits(), []
+    known, tickets = Limits(), list[Ticket]()
     for _ in range(TRIAL):
         known, ticket = limits.admit(known, Cost(), 0.0)
+        assert isinstance(ticket, Ticket)
         tickets.append(ticket)
     assert limits.admit(known, Cost(), 0.0)[1] == Wait(math.inf)
     silent = limits.answered(known, tickets[0], {}, 1.0)

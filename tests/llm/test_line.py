@@ -138,7 +138,7 @@ def test_the_first_in_line_alone_asks_at_the_door() -> None:
         asked.append(name)
         return Closed(0.01, "closed") if len(asked) < 4 else name
 
-    line, told = Line(door), list[str]()
+    line, told = Line[str, str, str](door), list[str]()
     assert line.enter((0,), "first", Deadline(60), told.append) == "first"
     assert asked == ["first"] * 4
     assert told == ["closed"] * 3
@@ -150,7 +150,7 @@ def test_who_is_told_why_may_leave() -> None:
     def leave(why: str) -> None:
         raise Ended(why)
 
-    line = Line(lambda name: Closed(60.0, "closed for a minute") if name == "first" else name)
+    line = Line[str, str, str](lambda name: Closed(60.0, "closed for a minute") if name == "first" else name)
     with pytest.raises(Ended, match="a minute"):
         line.enter((0,), "first", Deadline(60), leave)
     assert line.enter((0,), "second", Deadline(60)) == "second"

@@ -67,7 +67,7 @@ def test_what_somebody_listens_to_is_asked_for_whole() -> None:
     for _ in range(KNOWN):
         lengths.add("m", Label(Step.FINAL), 100)
     api = replies(400)
-    heard = replace(request(Step.FINAL), listener=[].append)
+    heard = replace(request(Step.FINAL), listener=list[Any]().append)
     Reserve(api, lengths).complete(heard)
     assert [asked.max_tokens for asked in api.requests] == [4096]
 

@@ -60,7 +60,8 @@ def use(it: SdkClient) -> None:
 def test_a_certificate_of_an_unknown_authority_is_an_error_of_its_own(front: Front) -> None:
     """Not a network problem, not worth another try, and the message names the flag that helps."""
     api = front()
-    for call in (lambda it: it.complete(request()), lambda it: it.list_models()):
+    calls: tuple[Callable[[SdkClient], object], ...] = (lambda it: it.complete(request()), lambda it: it.list_models())
+    for call in calls:
         before = api.connections
         with pytest.raises(CertificateError) as caught:
             call(client(api.url))

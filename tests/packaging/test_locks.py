@@ -6,6 +6,7 @@ import re
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -159,6 +160,7 @@ def test_slim_set_is_a_part_of_what_optillm_asks_for() -> None:
     assert {(canonicalize_name(r.name), r.specifier) for r in map(Requirement, slim)} <= stated
 
 
-def uv_told() -> list[dict[str, object]]:
+def uv_told() -> list[dict[str, Any]]:
     """Return what the resolver is told about packages in place of their own metadata."""
-    return tomllib.loads((DOCKER / "uv.toml").read_text())["dependency-metadata"]
+    told: list[dict[str, Any]] = tomllib.loads((DOCKER / "uv.toml").read_text())["dependency-metadata"]
+    return told

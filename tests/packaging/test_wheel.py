@@ -45,7 +45,7 @@ class Environment:
 
     def pip(self, *arguments: str | Path) -> None:
         """Run this environment's pip, the version that made the suite's, and without an index to ask."""
-        command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--python", self.python]
+        command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--python", str(self.python)]
         subprocess.run([*command, *arguments], check=True)
 
     def install(self, *arguments: str | Path) -> None:
@@ -60,12 +60,12 @@ class Environment:
     def slug(self) -> str:
         """Return the slug of the plugin that the entry point `optillm.plugins` leads to."""
         look = "import importlib.metadata as m; (p,) = m.entry_points(group='optillm.plugins'); print(p.load().SLUG)"
-        command = [self.python, "-I", "-c", look]
+        command = [str(self.python), "-I", "-c", look]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     def approaches(self, elsewhere: Path) -> set[str]:
         """Return the approaches that the `optillm` command offers when it is started in another folder."""
-        command = [self.python, "-I", "-c", "import optillm; optillm.main()", "--help"]
+        command = [str(self.python), "-I", "-c", "import optillm; optillm.main()", "--help"]
         shown = subprocess.run(command, cwd=elsewhere, check=True, capture_output=True, text=True).stdout
         choices = re.search(r"--approach \{(.*?)\}", shown, re.DOTALL)
         assert choices, shown
@@ -86,7 +86,7 @@ def environment(tmp_path: Path) -> Environment:
 
 def build(into: Path, *kind: str) -> Path:
     """Build the tree's wheel, offline: as it is, or by way of an sdist when no kind is given."""
-    command = [sys.executable, "-m", "build", *kind, "--no-isolation", "--outdir", into, ROOT]
+    command = [sys.executable, "-m", "build", *kind, "--no-isolation", "--outdir", str(into), str(ROOT)]
     subprocess.run(command, check=True, capture_output=True)
     (built,) = into.glob("*.whl")
     return built

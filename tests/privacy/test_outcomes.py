@@ -11,8 +11,9 @@ import pytest
 from conftest import KEY as ANOTHER_KEY
 from support.planted import BEARER, KEY, MESSAGES, QUOTE, REPLY, SCHEMA, TOOLS, USER, kinds
 
-from optillm_cerebras_cepo.host import intake, plugin, reply, stream
+from optillm_cerebras_cepo.host import intake, plugin, progress, reply
 from optillm_cerebras_cepo.llm.sdk import SdkClient
+from optillm_cerebras_cepo.runtime import RUNTIME
 from optillm_cerebras_cepo.simulator import Reply, Rule, Simulator, ToolUse
 
 SMALL = {f"cepo_cerebras_{name}": 1 for name in ("bestofn_n", "planning_n", "planning_m", "call_attempts")}
@@ -178,15 +179,15 @@ KEYS = {
 DEFECTS = {
     "at the door": Outcome(500, broken=(intake, "asked_from")),
     "in the plugin": Outcome(500, broken=(plugin, "_work")),
-    "in the work": Outcome(500, broken=(plugin.RUNTIME, "solve")),
-    "in the work, streamed": Outcome(200, STREAM, broken=(plugin.RUNTIME, "solve")),
+    "in the work": Outcome(500, broken=(RUNTIME, "solve")),
+    "in the work, streamed": Outcome(200, STREAM, broken=(RUNTIME, "solve")),
     "in a call": Outcome(500, PAIR, broken=(SdkClient, "complete")),
     "in a direct call": Outcome(500, DIRECT, broken=(SdkClient, "complete")),
     "in a direct call, streamed": Outcome(200, DIRECT | STREAM, broken=(SdkClient, "complete")),
     "in the network's thread": Outcome(500, DIRECT, broken=(SdkClient, "_whole")),
     "in the reply": Outcome(500, DIRECT, broken=(reply, "full")),
     "in the stream": Outcome(200, DIRECT | STREAM, broken=(reply, "account")),
-    "in the stream's progress": Outcome(200, PAIR | STREAM, broken=(stream.progress, "line")),
+    "in the stream's progress": Outcome(200, PAIR | STREAM, broken=(progress, "line")),
 }
 OUTCOMES = ANSWERED | CALLED | FAILED | MISTAKEN | MISCONFIGURED | KEYS | DEFECTS
 

@@ -15,8 +15,10 @@ from support.quiet import quiet
 from optillm_cerebras_cepo.simulator import Reply, Rule, Simulator
 
 PAGE = f"<html><body>{QUOTE}</body></html>"
-SMALL = {f"cepo_cerebras_{name}": 1 for name in ("bestofn_n", "planning_n", "planning_m", "call_attempts")}
-DIRECT = {"cepo_cerebras_effort": "none", "cepo_cerebras_call_attempts": 1}
+SMALL: dict[str, Any] = {
+    f"cepo_cerebras_{name}": 1 for name in ("bestofn_n", "planning_n", "planning_m", "call_attempts")
+}
+DIRECT: dict[str, Any] = {"cepo_cerebras_effort": "none", "cepo_cerebras_call_attempts": 1}
 QUOTING = {"message": QUOTE, "code": KEY, "param": QUOTE}
 RULES = (
     Rule(r"\[400\]", "all", reply=Reply(400, QUOTING)),

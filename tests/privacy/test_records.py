@@ -61,7 +61,7 @@ RECORDS: dict[str, Callable[[], Any]] = {
     "a message": lambda: HISTORY[0],
     "a raw message": lambda: FORWARD.messages[0],
     "a request": lambda: ChatRequest(
-        "m", HISTORY, 1, Label(Step.PLAN), options={"stop": [USER], "user": USER}, listener=[USER].append
+        "m", HISTORY, 1, Label(Step.PLAN), options={"stop": [USER], "user": USER}, listener=list[Any]([USER]).append
     ),
     "a completion": lambda: Completion("m", REPLY, "stop", Usage(), reasoning=REPLY, tool_calls=({"id": REPLY},)),
     "a conversation to forward": lambda: FORWARD,

@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -218,14 +219,19 @@ def test_calls_in_flight_end_with_their_request(simulate: Simulate) -> None:
     assert sorted(call.status or 0 for call in api.chat_calls) == [401] + [CLIENT_GONE] * 8
 
 
+def idle(api: Simulator) -> bool:
+    """Whether no call is open."""
+    return api.in_flight == 0
+
+
 def test_calls_that_are_just_being_sent_end_with_their_request(simulate: Simulate) -> None:
     """The wrong key shows while the other plans are on their way: no connection is left open in any of 20 requests."""
     wrong = Reply(401, {"message": "Wrong API Key", "code": "wrong_api_key"})
     for turn in range(20):
         api, runtime = simulate(rules=(Rule(reply=wrong, times=1, latency=turn / 1000), Rule(fault="hang"))), Runtime()
         with pytest.raises(errors.WrongKey):
-            runtime.solve(Question("?"), Settings(), runtime.client(api.url, KEY), [].append)
-        until(lambda api=api: api.in_flight == 0, lambda api=api: api.chat_calls)
+            runtime.solve(Question("?"), Settings(), runtime.client(api.url, KEY))
+        until(partial(idle, api))
         runtime.reset()
 
 
@@ -262,7 +268,7 @@ def test_requests_that_wait_to_be_planned_go_by_age(simulate: Simulate, monkeypa
     client = runtime.client(api.url, KEY)
     with ThreadPoolExecutor(len(names)) as callers, runtime._requests.taken((0,), unlimited()):
         for number, name in enumerate(names, 1):
-            callers.submit(runtime.solve, Question(f"The {name}?"), Settings(**SMALL), client, [].append)
+            callers.submit(runtime.solve, Question(f"The {name}?"), Settings(**SMALL), client)
             until(lambda: runtime._requests.waiting == number)  # noqa: B023
     asked = [name for call in api.chat_calls for name in names if f"The {name}?" in str(call.body["messages"])]
     assert list(dict.fromkeys(asked)) == names

@@ -77,7 +77,7 @@ class Target:
         self.trap.api.clear()
         return ask(self.url, data)
 
-    def ask(self, body: Any, **headers: str | bytes | None) -> Reply:
+    def ask(self, body: Any, **headers: Any) -> Reply:
         """Ask for an answer."""
         return self.send(request(body=body if isinstance(body, bytes) else json.dumps(body).encode(), **headers))
 

@@ -89,5 +89,7 @@ def test_each_address_has_its_methods(plain: Any, path: str, method: str) -> Non
 @pytest.mark.parametrize("header", ["x_http_method_override", "x_method_override", "x_original_url", "x_rewrite_url"])
 def test_no_header_is_another_method_or_address(plain: Any, header: str) -> None:
     """As some frameworks have it."""
-    assert_refused(plain.send(request("GET", "/v1/chat/completions", **{header: "POST"})), 405, "wrong_method")
-    assert_refused(plain.send(request("GET", "/x", **{header: "/metrics"})), 404, "unknown_path")
+    method: dict[str, Any] = {header: "POST"}
+    address: dict[str, Any] = {header: "/metrics"}
+    assert_refused(plain.send(request("GET", "/v1/chat/completions", **method)), 405, "wrong_method")
+    assert_refused(plain.send(request("GET", "/x", **address)), 404, "unknown_path")

@@ -38,7 +38,7 @@ def test_with_a_key_the_key_decides(locked: Any) -> None:
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/models", "/health"])
 def test_nobody_is_told_that_a_page_may(plain: Any, locked: Any, path: str) -> None:
     """What browsers ask before a request of another site is refused, with a key and without."""
-    asked = {"origin": "https://evil.example", "access_control_request_method": "POST"}
+    asked: dict[str, Any] = {"origin": "https://evil.example", "access_control_request_method": "POST"}
     reply = plain.send(request("OPTIONS", path, **asked))
     assert_refused(reply, *((405, "wrong_method") if path == "/health" else (403, "origin_refused")))
     reply = locked.send(request("OPTIONS", path, **asked, authorization=f"Bearer {KEY}"))

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
+import optillm.server as server
 import pytest
 from conftest import KEY
 from pytest_mock import MockerFixture
@@ -81,7 +82,7 @@ def test_2000_connections_that_do_nothing(plain: Any) -> None:
 def test_the_first_hundred_make_one_client(mocker: MockerFixture) -> None:
     """Each takes 30 ms of a processor to make: together they kept a sidecar busy for six seconds."""
     mocker.patch.dict(os.environ, {"CEREBRAS_API_KEY": KEY})
-    mocker.patch.dict(door.server.server_config, {"base_url": "http://127.0.0.1:9"})
+    mocker.patch.dict(server.server_config, {"base_url": "http://127.0.0.1:9"})
     door._client.cache_clear()
     made = mocker.patch.object(door, "plain_client", side_effect=lambda *_: time.sleep(0.05))
     try:

@@ -73,4 +73,4 @@ def test_a_question_is_forgotten_when_it_is_over(
     before = len(alive())
     for _ in range(3):
         assert ask(where, request(body=body.encode())).status == (200 if more else status)
-    until(lambda: len(alive()) <= before, otherwise=f"{alive()}")
+    until(lambda: len(alive()) <= before, otherwise=lambda: f"{alive()}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from typing import Any
 
 import pytest
 from bench.api import simulated
@@ -28,7 +29,13 @@ def test_four_processes_use_one_limit_and_keep_it(redis: RedisServer, limit: int
     The last may have to wait for the margin.
     """
     with simulated(f"--limits=requests_per_minute={limit}", f"--time-scale={SLOW}") as one:
-        asking = {"scale": SLOW, "clients": clients, "effort": "none", "until_refused": True, "patience": PATIENCE}
+        asking: dict[str, Any] = {
+            "scale": SLOW,
+            "clients": clients,
+            "effort": "none",
+            "until_refused": True,
+            "patience": PATIENCE,
+        }
         with replicas(one.url, redis_url=redis.url, **asking) as four:
             until(lambda: len(four.told) == 4)
         calls = one.calls()
@@ -45,7 +52,13 @@ def test_four_processes_use_one_limit_and_keep_it(redis: RedisServer, limit: int
 def test_without_redis_they_go_on_and_with_it_they_share_again(redis: RedisServer) -> None:
     """Killed in the middle, with all that it knew: each says so once, and once that it is back; no request is lost."""
     with simulated("--limits=requests_per_minute=6000", "--latency=0.05") as one:
-        asking = {"scale": 1.0, "clients": 2, "effort": "none", "call_attempts": 50, "patience": PATIENCE}
+        asking: dict[str, Any] = {
+            "scale": 1.0,
+            "clients": 2,
+            "effort": "none",
+            "call_attempts": 50,
+            "patience": PATIENCE,
+        }
         with replicas(one.url, redis_url=redis.url, **asking) as four:
             until(lambda: redis.processes() == 4)
             redis.kill()

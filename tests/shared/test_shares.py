@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from optillm_cerebras_cepo.llm.limits import Bucket, Cost, Limits, Ticket, Wait, admit, answered, limited
+from optillm_cerebras_cepo.llm.bucket import Bucket
+from optillm_cerebras_cepo.llm.limits import Cost, Limits, Ticket, Wait, admit, answered, limited
 from optillm_cerebras_cepo.llm.shares import joined, part, under, whole
 from optillm_cerebras_cepo.quota import Allowance
 

@@ -13,7 +13,7 @@ import pytest
 from conftest import KEY
 from pytest_mock import MockerFixture
 from support.http_server import address, serving
-from support.optillm_process import free_port
+from support.ports import free_port
 from support.waiting import until
 from support.wire import Wire, assert_refused, request
 

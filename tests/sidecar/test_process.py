@@ -45,7 +45,8 @@ def logged(server: Server, **fields: object) -> dict[str, Any]:
         lines = (json.loads(line) for line in list(server.lines))
         return next((line for line in lines if fields.items() <= line.items()), None)
 
-    found: dict[str, Any] = until(matching)
+    found = until(matching)
+    assert found
     return found
 
 

@@ -21,7 +21,12 @@ MODEL = "llama-3.3-70b"
 
 def sdk(simulator: Simulator, api_key: str = KEY, **options: Any) -> Cerebras:
     """The real SDK on a simulator, without retries. Nothing here is TLS, and loading certificates takes 50 ms."""
-    base = {"base_url": simulator.url, "max_retries": 0, "warm_tcp_connection": False, "timeout": PATIENCE}
+    base: dict[str, Any] = {
+        "base_url": simulator.url,
+        "max_retries": 0,
+        "warm_tcp_connection": False,
+        "timeout": PATIENCE,
+    }
     base |= options
     return Cerebras(api_key=api_key, http_client=DefaultHttpxClient(verify=False), **base)
 
@@ -58,8 +63,11 @@ class Client:
             until(when)
 
 
+Start = Callable[..., Client]
+
+
 @pytest.fixture
-def started() -> Iterator[Callable[..., Client]]:
+def started() -> Iterator[Start]:
     """Starts simulators: `started(limits=…)` takes the fields of SimulatorOptions."""
     with ExitStack() as stack:
 

@@ -2,28 +2,30 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import httpx
 import pytest
 from cerebras.cloud.sdk import APIConnectionError, InternalServerError, RateLimitError
 from support.waiting import until
 
-from optillm_cerebras_cepo.simulator import DEFAULT_TEXT, Latency, Reply, Rule, problems
+from optillm_cerebras_cepo.simulator import DEFAULT_TEXT, Fault, Latency, Reply, Rule, problems
 from optillm_cerebras_cepo.simulator.latency import Sampler
+from simulator.conftest import Client, Start
 
 
-def content(answer):
+def content(answer: Any) -> Any:
     """The text of an answer."""
     return answer.choices[0].message.content
 
 
-def test_default_answer_reads_as_a_judgement(shared):
+def test_default_answer_reads_as_a_judgement(shared: Client) -> None:
     """It is short and ends with lines that a judge's reader understands."""
     assert content(shared.create()) == DEFAULT_TEXT
     assert DEFAULT_TEXT.endswith("\nRating: [[1]]\nBetter Response: [[0]]")
 
 
-def test_first_matching_rule_answers(started):
+def test_first_matching_rule_answers(started: Start) -> None:
     """By regular expression, in order, on the last message only unless told otherwise, and for its model only."""
     client = started(
         rules=(
@@ -41,25 +43,25 @@ def test_first_matching_rule_answers(started):
     assert content(client.create(messages=last)) == DEFAULT_TEXT
 
 
-def test_times_lets_the_next_rule_have_its_turn(started):
+def test_times_lets_the_next_rule_have_its_turn(started: Start) -> None:
     """A rule that is used up is passed over."""
     client = started(rules=(Rule(text="a", times=2), Rule(text="b", times=1)))
     assert [content(client.create()) for _ in range(4)] == ["a", "a", "b", DEFAULT_TEXT]
 
 
-def test_texts_are_taken_in_turn(started):
+def test_texts_are_taken_in_turn(started: Start) -> None:
     """And start over."""
     client = started(rules=(Rule(text=("a", "b")),))
     assert [content(client.create()) for _ in range(3)] == ["a", "b", "a"]
 
 
-def test_finish_reason_can_be_set(started):
+def test_finish_reason_can_be_set(started: Start) -> None:
     """Whatever the length."""
     client = started(rules=(Rule(text="x", finish_reason="content_filter"),))
     assert client.create().choices[0].finish_reason == "content_filter"
 
 
-def test_reply_is_sent_as_it_stands(started):
+def test_reply_is_sent_as_it_stands(started: Start) -> None:
     """Status, body and headers of an error."""
     client = started(rules=(Rule(reply=Reply(503, {"message": "down", "code": "x"}, {"retry-after": "7"})),))
     with pytest.raises(InternalServerError) as caught:
@@ -69,7 +71,7 @@ def test_reply_is_sent_as_it_stands(started):
     assert client.simulator.calls[0].code == "x"
 
 
-def test_recorded_problems_can_be_scripted(started):
+def test_recorded_problems_can_be_scripted(started: Start) -> None:
     """A rule may reply with any of the API's own errors."""
     client = started(rules=(Rule(reply=problems.token_quota_exceeded("day"), times=1),))
     with pytest.raises(RateLimitError, match="Tokens per day"):
@@ -77,7 +79,7 @@ def test_recorded_problems_can_be_scripted(started):
     assert content(client.create()) == DEFAULT_TEXT
 
 
-def test_html_page_with_status_200(started):
+def test_html_page_with_status_200(started: Start) -> None:
     """A gateway's page comes back from the SDK as a string."""
     client = started(rules=(Rule(reply=problems.gateway_page(200)),))
     assert client.create().startswith("<html>")
@@ -86,7 +88,7 @@ def test_html_page_with_status_200(started):
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("fault", ["close", "cut"])
-def test_connection_is_dropped(started, fault, stream):
+def test_connection_is_dropped(started: Start, fault: Fault, stream: bool) -> None:
     """Before the answer or in the middle of it; the ledger has status 0, the next call works."""
     client = started(rules=(Rule(fault=fault, times=1),))
     with pytest.raises((APIConnectionError, httpx.RemoteProtocolError)):
@@ -96,7 +98,7 @@ def test_connection_is_dropped(started, fault, stream):
     assert client.simulator.in_flight == 0
 
 
-def test_cut_sends_a_part(started):
+def test_cut_sends_a_part(started: Start) -> None:
     """Something arrives before the connection is gone."""
     client = started(rules=(Rule(fault="cut", text="abcd" * 200),))
     seen = []
@@ -114,7 +116,7 @@ def test_cut_sends_a_part(started):
         ("null_choices", None),
     ],
 )
-def test_bent_answers(started, fault, part):
+def test_bent_answers(started: Start, fault: Fault, part: Any) -> None:
     """Status 200 and less in it than a client expects; the tokens are counted all the same."""
     client = started(rules=(Rule(fault=fault),))
     body = client.post().json()
@@ -127,7 +129,7 @@ def test_bent_answers(started, fault, part):
     assert [piece for piece in pieces if piece] == []
 
 
-def test_missing_usage(started):
+def test_missing_usage(started: Start) -> None:
     """The body has none, the ledger has it."""
     client = started(rules=(Rule(fault="no_usage"),))
     assert client.create().usage is None
@@ -135,7 +137,7 @@ def test_missing_usage(started):
     assert client.simulator.usage.completion_tokens > 0
 
 
-def test_answer_has_the_documented_extras(shared):
+def test_answer_has_the_documented_extras(shared: Client) -> None:
     """An id, the model, a fingerprint and time_info in seconds."""
     answer = shared.create()
     assert (answer.object, answer.model) == ("chat.completion", "llama-3.3-70b")
@@ -145,7 +147,7 @@ def test_answer_has_the_documented_extras(shared):
     assert answer.time_info.queue_time == answer.time_info.total_time == 0
 
 
-def test_latency_is_base_plus_output(started):
+def test_latency_is_base_plus_output(started: Start) -> None:
     """Seconds before the first token, then tokens per second; time_info tells the same."""
     client = started(
         latency=Latency(base=0.05, tokens_per_second=100), rules=(Rule(text="abcd" * 10),), validation_status=422
@@ -157,7 +159,7 @@ def test_latency_is_base_plus_output(started):
     assert info.total_time == pytest.approx(0.15)
 
 
-def test_time_scale_compresses_latency(started):
+def test_time_scale_compresses_latency(started: Start) -> None:
     """A minute passes in a fraction of a second."""
     client = started(latency=Latency(base=60), time_scale=600)
     before = time.monotonic()
@@ -165,7 +167,7 @@ def test_time_scale_compresses_latency(started):
     assert time.monotonic() - before >= 0.09
 
 
-def test_rule_has_its_own_latency(started):
+def test_rule_has_its_own_latency(started: Start) -> None:
     """It replaces the configured one, for replies as well."""
     client = started(
         latency=Latency(base=10_000),
@@ -179,10 +181,10 @@ def test_rule_has_its_own_latency(started):
     assert time.monotonic() - between >= 0.09
 
 
-def test_jitter_is_repeatable_and_bounded():
+def test_jitter_is_repeatable_and_bounded() -> None:
     """The seed decides; nothing leaves the share."""
 
-    def draw(seed):
+    def draw(seed: int) -> Any:
         sampler = Sampler(Latency(base=1, tokens_per_second=100, jitter=0.2, seed=seed))
         return [sampler.draw(100).total for _ in range(50)]
 
@@ -194,13 +196,13 @@ def test_jitter_is_repeatable_and_bounded():
 @pytest.mark.parametrize(
     "fields", [{"base": -1}, {"tokens_per_second": 0}, {"jitter": 1.1}, {"slow_share": -1}, {"slow_factor": 0.5}]
 )
-def test_impossible_latency_is_refused(fields):
+def test_impossible_latency_is_refused(fields: dict[str, Any]) -> None:
     """Before the simulator starts."""
     with pytest.raises(ValueError, match="must"):
         Latency(**fields)
 
 
-def test_stream_through_the_sdk(started):
+def test_stream_through_the_sdk(started: Start) -> None:
     """Role, text in pieces, then finish_reason, usage and time_info in the last chunk."""
     text = "The answer. " * 30
     client = started(rules=(Rule(text=text, reasoning="because " * 20),))
@@ -218,7 +220,7 @@ def test_stream_through_the_sdk(started):
     assert {chunk.id for chunk in chunks} == {chunks[0].id}
 
 
-def test_stream_ends_with_done(shared):
+def test_stream_ends_with_done(shared: Client) -> None:
     """Server-sent events, the last one [DONE]."""
     answer = shared.post(stream=True, max_completion_tokens=2)
     assert answer.headers["content-type"].startswith("text/event-stream")
@@ -228,7 +230,7 @@ def test_stream_ends_with_done(shared):
     assert json.loads(events[-2])["usage"]["completion_tokens"] == 2
 
 
-def test_stream_is_spread_over_the_latency(started):
+def test_stream_is_spread_over_the_latency(started: Start) -> None:
     """The first chunk comes after the base, the last after everything; the first half is there before the second."""
     client = started(latency=Latency(base=0.05, tokens_per_second=1_000), rules=(Rule(text="abcd" * 200, held=True),))
     before = time.monotonic()
@@ -241,16 +243,16 @@ def test_stream_is_spread_over_the_latency(started):
     assert time.monotonic() - before >= 0.2
 
 
-def test_errors_of_a_stream_are_plain_answers(shared):
+def test_errors_of_a_stream_are_plain_answers(shared: Client) -> None:
     """A refused stream is a JSON error with its status."""
     answer = shared.post(stream=True, temperature=9)
     assert (answer.status_code, answer.headers["content-type"]) == (400, "application/json")
 
 
-def test_slow_calls_are_mixed_in():
+def test_slow_calls_are_mixed_in() -> None:
     """As many as their share, so many times as long; the others keep their jitter, and the seed decides."""
 
-    def draw(share, seed=1):
+    def draw(share: float, seed: int = 1) -> Any:
         sampler = Sampler(Latency(base=1, jitter=0.1, seed=seed, slow_share=share, slow_factor=20))
         return [sampler.draw(0).total for _ in range(2000)]
 

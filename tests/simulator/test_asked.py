@@ -16,11 +16,12 @@ from optillm_cerebras_cepo.simulator import (
     SimQuestion,
     Simulator,
     SimulatorOptions,
+    StatisticalModel,
     Statistics,
     read_answer,
     read_call,
 )
-from simulator.conftest import KEY, sdk
+from simulator.conftest import KEY, Start, sdk
 from simulator.loops import MODEL, Direct, OpenAiLike, optillm_config
 
 SURE = SimQuestion("17", 1.0, "42")
@@ -48,7 +49,7 @@ LOOP = {"plan": 4, "execute": 4, "review": 2, "final": 2}
     ],
     ids=["absolute", "pairwise", "one plan", "no final"],
 )
-def test_optillms_calls_are_told_apart(system, query, changes, kinds):
+def test_optillms_calls_are_told_apart(system: str, query: str, changes: dict[str, Any], kinds: Any) -> None:
     """Each as what it is, and the right answer comes out."""
     client = OpenAiLike(ABLE)
     answer, _ = cepo(system, query, client, MODEL, optillm_config(**changes))
@@ -56,7 +57,7 @@ def test_optillms_calls_are_told_apart(system, query, changes, kinds):
     assert read_answer(answer, "17") == "42"
 
 
-def test_optillms_fallback_is_a_direct_question():
+def test_optillms_fallback_is_a_direct_question() -> None:
     """Every execution cut: the question itself is asked, reviewed and repeated."""
     client = OpenAiLike(Statistics(lengths=Lengths(execute=5000, sigma=0), rater_right=1))
     answer, _ = cepo("", SURE.text, client, MODEL, optillm_config())
@@ -75,7 +76,7 @@ def test_optillms_fallback_is_a_direct_question():
     ],
     ids=["absolute", "pairwise", "diversity", "none"],
 )
-def test_our_calls_are_told_apart(question, settings, kinds):
+def test_our_calls_are_told_apart(question: Any, settings: Any, kinds: Any) -> None:
     """The kind seen is the step that asked, with earlier turns and without."""
     client: Any = Direct(ABLE)
     small = Settings(**{"planning_n": 2, "planning_m": 2, "bestofn_n": 2} | settings)
@@ -86,7 +87,7 @@ def test_our_calls_are_told_apart(question, settings, kinds):
     assert solved.degraded == ()
 
 
-def test_as_many_approaches_as_asked():
+def test_as_many_approaches_as_asked() -> None:
     """And the number in the question is not taken for it."""
     messages = [{"role": "user", "content": f'propose 5 different "approach_1" for {SURE.text}'}]
     asked = read_call(messages)
@@ -115,26 +116,26 @@ LINE = r"(question 17) The final answer is \boxed{%s}."
         (SURE.text, Kind.DIRECT, ()),
     ],
 )
-def test_answers_are_read_from_what_is_quoted(text, kind, shown):
+def test_answers_are_read_from_what_is_quoted(text: str, kind: Any, shown: Any) -> None:
     """In their order, None where a reply says none."""
     asked = read_call([{"role": "system", "content": "Rating: [[0]]"}, {"role": "user", "content": text}])
     assert asked is not None
     assert (asked.kind, asked.shown) == (kind, shown)
 
 
-def test_calls_about_nothing():
+def test_calls_about_nothing() -> None:
     """No tag of the user's is no question; empty content and other roles do no harm."""
     assert read_call([]) is None
     assert read_call([{"role": "system", "content": SURE.text}]) is None
     assert read_call([{"role": "user", "content": None}]) is None
-    turns = [{"role": "user", "content": SURE.text}, {"role": "assistant", "content": None}]
+    turns: list[dict[str, Any]] = [{"role": "user", "content": SURE.text}, {"role": "assistant", "content": None}]
     earlier = [{"role": "user", "content": OTHER.text}, {"role": "assistant", "content": "41"}]
     asked = read_call([*earlier, *turns, {"role": "user", "content": "go on"}])
     assert asked is not None
     assert (asked.kind, asked.question) == (Kind.EXECUTE, SURE)
 
 
-def test_optillms_loop_over_http(started):
+def test_optillms_loop_over_http(started: Start) -> None:
     """Through the real SDK; the ledger has each call's kind."""
     client = started(statistics=ABLE)
     answer, spent = cepo("", SURE.text, sdk(client.simulator), MODEL, optillm_config())
@@ -144,7 +145,7 @@ def test_optillms_loop_over_http(started):
     assert spent > 0
 
 
-def test_our_loop_over_http():
+def test_our_loop_over_http() -> None:
     """Likewise, with the calls that our own observer saw."""
     with Simulator(SimulatorOptions(statistics=ABLE)) as simulator:
         events: list[Event] = []
@@ -156,12 +157,12 @@ def test_our_loop_over_http():
     assert sorted(call.kind for call in simulator.chat_calls) == sorted(called)
 
 
-def test_the_api_answers_as_the_model_does(started):
+def test_the_api_answers_as_the_model_does(started: Start) -> None:
     """The same draws with HTTP and without; other questions get the default text, rules go first."""
     statistics = Statistics(seed=5)
     question = SimQuestion("1", 0.5, "42")
     client = started(statistics=statistics, rules=(Rule(pattern="scripted", text="by rule"),))
-    from optillm_cerebras_cepo.simulator import DEFAULT_TEXT, StatisticalModel
+    from optillm_cerebras_cepo.simulator import DEFAULT_TEXT
 
     direct = StatisticalModel(statistics)
     for limit in (2000, 100, 2000):
@@ -174,7 +175,7 @@ def test_the_api_answers_as_the_model_does(started):
     assert [call.kind for call in client.simulator.chat_calls] == ["direct"] * 3 + ["", ""]
 
 
-def test_a_bad_tag_is_a_bad_request(started):
+def test_a_bad_tag_is_a_bad_request(started: Start) -> None:
     """Status 400 and the reason."""
     response = started(statistics=Statistics()).post(
         messages=[{"role": "user", "content": "[[sim id=1 p=7 answer=1]]"}]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections import Counter
-from typing import get_args
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,15 +21,17 @@ from optillm_cerebras_cepo.simulator import (
     Faults,
     RateLimits,
     Rule,
+    Simulator,
 )
 from optillm_cerebras_cepo.simulator.faults import Chance
+from simulator.conftest import Start
 
 TEXT = "The answer is in the last of these words: forty-two."
 BROKEN = ("close", "reset", "cut", "reset_body", "wrong_length")
 STREAMS = [False, True]
 
 
-def exchange(simulator, stream=False):
+def exchange(simulator: Simulator, stream: bool = False) -> Any:
     """One call over a bare socket: all bytes of the reply, and whether the connection was reset."""
     address = urlsplit(simulator.url)
     body = json.dumps(
@@ -40,7 +42,7 @@ def exchange(simulator, stream=False):
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
     seen = b""
-    with socket.create_connection((address.hostname, address.port), timeout=PATIENCE) as connection:
+    with socket.create_connection((address.hostname, address.port or 80), timeout=PATIENCE) as connection:
         connection.sendall(head.encode() + body)
         try:
             while piece := connection.recv(65536):
@@ -50,13 +52,13 @@ def exchange(simulator, stream=False):
     return seen, False
 
 
-def settled(simulator):
+def settled(simulator: Simulator) -> Any:
     """The ledger's one call, as soon as it has ended."""
     until(lambda: simulator.chat_calls[-1].status is not None)
     return simulator.chat_calls[-1]
 
 
-def test_table_has_every_fault():
+def test_table_has_every_fault() -> None:
     """None without a word about it, none that does not exist."""
     assert set(FAULTS) == set(get_args(Fault))
 
@@ -73,7 +75,7 @@ def test_table_has_every_fault():
     ],
 )
 @pytest.mark.parametrize("by", ["rule", "chance"])
-def test_refusals_cost_nothing(started, fault, code, part, stream, by):
+def test_refusals_cost_nothing(started: Start, fault: Fault, code: str, part: Any, stream: bool, by: Any) -> None:
     """The recorded bodies with 429; neither limits nor ledger are charged, and a rule's turn is over."""
     limits = RateLimits(requests_per_day=100)
     if by == "rule":
@@ -103,7 +105,9 @@ def test_refusals_cost_nothing(started, fault, code, part, stream, by):
     ],
 )
 @pytest.mark.parametrize("by", ["rule", "chance"])
-def test_replies_instead_of_an_answer(started, fault, status, media_type, stream, by):
+def test_replies_instead_of_an_answer(
+    started: Start, fault: Fault, status: int, media_type: str, stream: bool, by: Any
+) -> None:
     """Status and kind of body; the call was admitted, and no token is counted."""
     options = {"rules": (Rule(fault=fault),)} if by == "rule" else {"faults": Faults({fault: 1})}
     client = started(**options)
@@ -115,7 +119,7 @@ def test_replies_instead_of_an_answer(started, fault, status, media_type, stream
 
 @pytest.mark.parametrize("stream", STREAMS)
 @pytest.mark.parametrize("fault", BROKEN)
-def test_broken_connections(started, fault, stream):
+def test_broken_connections(started: Start, fault: Fault, stream: bool) -> None:
     """FIN or RST, before the reply or within it, on a bare socket; no token is counted, and the next call works."""
     client = started(rules=(Rule(fault=fault, text=TEXT * 20, times=2),))
     seen, was_reset = exchange(client.simulator, stream)
@@ -129,7 +133,7 @@ def test_broken_connections(started, fault, stream):
     assert client.simulator.in_flight == 0
 
 
-def test_wrong_length_promises_more_than_the_whole_body(started):
+def test_wrong_length_promises_more_than_the_whole_body(started: Start) -> None:
     """All of the JSON is there, and the length says that it is not."""
     client = started(faults=Faults({"wrong_length": 1}))
     head, _, body = exchange(client.simulator)[0].partition(b"\r\n\r\n")
@@ -137,7 +141,7 @@ def test_wrong_length_promises_more_than_the_whole_body(started):
     assert f"Content-Length: {len(body) + len(body) // 2}".encode() in head
 
 
-def test_short_length_promises_half(started):
+def test_short_length_promises_half(started: Start) -> None:
     """The rest follows on the wire, where a client that trusts the length takes it for another reply."""
     client = started(faults=Faults({"short_length": 1}))
     head, _, body = exchange(client.simulator)[0].partition(b"\r\n\r\n")
@@ -149,7 +153,7 @@ def test_short_length_promises_half(started):
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_hang_ends_when_the_client_leaves(started, stream):
+def test_hang_ends_when_the_client_leaves(started: Start, stream: bool) -> None:
     """Nothing comes; the call runs until then, and costs no tokens."""
     client = started(faults=Faults({"hang": 1}))
     client.leave(lambda: client.simulator.stalled, stream=stream)
@@ -159,7 +163,7 @@ def test_hang_ends_when_the_client_leaves(started, stream):
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_trickle_is_the_whole_reply_byte_by_byte(started, stream):
+def test_trickle_is_the_whole_reply_byte_by_byte(started: Start, stream: bool) -> None:
     """A byte a simulated second; the answer is right and counted."""
     client = started(rules=(Rule(fault="trickle", text="42"),), time_scale=20_000)
     answer = client.post(stream=stream)
@@ -172,7 +176,7 @@ def test_trickle_is_the_whole_reply_byte_by_byte(started, stream):
         assert answer.json()["choices"][0]["message"]["content"] == "42"
 
 
-def test_trickle_that_the_client_leaves_is_not_counted(started):
+def test_trickle_that_the_client_leaves_is_not_counted(started: Start) -> None:
     """Its usage has not reached anybody."""
     client = started(faults=Faults({"trickle": 1}))
     with client.http.stream(
@@ -186,7 +190,7 @@ def test_trickle_that_the_client_leaves_is_not_counted(started):
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_invalid_json(started, stream):
+def test_invalid_json(started: Start, stream: bool) -> None:
     """A reply that is well-formed HTTP and half a value."""
     client = started(faults=Faults({"invalid_json": 1}))
     answer = client.post(stream=stream)
@@ -204,7 +208,7 @@ def test_invalid_json(started, stream):
 
 @pytest.mark.parametrize("stream", STREAMS)
 @pytest.mark.parametrize("fault", ["length", "content_filter"])
-def test_answers_cut_by_the_api(started, fault, stream):
+def test_answers_cut_by_the_api(started: Start, fault: Fault, stream: bool) -> None:
     """Half of the text, a reason that says so, and its usage."""
     client = started(rules=(Rule(text=TEXT, fault=fault),))
     answer = client.create(stream=stream)
@@ -221,7 +225,7 @@ def test_answers_cut_by_the_api(started, fault, stream):
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_duplicate_headers(started, stream):
+def test_duplicate_headers(started: Start, stream: bool) -> None:
     """Each of the limits' and Content-Type stands twice, with the same value."""
     client = started(faults=Faults({"duplicate_headers": 1}), limits=RateLimits(requests_per_minute=5))
     answer = client.post(stream=stream)
@@ -236,10 +240,10 @@ def test_duplicate_headers(started, stream):
     assert client.simulator.usage.completion_tokens > 0
 
 
-def test_shares_are_probabilities():
+def test_shares_are_probabilities() -> None:
     """As many as their share, none that is not wanted, the same again with the same seed."""
 
-    def draw(seed):
+    def draw(seed: int) -> Any:
         chance = Chance(Faults({"hang": 0.1, "500": 0.4}, seed))
         return [chance.draw() for _ in range(4000)]
 
@@ -250,7 +254,7 @@ def test_shares_are_probabilities():
     assert draw(1) == draw(1) != draw(2)
 
 
-def test_faults_come_before_rules(started):
+def test_faults_come_before_rules(started: Start) -> None:
     """A call that meets one uses no rule up where its reply needs none, and keeps the rule's text where it does."""
     client = started(rules=(Rule(text="a", times=1), Rule(text="b")), faults=Faults({"500": 0.5}, seed=1))
     answers = [client.post() for _ in range(12)]
@@ -263,7 +267,7 @@ def test_faults_come_before_rules(started):
     assert "usage" not in body
 
 
-def test_rule_of_a_bad_request_draws_nothing(started):
+def test_rule_of_a_bad_request_draws_nothing(started: Start) -> None:
     """Faults meet valid calls only: a wrong key or field is answered as ever."""
     client = started(faults=Faults({"hang": 1}))
     assert client.post(temperature=9).status_code == 400

@@ -8,10 +8,11 @@ import pytest
 from support.releasing import released_at_the_end
 from support.waiting import until
 
-from optillm_cerebras_cepo.simulator import CLIENT_GONE, Reply, Rule
+from optillm_cerebras_cepo.simulator import CLIENT_GONE, Fault, Reply, Rule
+from simulator.conftest import Start
 
 
-def test_held_replies_go_one_by_one_and_then_all(started):
+def test_held_replies_go_one_by_one_and_then_all(started: Start) -> None:
     """In the order of the calls; those that come after all were released do not wait."""
     client = started(rules=(Rule(text=("1", "2", "3", "4"), held=True),))
     api = client.simulator
@@ -19,7 +20,7 @@ def test_held_replies_go_one_by_one_and_then_all(started):
         calls = []
         for number in (1, 2, 3):
             calls.append(pool.submit(client.create))
-            until(lambda count=number: api.held == count)
+            until(lambda count=number: api.held == count)  # type: ignore[misc]
         assert api.stalled == {call.number for call in api.calls}
         api.release(1)
         assert calls[0].result().choices[0].message.content == "1"
@@ -30,7 +31,7 @@ def test_held_replies_go_one_by_one_and_then_all(started):
     assert (api.held, api.stalled) == (0, frozenset())
 
 
-def test_a_held_stream_has_come_half_way(started):
+def test_a_held_stream_has_come_half_way(started: Start) -> None:
     """The client has the first half; the rest comes when it is released."""
     client = started(rules=(Rule(text="one two three four " * 9, held=True),))
     stream = client.create(stream=True)
@@ -42,7 +43,7 @@ def test_a_held_stream_has_come_half_way(started):
     assert "".join(said) == "one two three four " * 9
 
 
-def test_replies_of_errors_are_held_too(started):
+def test_replies_of_errors_are_held_too(started: Start) -> None:
     """And a call whose client leaves meanwhile is held no more."""
     client = started(rules=(Rule(reply=Reply(500, "x"), held=True),))
     client.leave(lambda: client.simulator.held)
@@ -53,7 +54,7 @@ def test_replies_of_errors_are_held_too(started):
 
 
 @pytest.mark.parametrize("fault", ["hang", "trickle"])
-def test_what_hangs_or_trickles_is_stalled_and_not_held(started, fault):
+def test_what_hangs_or_trickles_is_stalled_and_not_held(started: Start, fault: Fault) -> None:
     """It cannot be released."""
     client = started(rules=(Rule(fault=fault),))
     client.leave(lambda: client.simulator.stalled)

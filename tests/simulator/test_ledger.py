@@ -10,9 +10,10 @@ from support.releasing import released_at_the_end
 from support.waiting import until
 
 from optillm_cerebras_cepo.simulator import CLIENT_GONE, Rule
+from simulator.conftest import Start
 
 
-def test_call_is_recorded_whole(started):
+def test_call_is_recorded_whole(started: Start) -> None:
     """Body, status, tokens and times of one call, complete when the client has its answer."""
     client = started(rules=(Rule(text="abcd" * 3),))
     before = time.monotonic()
@@ -26,12 +27,13 @@ def test_call_is_recorded_whole(started):
         "max_completion_tokens": 100,
     }
     assert (call.prompt_tokens, call.completion_tokens, call.admission_tokens) == (9, 3, 109)
+    assert call.ended
     assert before <= call.started <= call.ended <= time.monotonic()
     assert (call.in_flight, call.admitted) == (1, True)
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_record_is_complete_when_the_client_has_the_answer(started, stream):
+def test_record_is_complete_when_the_client_has_the_answer(started: Start, stream: bool) -> None:
     """Nobody has to wait for the ledger."""
     client = started()
     for _ in range(20):
@@ -40,7 +42,7 @@ def test_record_is_complete_when_the_client_has_the_answer(started, stream):
         assert (client.simulator.calls[-1].status, client.simulator.in_flight) == (200, 0)
 
 
-def test_key_is_not_recorded(started):
+def test_key_is_not_recorded(started: Start) -> None:
     """The other headers are, in lower case."""
     client = started()
     client.create(extra_headers={"X-Cerebras-3rd-Party-Integration": "cepo"})
@@ -50,7 +52,7 @@ def test_key_is_not_recorded(started):
     assert "csk-" not in client.http.get("/simulator/calls").text
 
 
-def test_refused_calls_are_recorded(started):
+def test_refused_calls_are_recorded(started: Start) -> None:
     """With their status and code, their body even when the key was missing, and no tokens."""
     client = started()
     client.post(temperature=9)
@@ -71,7 +73,7 @@ def test_refused_calls_are_recorded(started):
     assert not any(call.admitted for call in calls)
 
 
-def test_usage_is_summed(started):
+def test_usage_is_summed(started: Start) -> None:
     """What the client was told, added up."""
     client = started()
     usages = [client.create("x" * size).usage for size in (10, 100)]
@@ -80,7 +82,7 @@ def test_usage_is_summed(started):
     assert client.simulator.usage.total_tokens == sum(usage.total_tokens for usage in usages)
 
 
-def test_concurrency_is_measured(started):
+def test_concurrency_is_measured(started: Start) -> None:
     """The peak over all calls, and for each what ran when it began."""
     client = started(rules=(Rule(held=True),))
     with ThreadPoolExecutor(4) as pool, released_at_the_end(client.simulator):
@@ -94,7 +96,7 @@ def test_concurrency_is_measured(started):
     assert client.simulator.in_flight == 0
 
 
-def test_kept_alive_connections_are_seen(started):
+def test_kept_alive_connections_are_seen(started: Start) -> None:
     """Calls in turn share one connection, a client without keep-alive opens one each."""
     client = started()
     for _ in range(3):
@@ -105,7 +107,7 @@ def test_kept_alive_connections_are_seen(started):
     assert client.simulator.connections == 3
 
 
-def test_running_calls_are_there(started):
+def test_running_calls_are_there(started: Start) -> None:
     """A call can be seen before it ends."""
     client = started(rules=(Rule(held=True),))
     thread = threading.Thread(target=client.create)
@@ -118,7 +120,7 @@ def test_running_calls_are_there(started):
     assert client.simulator.calls[0].status == 200
 
 
-def test_client_that_hangs_up_is_noticed(started):
+def test_client_that_hangs_up_is_noticed(started: Start) -> None:
     """The call ends at once, stays charged, and no tokens are counted."""
     client = started(rules=(Rule(held=True),))
     client.leave(lambda: client.simulator.held)
@@ -128,7 +130,7 @@ def test_client_that_hangs_up_is_noticed(started):
     assert call.admission_tokens > 0
 
 
-def test_client_that_leaves_a_stream_is_noticed(started):
+def test_client_that_leaves_a_stream_is_noticed(started: Start) -> None:
     """Also between two chunks."""
     client = started(rules=(Rule(text="abcd" * 400, held=True),))
     stream = client.create(stream=True)
@@ -138,7 +140,7 @@ def test_client_that_leaves_a_stream_is_noticed(started):
     assert client.simulator.calls[0].status == CLIENT_GONE
 
 
-def test_ledger_over_http(started):
+def test_ledger_over_http(started: Start) -> None:
     """Another process reads the same figures, without a key, and is not recorded itself."""
     client = started()
     client.create()
@@ -150,7 +152,7 @@ def test_ledger_over_http(started):
     assert len(client.simulator.calls) == 1
 
 
-def test_ledger_can_be_cleared(started):
+def test_ledger_can_be_cleared(started: Start) -> None:
     """Over HTTP and in process; a call that runs meanwhile does no harm."""
     client = started(rules=(Rule(times=1), Rule(held=True)))
     client.create()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from cerebras.cloud.sdk import RateLimitError
@@ -12,6 +13,7 @@ from support.waiting import until
 from optillm_cerebras_cepo.simulator import FREE_TIER, RateLimits, Rule
 from optillm_cerebras_cepo.simulator.limits import Bucket, Limiter
 from optillm_cerebras_cepo.simulator.problems import Refused
+from simulator.conftest import Client, Start
 
 HELLO = 3 + 4 + 2  # the input tokens of "hello"
 
@@ -36,7 +38,7 @@ steps = st.lists(st.tuples(st.floats(0, 100), st.floats(0, 150)), max_size=60)
 
 
 @given(st.integers(1, 100), st.floats(0.1, 1_000), steps)
-def test_bucket_never_admits_more_than_burst_and_refill(capacity, seconds, moves):
+def test_bucket_never_admits_more_than_burst_and_refill(capacity: int, seconds: float, moves: Any) -> None:
     """In every span of time what was taken is at most the bucket plus what flowed in during it."""
     bucket, now = Bucket(capacity, seconds, 0.0), 0.0
     taken: list[tuple[float, float]] = []
@@ -52,7 +54,7 @@ def test_bucket_never_admits_more_than_burst_and_refill(capacity, seconds, moves
 
 
 @given(st.integers(1, 100), st.floats(0.1, 1_000), steps)
-def test_bucket_admits_whatever_fits(capacity, seconds, moves):
+def test_bucket_admits_whatever_fits(capacity: int, seconds: float, moves: Any) -> None:
     """After a refusal exactly the missing time must pass, and a refusal takes nothing."""
     bucket, now = Bucket(capacity, seconds, 0.0), 0.0
     for wait, amount in moves:
@@ -64,7 +66,7 @@ def test_bucket_admits_whatever_fits(capacity, seconds, moves):
     assert bucket.level(now + bucket.seconds_until_full(now)) == pytest.approx(capacity)
 
 
-def test_bucket_ignores_a_clock_that_goes_back():
+def test_bucket_ignores_a_clock_that_goes_back() -> None:
     """Time that is repeated adds nothing twice."""
     bucket = Bucket(60, 60, 100.0)
     assert bucket.take(60, 100.0)
@@ -73,7 +75,7 @@ def test_bucket_ignores_a_clock_that_goes_back():
 
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.integers(1, 20_000)), max_size=40))
-def test_refused_calls_cost_nothing_in_any_window(calls):
+def test_refused_calls_cost_nothing_in_any_window(calls: Any) -> None:
     """A call is charged to every window or to none."""
     clock = Clock()
     limiter = Limiter(RateLimits(requests_per_minute=5, tokens_per_minute=30_000, tokens_per_day=100_000), clock)
@@ -86,13 +88,13 @@ def test_refused_calls_cost_nothing_in_any_window(calls):
             assert limiter.headers("m") == before
 
 
-def test_no_limits_means_no_headers(shared):
+def test_no_limits_means_no_headers(shared: Client) -> None:
     """Limits are off by default."""
     answer = shared.post()
     assert not [name for name in answer.headers if name.startswith("x-ratelimit")]
 
 
-def test_request_quota(started, clock):
+def test_request_quota(started: Start, clock: Clock) -> None:
     """The recorded body; a fifth of the minute brings one request back, continuously."""
     client = started(limits=RateLimits(requests_per_minute=5), clock=clock)
     for _ in range(5):
@@ -121,7 +123,7 @@ def test_request_quota(started, clock):
         ({}, HELLO + 16_384),
     ],
 )
-def test_admission_costs_what_is_reserved(started, clock, fields, cost):
+def test_admission_costs_what_is_reserved(started: Start, clock: Clock, fields: dict[str, Any], cost: int) -> None:
     """Input plus reserved output, capped, and the cap when nothing is said; charged whatever the answer's length."""
     client = started(limits=RateLimits(tokens_per_minute=30_000), clock=clock)
     answer = client.post(**fields)
@@ -129,7 +131,7 @@ def test_admission_costs_what_is_reserved(started, clock, fields, cost):
     assert client.simulator.chat_calls[0].admission_tokens == client.simulator.usage.admission_tokens == cost
 
 
-def test_token_quota(started, clock):
+def test_token_quota(started: Start, clock: Clock) -> None:
     """One call fits into the minute, the second does not; the text names the window that binds."""
     client = started(limits=RateLimits(tokens_per_minute=20_000, tokens_per_day=40_000), clock=clock)
     client.create()
@@ -147,7 +149,7 @@ def test_token_quota(started, clock):
     assert client.post().json()["message"] == "Tokens per day limit exceeded - too many tokens processed."
 
 
-def test_charge_comes_before_the_call_runs(started, clock):
+def test_charge_comes_before_the_call_runs(started: Start, clock: Clock) -> None:
     """Calls that still run have their reservation taken."""
     client = started(limits=RateLimits(tokens_per_minute=20_000), clock=clock, rules=(Rule(held=True),))
     with ThreadPoolExecutor(1) as pool, released_at_the_end(client.simulator):
@@ -158,7 +160,7 @@ def test_charge_comes_before_the_call_runs(started, clock):
         assert running.result().status_code == 200
 
 
-def test_limits_hold_for_each_model(started, clock):
+def test_limits_hold_for_each_model(started: Start, clock: Clock) -> None:
     """Another model has its own buckets."""
     client = started(limits=RateLimits(requests_per_minute=1), clock=clock)
     assert [client.post(model=name).status_code for name in ("llama3.1-8b", "llama3.1-8b", "gpt-oss-120b")] == [
@@ -168,7 +170,7 @@ def test_limits_hold_for_each_model(started, clock):
     ]
 
 
-def test_headers_of_the_free_tier(started, clock):
+def test_headers_of_the_free_tier(started: Start, clock: Clock) -> None:
     """Limit and remaining of each window, the two resets the API sends, as float seconds; on refusals as well."""
     client = started(limits=FREE_TIER, clock=clock)
     headers = client.sdk.chat.completions.with_raw_response.create(
@@ -191,13 +193,13 @@ def test_headers_of_the_free_tier(started, clock):
     assert client.post(temperature=9).headers["x-ratelimit-remaining-requests-minute"] == "4"
 
 
-def test_stream_has_the_headers_too(started, clock):
+def test_stream_has_the_headers_too(started: Start, clock: Clock) -> None:
     """They stand before the first chunk."""
     client = started(limits=RateLimits(requests_per_day=10), clock=clock)
     assert client.post(stream=True).headers["x-ratelimit-remaining-requests-day"] == "9"
 
 
-def test_time_scale_compresses_refill(started, clock):
+def test_time_scale_compresses_refill(started: Start, clock: Clock) -> None:
     """At 60 a minute's quota is back after a second, and the reset header says so in the client's seconds."""
     client = started(limits=RateLimits(requests_per_minute=60, tokens_per_minute=60_000), clock=clock, time_scale=60)
     answer = client.post(max_completion_tokens=30_000 - HELLO)
@@ -209,7 +211,7 @@ def test_time_scale_compresses_refill(started, clock):
     assert client.post().headers["x-ratelimit-remaining-requests-minute"] == "59"
 
 
-def test_queue_is_full_over_the_concurrency_limit(started):
+def test_queue_is_full_over_the_concurrency_limit(started: Start) -> None:
     """The recorded text; what the queue refuses is not charged."""
     client = started(max_in_flight=2, rules=(Rule(held=True),), limits=RateLimits(requests_per_day=100))
     with ThreadPoolExecutor(2) as pool, released_at_the_end(client.simulator):
@@ -225,7 +227,7 @@ def test_queue_is_full_over_the_concurrency_limit(started):
     assert client.post().headers["x-ratelimit-remaining-requests-day"] == "97"
 
 
-def test_burst_holds_less_than_the_minute(started, clock):
+def test_burst_holds_less_than_the_minute(started: Start, clock: Clock) -> None:
     """The bucket holds the burst and refills with the minute's worth; the limit that headers name stays."""
     client = started(limits=RateLimits(requests_per_minute=300, burst=10), clock=clock)
     first = client.post()
@@ -238,7 +240,7 @@ def test_burst_holds_less_than_the_minute(started, clock):
     assert [client.post().status_code for _ in range(11)] == [200] * 10 + [429]
 
 
-def test_refused_call_charges_nothing_over_http(started, clock):
+def test_refused_call_charges_nothing_over_http(started: Start, clock: Clock) -> None:
     """What one window refuses costs nothing in the others, and the ledger says so."""
     client = started(limits=RateLimits(requests_per_minute=300, burst=2, tokens_per_minute=100_000), clock=clock)
     remaining = [client.post(max_completion_tokens=91).headers["x-ratelimit-remaining-tokens-minute"] for _ in range(4)]
@@ -263,7 +265,7 @@ def test_refused_call_charges_nothing_over_http(started, clock):
         ),
     ],
 )
-def test_headers_may_tell_of_some_windows_only(started, clock, shown, names):
+def test_headers_may_tell_of_some_windows_only(started: Start, clock: Clock, shown: Any, names: set[str]) -> None:
     """The limits hold all the same."""
     client = started(limits=FREE_TIER, limit_headers=shown, clock=clock)
     answers = [client.post(max_completion_tokens=1) for _ in range(6)]
@@ -274,14 +276,14 @@ def test_headers_may_tell_of_some_windows_only(started, clock, shown, names):
 
 
 @pytest.mark.parametrize("fields", [{"burst": 10}, {"requests_per_minute": 5, "burst": 6}])
-def test_burst_is_part_of_the_minutes_worth(fields):
+def test_burst_is_part_of_the_minutes_worth(fields: dict[str, Any]) -> None:
     """More would contradict the limit that the headers name."""
     with pytest.raises(ValueError, match="burst must be at most requests_per_minute"):
         RateLimits(**fields)
 
 
 @pytest.mark.parametrize("name", ["requests_per_minute", "tokens_per_day", "burst"])
-def test_limits_must_be_positive(name):
+def test_limits_must_be_positive(name: str) -> None:
     """Zero would refuse everything for ever."""
     with pytest.raises(ValueError, match=name):
         RateLimits(**{name: 0})

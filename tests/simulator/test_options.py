@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +27,7 @@ from optillm_cerebras_cepo.simulator import (
 )
 
 
-def parse(*words):
+def parse(*words: str) -> Any:
     """The options on a command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--host")  # the command's own; must not collide
@@ -34,12 +36,12 @@ def parse(*words):
     return options_from(parser.parse_args(words))
 
 
-def test_command_line_defaults_are_the_records():
+def test_command_line_defaults_are_the_records() -> None:
     """Nothing said is nothing changed."""
     assert parse() == SimulatorOptions()
 
 
-def test_every_option_reaches_the_record(tmp_path):
+def test_every_option_reaches_the_record(tmp_path: Path) -> None:
     """Each flag sets its field."""
     rules = tmp_path / "rules.yaml"
     rules.write_text("- text: hi\n")
@@ -75,7 +77,7 @@ def test_every_option_reaches_the_record(tmp_path):
         ("requests_per_minute=300,burst=10", RateLimits(requests_per_minute=300, burst=10)),
     ],
 )
-def test_limits_are_presets_or_pairs(text, limits):
+def test_limits_are_presets_or_pairs(text: str, limits: Any) -> None:
     """Spaces and underscores are fine."""
     assert parse("--limits", text).limits == limits
 
@@ -107,14 +109,14 @@ def test_limits_are_presets_or_pairs(text, limits):
         (("--rules", "/nowhere/rules.json"), "cannot be read"),
     ],
 )
-def test_mistakes_on_the_command_line(words, message):
+def test_mistakes_on_the_command_line(words: str, message: str) -> None:
     """Each says what is wrong and, where it can, what was meant."""
     with pytest.raises(ValueError, match=message):
         parse(*words)
 
 
 @pytest.mark.parametrize("fields", [{"validation_status": 500}, {"tier": "gold"}, {"models": ()}])
-def test_mistakes_in_the_record(fields):
+def test_mistakes_in_the_record(fields: dict[str, Any]) -> None:
     """The record checks itself."""
     with pytest.raises(ValueError, match=r"must be|must serve"):
         SimulatorOptions(**fields)
@@ -130,7 +132,7 @@ RULES = [
 
 
 @pytest.mark.parametrize("name", ["rules.json", "rules.yaml"])
-def test_rules_come_from_json_and_yaml(tmp_path, name):
+def test_rules_come_from_json_and_yaml(tmp_path: Path, name: str) -> None:
     """A list of objects with the fields of Rule."""
     file = tmp_path / name
     file.write_text(json.dumps(RULES))  # JSON is YAML too
@@ -163,7 +165,7 @@ def test_rules_come_from_json_and_yaml(tmp_path, name):
         ('[{"tool_calls": [{"nam": "f"}]}]', "rule 1, tool_calls.0.nam: unknown field; did you mean 'name'"),
     ],
 )
-def test_mistakes_in_a_rules_file(tmp_path, text, message):
+def test_mistakes_in_a_rules_file(tmp_path: Path, text: str, message: str) -> None:
     """File, rule and field are named."""
     file = tmp_path / "rules.json"
     file.write_text(text)

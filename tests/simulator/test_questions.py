@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,21 +25,21 @@ questions = st.builds(
 
 
 @given(questions, st.text(max_size=20))
-def test_a_tag_is_read_back(question, around):
+def test_a_tag_is_read_back(question: Any, around: Any) -> None:
     """Wherever it stands, the last one counts."""
     other = SimQuestion("other", 0.5, "7")
     assert find_question(f"{other.text} {around} {question.text} {around}") == question
 
 
 @given(questions)
-def test_chances_are_a_distribution(question):
+def test_chances_are_a_distribution(question: Any) -> None:
     """Over the right answer and k wrong ones, all different."""
     assert sum(question.chances.values()) == pytest.approx(1)
     assert len(question.chances) == question.k + 1
     assert question.answer not in question.wrong
 
 
-def test_strong_distractor():
+def test_strong_distractor() -> None:
     """It has q of the wrong samples, and misleads when that is more than p."""
     question = SimQuestion("1", 0.3, "42", k=3, q=0.8)
     assert question.chances == pytest.approx({"42": 0.3, "43": 0.56, "44": 0.07, "45": 0.07})
@@ -63,20 +64,20 @@ def test_strong_distractor():
         ("id=1 p=0.5 answer=1 rho=1.1", "rho must be"),
     ],
 )
-def test_mistakes_in_a_tag(fields, message):
+def test_mistakes_in_a_tag(fields: dict[str, Any], message: str) -> None:
     """Each is named."""
     with pytest.raises(ValueError, match=f"sim tag: .*{message}"):
         find_question(f"[[sim {fields}]]")
 
 
 @pytest.mark.parametrize("text", ["", "[[sim", "[[sim id=1", "]] [[0]]", "[[rating]]"])
-def test_no_tag_is_no_question(text):
+def test_no_tag_is_no_question(text: str) -> None:
     """Nor is half of one."""
     assert find_question(text) is None
 
 
 @given(st.integers(1, 400), st.integers(0, 9))
-def test_texts_are_as_long_as_asked(length, seed):
+def test_texts_are_as_long_as_asked(length: int, seed: int) -> None:
     """Four characters a token, the last line included, and it can be read back; nothing at the ends to strip."""
     line = answer_line("17", "42")
     text = write(length, line, random.Random(seed))
@@ -87,9 +88,9 @@ def test_texts_are_as_long_as_asked(length, seed):
     assert len(filler(length, random.Random(seed)).strip()) == length
 
 
-def test_math_readers_find_the_answer():
+def test_math_readers_find_the_answer() -> None:
     """The number in the box and not the question's own; its letter too."""
-    from math_verify import parse
+    from math_verify import parse  # type: ignore[import-untyped]
 
     assert parse(write(300, answer_line("17", "42"), random.Random(1)))[0] == 42
     from optillm.cepo.cepo import extract_abcd
@@ -97,7 +98,7 @@ def test_math_readers_find_the_answer():
     assert extract_abcd(answer_line("17", "C")) in ("C", "(")  # the latter is its first-character fallback
 
 
-def test_population_has_its_mix():
+def test_population_has_its_mix() -> None:
     """To the nearest whole number, in random order, with ids of its own; the levels are what they promise."""
     asked = population(1000, seed=3)
     assert Counter(question.level for question in asked) == {
@@ -113,14 +114,14 @@ def test_population_has_its_mix():
     assert all(find_question(question.text) == question for question in asked)
 
 
-def test_population_is_repeatable():
+def test_population_is_repeatable() -> None:
     """The seed decides, and is part of the ids: two populations can be asked in one run."""
     assert population(50, seed=1) == population(50, seed=1)
     assert not {question.id for question in population(50, 1)} & {question.id for question in population(50, 2)}
 
 
 @given(st.integers(0, 40), st.tuples(shares, shares, shares, shares).filter(lambda four: sum(four) > 0.01))
-def test_any_mix_adds_up(n, four):
+def test_any_mix_adds_up(n: int, four: Any) -> None:
     """To n questions, each level within one of its share."""
     counts = Counter(question.level for question in population(n, mix=Mix(*four)))
     assert sum(counts.values()) == n
@@ -131,7 +132,7 @@ def test_any_mix_adds_up(n, four):
 @pytest.mark.parametrize(
     "fields", [{"easy": -1}, dict.fromkeys(("easy", "medium", "hard", "misleading"), 0), {"rho": 2}]
 )
-def test_impossible_mixes_are_refused(fields):
+def test_impossible_mixes_are_refused(fields: dict[str, Any]) -> None:
     """Before a question is made."""
     with pytest.raises(ValueError, match="must"):
         Mix(**fields)

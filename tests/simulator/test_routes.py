@@ -5,11 +5,12 @@ from cerebras.cloud.sdk import AuthenticationError, NotFoundError, PermissionDen
 from support import web
 
 from optillm_cerebras_cepo.simulator import DEFAULT_MODELS
+from simulator.conftest import Client, Start
 
 from .conftest import sdk
 
 
-def test_models_are_listed_to_a_key(shared):
+def test_models_are_listed_to_a_key(shared: Client) -> None:
     """The list has ids only, in the API's shape, and the SDK reads it."""
     assert shared.http.get("/v1/models").json() == {
         "object": "list",
@@ -21,12 +22,12 @@ def test_models_are_listed_to_a_key(shared):
     assert [model.id for model in shared.sdk.models.list().data] == list(DEFAULT_MODELS)
 
 
-def test_models_are_not_listed_without_a_key(shared):
+def test_models_are_not_listed_without_a_key(shared: Client) -> None:
     """GET /v1/models needs the key."""
     assert web.get(f"{shared.simulator.url}/v1/models").status_code == 403
 
 
-def test_public_models_need_no_key(shared):
+def test_public_models_need_no_key(shared: Client) -> None:
     """The public list tells capabilities and limits and whether a model is deprecated."""
     found = web.get(f"{shared.simulator.url}/public/v1/models").json()["data"]
     by_id = {model["id"]: model for model in found}
@@ -36,7 +37,7 @@ def test_public_models_need_no_key(shared):
     assert by_id["llama-3.3-70b"]["deprecated"] is False
 
 
-def test_free_tier_has_smaller_contexts(started):
+def test_free_tier_has_smaller_contexts(started: Start) -> None:
     """The tier decides which limits are shown."""
     found = started(tier="free").http.get("/public/v1/models").json()["data"]
     assert {model["id"]: model["limits"]["max_context_length"] for model in found}["llama3.1-8b"] == 8_192
@@ -46,7 +47,7 @@ def test_free_tier_has_smaller_contexts(started):
     ("method", "path"),
     [("GET", "/"), ("GET", "/v1/chat/completions"), ("POST", "/v1/completions"), ("POST", "/v1/v1/chat/completions")],
 )
-def test_everything_else_is_not_found(shared, method, path):
+def test_everything_else_is_not_found(shared: Client, method: str, path: str) -> None:
     """Unknown paths and methods get a flat 404; /v1/v1 is what a base URL with /v1 leads to."""
     answer = shared.http.request(method, path, json={})
     assert answer.status_code == 404
@@ -54,14 +55,14 @@ def test_everything_else_is_not_found(shared, method, path):
     assert "error" not in answer.json()
 
 
-def test_base_url_with_v1_fails_in_the_sdk(shared):
+def test_base_url_with_v1_fails_in_the_sdk(shared: Client) -> None:
     """The SDK's own /v1 comes on top, as on the real API."""
     wrong = sdk(shared.simulator, base_url=f"{shared.simulator.url}/v1")
     with wrong, pytest.raises(NotFoundError):
         wrong.models.list()
 
 
-def test_warming_is_counted_apart(started):
+def test_warming_is_counted_apart(started: Start) -> None:
     """The SDK's warm-up is answered, counted, and no call."""
     client = started()
     with sdk(client.simulator, warm_tcp_connection=True):
@@ -70,7 +71,7 @@ def test_warming_is_counted_apart(started):
     assert client.simulator.calls == ()
 
 
-def test_missing_key_is_403(shared):
+def test_missing_key_is_403(shared: Client) -> None:
     """Without a header the recorded body is a bare detail, and the SDK makes PermissionDeniedError of it."""
     answer = web.post(f"{shared.simulator.url}/v1/chat/completions", json={})
     assert (answer.status_code, answer.json()) == (403, {"detail": "Not authenticated"})
@@ -79,14 +80,14 @@ def test_missing_key_is_403(shared):
 
 
 @pytest.mark.parametrize("header", ["Basic abc", "Bearer", "csk-test"])
-def test_header_of_another_form_is_no_key(shared, header):
+def test_header_of_another_form_is_no_key(shared: Client, header: str) -> None:
     """Only `Bearer <key>` counts as a key."""
     answer = web.get(f"{shared.simulator.url}/v1/models", headers={"Authorization": header})
     assert answer.status_code == 403
 
 
 @pytest.mark.parametrize("key", ["wrong", "csk-", "sk-123"])
-def test_wrong_key_is_401(shared, key):
+def test_wrong_key_is_401(shared: Client, key: str) -> None:
     """The recorded body; by default a key must start with csk- and go on."""
     client = sdk(shared.simulator, key)
     with client, pytest.raises(AuthenticationError) as caught:
@@ -99,14 +100,14 @@ def test_wrong_key_is_401(shared, key):
     }
 
 
-def test_given_keys_are_the_only_ones(started):
+def test_given_keys_are_the_only_ones(started: Start) -> None:
     """With keys configured the prefix no longer suffices."""
     client = started(keys=("secret",))
     assert client.http.get("/v1/models").status_code == 401
     assert client.http.get("/v1/models", headers={"Authorization": "Bearer secret"}).status_code == 200
 
 
-def test_unserved_model_is_404(shared):
+def test_unserved_model_is_404(shared: Client) -> None:
     """A misspelling that is widespread does not exist; the recorded body."""
     with pytest.raises(NotFoundError) as caught:
         shared.create(model="llama3.3-70b")
@@ -118,7 +119,7 @@ def test_unserved_model_is_404(shared):
     }
 
 
-def test_served_models_are_an_option(started):
+def test_served_models_are_an_option(started: Start) -> None:
     """A dedicated endpoint serves a model under its own id, and only that."""
     client = started(models=("my-endpoint=llama-3.3-70b",))
     assert client.create(model="my-endpoint").model == "my-endpoint"
@@ -126,7 +127,7 @@ def test_served_models_are_an_option(started):
     assert [model.id for model in client.sdk.models.list().data] == ["my-endpoint"]
 
 
-def test_large_bodies_are_413(shared):
+def test_large_bodies_are_413(shared: Client) -> None:
     """A body over the size limit gets a flat 413; one of megabytes that the context refuses still gets its 400."""
     answer = shared.http.post("/v1/chat/completions", content=b" " * (16 * 1024 * 1024 + 1))
     assert (answer.status_code, answer.json()["code"]) == (413, "request_too_large")

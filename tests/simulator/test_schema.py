@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import typing
+from typing import Any
 
 import pytest
 from cerebras.cloud.sdk import BadRequestError, UnprocessableEntityError
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from optillm_cerebras_cepo.simulator.schema import ChatCompletionServerRequest
+from simulator.conftest import Client, Start
 
 USER = {"role": "user", "content": "hello"}
 CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -107,20 +109,21 @@ WRONG = [
 
 
 @pytest.mark.parametrize("fields", GOOD)
-def test_documented_fields_are_taken(shared, fields):
+def test_documented_fields_are_taken(shared: Client, fields: dict[str, Any]) -> None:
     """What the schema lists is accepted, with ints where floats stand."""
     answer = shared.post(model="gpt-oss-120b", **fields)
     assert answer.status_code == 200, answer.text
 
 
 @pytest.mark.parametrize("field", NULLABLE)
-def test_null_is_taken_for_optional_fields(shared, field):
+def test_null_is_taken_for_optional_fields(shared: Client, field: str) -> None:
     """The SDK sends an explicit None as null, for models that do not take the field as well."""
-    assert shared.create(**{field: None}).choices[0].finish_reason == "stop"
+    null: dict[str, Any] = {field: None}
+    assert shared.create(**null).choices[0].finish_reason == "stop"
 
 
 @pytest.mark.parametrize(("fields", "path"), UNKNOWN)
-def test_unknown_fields_are_refused(shared, fields, path):
+def test_unknown_fields_are_refused(shared: Client, fields: dict[str, Any], path: str) -> None:
     """The recorded text, at every depth."""
     answer = shared.post(**fields)
     assert answer.status_code == 400
@@ -132,7 +135,7 @@ def test_unknown_fields_are_refused(shared, fields, path):
     }
 
 
-def test_every_unknown_field_has_its_line(shared):
+def test_every_unknown_field_has_its_line(shared: Client) -> None:
     """Several are joined by newlines, as recorded."""
     assert shared.post(top_k=1, store=True).json()["message"].splitlines() == [
         "body.top_k: property 'body.top_k' is unsupported",
@@ -141,7 +144,7 @@ def test_every_unknown_field_has_its_line(shared):
 
 
 @pytest.mark.parametrize(("fields", "named"), WRONG)
-def test_wrong_values_are_refused(shared, fields, named):
+def test_wrong_values_are_refused(shared: Client, fields: dict[str, Any], named: Any) -> None:
     """The recorded frame around an explanation that names the field."""
     answer = shared.post(**fields)
     body = answer.json()
@@ -155,7 +158,7 @@ def test_wrong_values_are_refused(shared, fields, named):
     }
 
 
-def test_validation_frame_is_the_recorded_one(shared):
+def test_validation_frame_is_the_recorded_one(shared: Client) -> None:
     """Head line, path, one space, explanation; the number of errors leads."""
     message = shared.post(temperature=3, n=2).json()["message"].splitlines()
     assert message[0] == "2 validation errors for ChatCompletionServerRequest"
@@ -164,14 +167,14 @@ def test_validation_frame_is_the_recorded_one(shared):
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'"x"', b'{"temperature": NaN}', b"\xff", b"[" * 100_000])
-def test_bodies_that_are_no_json_object_are_refused(shared, content):
+def test_bodies_that_are_no_json_object_are_refused(shared: Client, content: bytes) -> None:
     """400 in the API's style, never a crash."""
     answer = shared.http.post("/v1/chat/completions", content=content)
     assert (answer.status_code, answer.json()["code"]) == (400, "wrong_api_format")
 
 
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
-def test_constants_that_are_no_json_are_refused(shared, constant):
+def test_constants_that_are_no_json_are_refused(shared: Client, constant: str) -> None:
     """Python's own reader would take them, also where any value may stand."""
     tool = f'{{"type": "function", "function": {{"name": "f", "parameters": {{"x": {constant}}}}}}}'
     content = f'{{"model": "llama-3.3-70b", "messages": [{{"role": "user", "content": "x"}}], "tools": [{tool}]}}'
@@ -181,7 +184,7 @@ def test_constants_that_are_no_json_are_refused(shared, constant):
 
 @pytest.mark.parametrize("model", ["llama-3.3-70b", "llama3.1-8b", "qwen-3-235b-a22b-instruct-2507"])
 @pytest.mark.parametrize("effort", ["none", "low", "medium", "high"])
-def test_models_that_do_not_reason_take_no_effort(shared, model, effort):
+def test_models_that_do_not_reason_take_no_effort(shared: Client, model: str, effort: str) -> None:
     """The message names the field, which is all a client can rely on; `none` has a recorded body."""
     with pytest.raises(BadRequestError, match="reasoning_effort") as caught:
         shared.create(model=model, reasoning_effort=effort)
@@ -207,7 +210,7 @@ def test_models_that_do_not_reason_take_no_effort(shared, model, effort):
         ("qwen-3.8-27b", "medium", 200),
     ],
 )
-def test_efforts_are_those_of_the_model(shared, model, effort, status):
+def test_efforts_are_those_of_the_model(shared: Client, model: str, effort: str, status: int) -> None:
     """Each reasoning model takes its own levels."""
     assert shared.post(model=model, reasoning_effort=effort).status_code == status
 
@@ -222,24 +225,24 @@ def test_efforts_are_those_of_the_model(shared, model, effort, status):
         ("gemma-4-31b", 400),
     ],
 )
-def test_prediction_is_not_for_qwen_and_gemma(started, model, status):
+def test_prediction_is_not_for_qwen_and_gemma(started: Start, model: str, status: int) -> None:
     """Documented per model."""
     client = started(models=(model,))
     assert client.post(model=model, prediction={"type": "content", "content": "x"}).status_code == status
 
 
-def test_developer_role_is_for_openai_models(shared):
+def test_developer_role_is_for_openai_models(shared: Client) -> None:
     """Other models refuse it."""
     assert shared.post(messages=[{"role": "developer", "content": "x"}, USER]).status_code == 400
 
 
-def test_output_over_the_models_maximum_is_refused(shared):
+def test_output_over_the_models_maximum_is_refused(shared: Client) -> None:
     """Nothing is clamped silently."""
     assert shared.post(model="llama3.1-8b", max_completion_tokens=8_192).status_code == 200
     assert shared.post(model="llama3.1-8b", max_completion_tokens=8_193).status_code == 400
 
 
-def test_validation_status_can_be_the_old_one(started):
+def test_validation_status_can_be_the_old_one(started: Start) -> None:
     """Until 2026-04-24 validation errors were 422."""
     client = started(validation_status=422)
     with pytest.raises(UnprocessableEntityError):
@@ -249,7 +252,7 @@ def test_validation_status_can_be_the_old_one(started):
     assert client.http.post("/v1/chat/completions", content=b"{").status_code == 422
 
 
-def test_schema_has_the_fields_of_the_sdk():
+def test_schema_has_the_fields_of_the_sdk() -> None:
     """What the SDK can send is in the schema; `model_parameters` is not, no model here declares any."""
     headers = {"cf_ray", "x_amz_cf_id", "x_delay_time"}
     known = set(typing.get_type_hints(sdk_types.CompletionCreateParams)) - headers - {"model_parameters"}
@@ -257,7 +260,7 @@ def test_schema_has_the_fields_of_the_sdk():
 
 
 @given(st.text(min_size=1).filter(lambda name: name not in ChatCompletionServerRequest.model_fields), st.none())
-def test_no_unknown_name_passes(name, value):
+def test_no_unknown_name_passes(name: str, value: Any) -> None:
     """The schema is closed, whatever the name and even for null."""
     with pytest.raises(ValidationError) as caught:
         ChatCompletionServerRequest.model_validate({"model": "m", "messages": [USER], name: value})
@@ -272,7 +275,7 @@ json_values = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(sorted(ChatCompletionServerRequest.model_fields)), json_values, max_size=4))
-def test_any_json_is_taken_or_refused(fields):
+def test_any_json_is_taken_or_refused(fields: dict[str, Any]) -> None:
     """No value makes the schema fail otherwise than by refusing, and nothing is converted."""
     body = {"model": "m", "messages": [USER], **fields}
     try:
@@ -283,7 +286,7 @@ def test_any_json_is_taken_or_refused(fields):
     assert {name: sent[name] for name in fields} == fields
 
 
-def test_scalar_types_are_not_converted():
+def test_scalar_types_are_not_converted() -> None:
     """A float that is a whole number is no integer."""
     with pytest.raises(ValidationError):
         ChatCompletionServerRequest.model_validate({"model": "m", "messages": [USER], "seed": 1.0})

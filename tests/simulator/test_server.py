@@ -17,6 +17,7 @@ from support.waiting import PATIENCE, until
 import optillm_cerebras_cepo.simulator as package
 from optillm_cerebras_cepo.simulator import Rule, Simulator, SimulatorOptions
 from optillm_cerebras_cepo.simulator.api import Api
+from simulator.conftest import Start
 
 FOLDER = pathlib.Path(package.__file__).parent
 
@@ -28,7 +29,7 @@ print("stopped")
 """
 
 
-def test_nothing_of_the_package_around_is_imported():
+def test_nothing_of_the_package_around_is_imported() -> None:
     """An independent witness: only its own modules, by relative imports of one dot."""
     for file in FOLDER.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
@@ -39,7 +40,7 @@ def test_nothing_of_the_package_around_is_imported():
                 assert not any(name.name.startswith("optillm") for name in node.names), file
 
 
-def test_simulator_stops_cleanly():
+def test_simulator_stops_cleanly() -> None:
     """No thread is left, the port is closed, the figures remain."""
     before = set(threading.enumerate())
     with Simulator() as simulator:
@@ -50,7 +51,7 @@ def test_simulator_stops_cleanly():
     assert len(simulator.calls) == 1
 
 
-def test_simulator_stops_with_calls_running_and_connections_open():
+def test_simulator_stops_with_calls_running_and_connections_open() -> None:
     """What still runs is cut off after a moment."""
     with httpx.Client(verify=False, timeout=PATIENCE) as http:
         with Simulator(SimulatorOptions(rules=(Rule(held=True),))) as simulator:
@@ -75,7 +76,7 @@ def test_simulator_stops_with_calls_running_and_connections_open():
     assert len(errors) == 1
 
 
-def test_two_simulators_are_two_ports():
+def test_two_simulators_are_two_ports() -> None:
     """Each has a port and a ledger of its own."""
     with Simulator() as one, Simulator() as two:
         web.get(f"{one.url}/public/v1/models")
@@ -83,7 +84,7 @@ def test_two_simulators_are_two_ports():
         assert (len(one.calls), len(two.calls)) == (1, 0)
 
 
-def test_url_needs_a_running_simulator():
+def test_url_needs_a_running_simulator() -> None:
     """Not started is an error that says so; stopping it then does nothing."""
     simulator = Simulator()
     with pytest.raises(RuntimeError, match="not running"):
@@ -92,7 +93,7 @@ def test_url_needs_a_running_simulator():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serve_returns_on_a_signal(number):
+def test_serve_returns_on_a_signal(number: int) -> None:
     """A process of its own: ready line, real calls, ledger over HTTP, a clean end."""
     process = subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True)
     try:
@@ -108,7 +109,7 @@ def test_serve_returns_on_a_signal(number):
         process.wait()
 
 
-def test_serve_says_when_the_port_is_taken():
+def test_serve_says_when_the_port_is_taken() -> None:
     """OSError, and on_ready is not called."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -117,7 +118,7 @@ def test_serve_says_when_the_port_is_taken():
             package.serve(SimulatorOptions(), "127.0.0.1", taken.getsockname()[1], pytest.fail)
 
 
-def test_small_answers_wait_for_no_acknowledgement(started, monkeypatch):
+def test_small_answers_wait_for_no_acknowledgement(started: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each write leaves at once: with Nagle's algorithm a call on a kept-alive connection would take 40 ms more."""
     at_once: list[int] = []
     connection = Api._connection

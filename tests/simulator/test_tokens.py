@@ -1,27 +1,30 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from cerebras.cloud.sdk import BadRequestError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from optillm_cerebras_cepo.simulator import Rule, tokens
+from simulator.conftest import Client, Start
 
 
 @given(st.text(max_size=200), st.integers(min_value=0, max_value=60))
-def test_cut_text_has_at_most_that_many_tokens(text, limit):
+def test_cut_text_has_at_most_that_many_tokens(text: str, limit: int) -> None:
     """Cutting and counting agree, so usage never exceeds the limit."""
     assert tokens.count(tokens.cut(text, limit)) == min(limit, tokens.count(text))
 
 
-def test_usage_follows_the_estimate(shared):
+def test_usage_follows_the_estimate(shared: Client) -> None:
     """A quarter of the characters, four a message, three a prompt."""
     usage = shared.create("x" * 41).usage
     assert usage.prompt_tokens == 3 + 4 + 11
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
 
 
-def test_parts_tools_and_reasoning_count(shared):
+def test_parts_tools_and_reasoning_count(shared: Client) -> None:
     """Everything that is input costs input tokens."""
     plain = shared.create().usage.prompt_tokens
     parts = [{"type": "text", "text": "he"}, {"type": "text", "text": "llo"}]
@@ -34,25 +37,26 @@ def test_parts_tools_and_reasoning_count(shared):
     assert longer == 100
 
 
-def test_output_limit_cuts_the_answer(started):
+def test_output_limit_cuts_the_answer(started: Start) -> None:
     """max_completion_tokens and its old name cut the text and set finish_reason."""
     client = started(rules=(Rule(text="abcd" * 10),))
     for name in ("max_completion_tokens", "max_tokens"):
-        cut = client.create(**{name: 3})
+        limit: dict[str, Any] = {name: 3}
+        cut = client.create(**limit)
         assert (cut.choices[0].message.content, cut.choices[0].finish_reason) == ("abcd" * 3, "length")
         assert cut.usage.completion_tokens == 3
     whole = client.create(max_completion_tokens=10)
     assert (whole.choices[0].finish_reason, whole.usage.completion_tokens) == ("stop", 10)
 
 
-def test_model_maximum_cuts_the_answer(started):
+def test_model_maximum_cuts_the_answer(started: Start) -> None:
     """Without a limit in the request the model's own holds."""
     client = started(rules=(Rule(text="abcd" * 9_000),))
     answer = client.create(model="llama3.1-8b")
     assert (answer.choices[0].finish_reason, answer.usage.completion_tokens) == ("length", 8_192)
 
 
-def test_context_limit_counts_input_and_reserved_output(started):
+def test_context_limit_counts_input_and_reserved_output(started: Start) -> None:
     """The recorded text with both numbers; one token less passes."""
     client = started(tier="free")
     fits = 8_192 - 1_000 - 7
@@ -67,7 +71,7 @@ def test_context_limit_counts_input_and_reserved_output(started):
     }
 
 
-def test_reasoning_is_spent_first(started):
+def test_reasoning_is_spent_first(started: Start) -> None:
     """Reasoning counts in the limit: when it eats it, the content is empty and the status still 200."""
     client = started(rules=(Rule(text="answer", reasoning="r" * 400),))
     eaten = client.create(model="gpt-oss-120b", max_completion_tokens=50)
@@ -78,7 +82,7 @@ def test_reasoning_is_spent_first(started):
     assert whole.usage.completion_tokens == 102
 
 
-def test_reasoning_is_shown_as_asked(started):
+def test_reasoning_is_shown_as_asked(started: Start) -> None:
     """Hidden, raw, switched off, or of a model that does not reason."""
     client = started(rules=(Rule(text="answer", reasoning="why"),))
     hidden = client.create(model="gpt-oss-120b", reasoning_format="hidden")
@@ -92,13 +96,13 @@ def test_reasoning_is_shown_as_asked(started):
     assert client.create().choices[0].message.reasoning is None
 
 
-def test_usage_details_are_for_reasoning_models(shared):
+def test_usage_details_are_for_reasoning_models(shared: Client) -> None:
     """They are absent on llama."""
     assert shared.create().usage.completion_tokens_details is None
     assert shared.create(model="gpt-oss-120b").usage.prompt_tokens_details.cached_tokens == 0
 
 
-def test_stop_sequences_end_the_answer(started):
+def test_stop_sequences_end_the_answer(started: Start) -> None:
     """The text ends before the first of them."""
     client = started(rules=(Rule(text="one two three"),))
     assert client.create(stop=" three").choices[0].message.content == "one two"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from optillm_cerebras_cepo.simulator import DEFAULT_TEXT, Rule, ToolUse
+from simulator.conftest import Start
 
 WEATHER = ToolUse("weather", '{"city": "Paris", "unit": "celsius"}')
 TIME = ToolUse("time", '{"zone": "CET"}')
@@ -16,7 +18,7 @@ TOOLS = [
 RULES = (Rule(tool_calls=(WEATHER, TIME)),)
 
 
-def test_tool_calls_instead_of_a_text(started):
+def test_tool_calls_instead_of_a_text(started: Start) -> None:
     """Content is null, finish_reason says it, each call has an id of its own."""
     client = started(rules=RULES)
     (choice,) = client.post(tools=TOOLS).json()["choices"]
@@ -27,7 +29,7 @@ def test_tool_calls_instead_of_a_text(started):
     assert second == {"type": "function", "function": {"name": "time", "arguments": TIME.arguments}}
 
 
-def test_tool_calls_cost_their_tokens(started):
+def test_tool_calls_cost_their_tokens(started: Start) -> None:
     """Names and arguments are output."""
     client = started(rules=RULES)
     usage = client.create(tools=TOOLS).usage
@@ -45,14 +47,14 @@ def test_tool_calls_cost_their_tokens(started):
         ({"tools": TOOLS, "parallel_tool_calls": False}, ["weather"]),
     ],
 )
-def test_only_what_the_call_offers_is_called(started, fields, called):
+def test_only_what_the_call_offers_is_called(started: Start, fields: dict[str, Any], called: Any) -> None:
     """Where nothing is left to call, the rule's text is the answer."""
     message = started(rules=RULES).create(**fields).choices[0].message
     assert [call.function.name for call in message.tool_calls or ()] == called
     assert message.content == (None if called else DEFAULT_TEXT)
 
 
-def test_stream_brings_each_call_in_pieces(started):
+def test_stream_brings_each_call_in_pieces(started: Start) -> None:
     """The first piece has index, id, type and name, the others the index and a part of the arguments, and no more."""
     client = started(rules=RULES)
     # Not through the SDK: its types want a `type` in every piece, and it makes something else of a chunk without one.
@@ -76,14 +78,14 @@ def test_stream_brings_each_call_in_pieces(started):
 @pytest.mark.parametrize(
     ("limit", "arguments"), [(3, ['{"ci']), (11, [WEATHER.arguments]), (12, [WEATHER.arguments, ""])]
 )
-def test_limit_cuts_the_last_arguments(started, limit, arguments):
+def test_limit_cuts_the_last_arguments(started: Start, limit: int, arguments: list[str]) -> None:
     """As it cuts a text, with the same finish_reason; a call whose name has no room is not made."""
     answer = started(rules=RULES).create(tools=TOOLS, max_completion_tokens=limit)
     assert [call.function.arguments for call in answer.choices[0].message.tool_calls] == arguments
     assert (answer.choices[0].finish_reason, answer.usage.completion_tokens) == ("length", limit)
 
 
-def test_a_conversation_goes_on_with_the_result(started):
+def test_a_conversation_goes_on_with_the_result(started: Start) -> None:
     """The message with the calls can be sent back as it came, and the next rule answers."""
     client = started(rules=(Rule(tool_calls=(WEATHER,), times=1), Rule(text="It is warm.")))
     user = {"role": "user", "content": "How is the weather?"}

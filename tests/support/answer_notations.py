@@ -164,7 +164,7 @@ def brackets_problem(chance: Random) -> Problem:
     b, c = a + chance.randint(1, 9), a + chance.randint(10, 30)
     match chance.randrange(3):
         case 0:
-            left, right = chance.choice(["[)", "(]", "[]"])
+            left, right = chance.choice([("[", ")"), ("(", "]"), ("[", "]")])
             closed, opened = ("[", "]"), ("(", ")")
             ends = [str(a), chance.choice([str(b), f"\\frac{{{2 * b + 1}}}{{2}}"])]
             other = closed if (left, right) != closed else opened
@@ -178,12 +178,12 @@ def brackets_problem(chance: Random) -> Problem:
                             bracketed(left, [str(a - 1), str(c)], right)))  # fmt: skip
         case 1:
             rows = [[str(a), str(b), str(c)], [str(a), str(b)], [str(a), str(b), str(c + 1)]]
-            right, one, other_set = (bracketed("{", row, "}") for row in rows)
-            return Problem("Which numbers solve it?", right, (one, other_set))
+            sets = [bracketed("{", row, "}") for row in rows]
+            return Problem("Which numbers solve it?", sets[0], (sets[1], sets[2]))
         case _:
             rows = [[str(a), str(c)], [str(c), str(a)], [str(a), str(b)]]
-            right, one, other_point = (bracketed("(", row, ")") for row in rows)
-            return Problem("Where do they meet?", right, (one, other_point))
+            points = [bracketed("(", row, ")") for row in rows]
+            return Problem("Where do they meet?", points[0], (points[1], points[2]))
 
 
 UNITS = (

@@ -22,8 +22,8 @@ def python_environment(lock: Path) -> Path:
 
     def make(folder: Path) -> None:
         _run([sys.executable, "-m", "venv", folder])
-        pip = [folder / "bin/python", "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
-        _run([*pip, "--no-deps", "--only-binary", ":all:", "--require-hashes", "-r", lock])
+        pip = [str(folder / "bin/python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+        _run([*pip, "--no-deps", "--only-binary", ":all:", "--require-hashes", "-r", str(lock)])
 
     version = "{}.{}".format(*sys.version_info)
     return kept(f"{lock.stem}-python{version}", [lock], make) / "bin/python"

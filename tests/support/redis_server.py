@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -27,7 +28,7 @@ class RedisServer:
         assert command is not None, MISSING
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
-        self.client = Redis(port=self.port, retry=Retry(NoBackoff(), 0))
+        self.client: Any = Redis(port=self.port, retry=Retry(NoBackoff(), 0))
         self._command = [command, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""]
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -72,7 +72,7 @@ class Wire:
 
     def __init__(self, url: str) -> None:
         where = urlsplit(url)
-        self.socket = socket.create_connection((where.hostname, where.port), timeout=SECONDS)
+        self.socket = socket.create_connection((where.hostname, where.port or 80), timeout=SECONDS)
         self._file = self.socket.makefile("rb")
 
     def __enter__(self) -> Wire:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,7 +38,7 @@ def test_no_header_is_too_odd(sent: dict[str, str]) -> None:
 
 def test_refusals_name_their_window() -> None:
     """The recorded texts; a lack of capacity names none."""
-    units = ("minute", "hour", "day")
+    units: tuple[Literal["minute", "hour", "day"], ...] = ("minute", "hour", "day")
     assert [refused_window(request_quota_exceeded(unit).body["message"]) for unit in units] == list(WINDOWS[:3])
     assert [refused_window(token_quota_exceeded(unit).body["message"]) for unit in units] == list(WINDOWS[3:])
     assert refused_window(queue_exceeded().body["message"]) == ""

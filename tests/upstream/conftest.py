@@ -59,7 +59,8 @@ def ask_cepo(plugins: None, monkeypatch: pytest.MonkeyPatch) -> AskCepo:
 
         def post(**body: Any) -> TestResponse:
             sent = {"model": MODEL, "messages": [{"role": "user", "content": "Why?"}]} | body
-            return server.app.test_client().post("/v1/chat/completions", json=sent)
+            response: TestResponse = server.app.test_client().post("/v1/chat/completions", json=sent)
+            return response
 
         return post
 

@@ -73,7 +73,7 @@ REASONING_MODEL = "gpt-oss-120b"  # it takes a reasoning effort
 def refusing(create: Callable[..., Any]) -> Any:
     """A client whose first call is refused for its effort, in the words that OptiLLM knows: those of older SDKs."""
     body = {"error": {"message": 'think value "high" is not supported for this model'}}
-    response = httpx.Response(400, request=httpx.Request("POST", "http://127.0.0.1"))
+    response: Any = httpx.Response(400, request=httpx.Request("POST", "http://127.0.0.1"))
     refusals = [openai.BadRequestError(f"Error code: 400 - {body}", response=response, body=body)]
 
     def first_refused(**call: Any) -> Any:
