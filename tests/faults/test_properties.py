@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 from conftest import KEY
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from support.once import once
 
 from optillm_cerebras_cepo.chat import Question
+from optillm_cerebras_cepo.deadline import Deadline
 from optillm_cerebras_cepo.errors import CepoError
 from optillm_cerebras_cepo.parameters import Parameters
 from optillm_cerebras_cepo.runtime import Runtime
@@ -19,6 +22,7 @@ from optillm_cerebras_cepo.settings import Settings
 from optillm_cerebras_cepo.simulator import Rule, Simulator, SimulatorOptions
 from optillm_cerebras_cepo.simulator.problems import Reply
 
+UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)  # to shrink over HTTP takes minutes
 SECONDS = 0.4  # of a request whose calls are counted
 FIELDS = ("temperature", "top_p", "seed", "user", "stop", "frequency_penalty", "max_completion_tokens", "messages")
 
@@ -78,15 +82,22 @@ asked = st.builds(
 )
 
 
-def meet(api: Simulator, runtime: Runtime, parameters: Parameters, **settings: Any) -> None:
+def meet(
+    api: Simulator, runtime: Runtime, parameters: Parameters, deadline: Deadline, text: str = "One?", **settings: Any
+) -> None:
     """Ask one question, and take whatever comes of it."""
     client = runtime.client(api.url, KEY)
     with suppress(CepoError):
-        runtime.solve(Question("What is 6 times 7?"), Settings(**settings), client, parameters=parameters)
+        runtime.solve(Question(text), Settings(**settings), client, parameters=parameters, deadline=deadline)
+
+
+def calls_for(api: Simulator, text: str) -> list[Any]:
+    """The bodies of the calls that ask this question."""
+    return [call.body for call in api.chat_calls if call.body["messages"][-1]["content"] == text]
 
 
 @pytest.mark.parametrize(("effort", "calls_at_once"), [("none", 1), ("low", 3)])
-@settings(max_examples=10)
+@settings(max_examples=10, phases=UNSHRUNK)
 @given(rules, st.lists(replies, max_size=2), asked)
 def test_a_request_makes_a_bounded_number_of_calls_a_second(
     effort: str, calls_at_once: int, rules: tuple[Rule, ...], lists: list[Reply], parameters: Parameters
@@ -95,14 +106,14 @@ def test_a_request_makes_a_bounded_number_of_calls_a_second(
     options = SimulatorOptions(rules=tuple(replace(rule, times=None) for rule in rules), lists=tuple(lists))
     with Simulator(options) as api:
         runtime = Runtime()
-        meet(api, runtime, parameters, effort=effort, deadline=SECONDS, call_attempts=100)
+        meet(api, runtime, parameters, Deadline(SECONDS), effort=effort, call_attempts=100)
         runtime.reset()
         # A try, a free one and one after 0.25 s; and all of it again without one field or another.
         assert len(api.chat_calls) <= 12 * 4 * calls_at_once
         assert len(api.calls) - len(api.chat_calls) <= 8
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, phases=UNSHRUNK)
 @given(rules, asked, asked)
 def test_what_one_request_meets_never_changes_anothers_calls(
     rules: tuple[Rule, ...], one: Parameters, other: Parameters
@@ -111,10 +122,10 @@ def test_what_one_request_meets_never_changes_anothers_calls(
     sent = []
     for met in (rules, ()):
         with Simulator(SimulatorOptions(rules=met)) as api:
-            runtime = Runtime(time_scale=1000)
-            meet(api, runtime, one, effort="none", deadline=SECONDS, call_attempts=2)
-            before = len(api.chat_calls)
-            meet(api, runtime, other, effort="none", deadline=10.0, call_attempts=1)
+            runtime, until_sent = Runtime(time_scale=1000), Deadline(600.0)
+            meet(api, runtime, one, Deadline(SECONDS), effort="none", call_attempts=2)
+            once(partial(calls_for, api, "Another?"), until_sent.end)  # what it is answered is of no interest
+            meet(api, runtime, other, until_sent, "Another?", effort="none", call_attempts=1)
             runtime.reset()
-            sent.append(api.chat_calls[before].body)
+            sent.append(calls_for(api, "Another?")[0])
     assert sent[0] == sent[1]

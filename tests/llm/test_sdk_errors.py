@@ -169,6 +169,6 @@ def test_every_error_of_the_sdk_becomes_ours() -> None:
     class New(sdk.CerebrasError):
         pass
 
-    from optillm_cerebras_cepo.llm.sdk import translate
+    from optillm_cerebras_cepo.llm.sdk_errors import translate
 
     assert isinstance(translate(New("?")), errors.UnusableReply)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +12,12 @@ import pytest
 from aiohttp import web
 from support.asking import ask
 from support.gateway import background
+from support.waiting import until
 
 from optillm_cerebras_cepo import errors
 from optillm_cerebras_cepo.llm import catalogue
-from optillm_cerebras_cepo.simulator.problems import Reply
+from optillm_cerebras_cepo.simulator.answers import Rule
+from optillm_cerebras_cepo.simulator.problems import Reply, token_quota_exceeded
 from optillm_cerebras_cepo.simulator.server import Simulator
 
 Simulate = Callable[..., Simulator]
@@ -74,8 +77,6 @@ def test_requests_that_come_together_ask_once() -> None:
     asked, answer = list[web.Request](), threading.Event()
 
     async def models(request: web.Request) -> web.Response:
-        import asyncio
-
         asked.append(request)
         await asyncio.get_running_loop().run_in_executor(None, answer.wait)
         return web.json_response({"data": [{"id": "llama-3.3-70b"}]})
@@ -98,8 +99,7 @@ def test_what_ends_the_request_that_asks_does_not_end_those_that_wait_for_it(sim
     api = simulate(lists=(None,))
     with ThreadPoolExecutor(4) as clients:
         first = clients.submit(ask, api.url, deadline=0.5, **DIRECT)
-        while not lists(api):
-            pass
+        until(lambda: lists(api))
         others = [clients.submit(ask, api.url, **DIRECT) for _ in range(3)]
         with pytest.raises(errors.DeadlineExceeded):
             first.result()
@@ -119,9 +119,6 @@ def test_a_rating_model_that_is_not_served_costs_the_ratings(simulate: Simulate)
 @pytest.mark.parametrize("status", [403, 404, 429])
 def test_a_rating_model_that_the_key_may_not_use_costs_the_ratings(simulate: Simulate, status: int) -> None:
     """Its errors end the calls to that model; both candidates of the other model are finished."""
-    from optillm_cerebras_cepo.simulator.answers import Rule
-    from optillm_cerebras_cepo.simulator.problems import token_quota_exceeded
-
     refusal = token_quota_exceeded("day") if status == 429 else Reply(status, {"message": "no"})
     api = simulate(rules=(Rule(model="gpt-oss-120b", reply=refusal),))
     solved = ask(api.url, rating_model="gpt-oss-120b", bestofn_n=2, planning_n=1, planning_m=1)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from support.waiting import until
 
 
-def once(holds: Callable[[], bool], act: Callable[[], object]) -> None:
+def once(holds: Callable[[], object], act: Callable[[], object]) -> None:
     """Call `act` on a thread of its own, as soon as it holds."""
 
     def wait() -> None:
