@@ -3,8 +3,8 @@
 PYTHON ?= python3
 # Byte code is written even where the environment forbids it: each process of the suite would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
-# Processes that run the suite, each whole files in the order of their tests. What measures a load comes after them.
-WORKERS ?= $(shell nproc)
+# Processes that run the suite, each whole files in the order of their tests: one more than processors, for tests wait.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 # What `make nightly` runs and `make test` leaves out: benchmarks, other people's clients and tests, minutes of load.
 NIGHTLY := tests/bench tests/clients tests/soak tests/upstream/test_optillm_own_tests.py
 DAILY := $(addprefix --ignore=,$(NIGHTLY))

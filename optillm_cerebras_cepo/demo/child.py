@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import subprocess
 import threading
@@ -21,6 +22,9 @@ STOP_SECONDS = 5.0
 """How long a child may take to stop when asked, before it is killed."""
 
 POLL_SECONDS = 0.1
+
+PORTS = range(24_576, 32_768)
+"""Where a free port is looked for. Connections get theirs from 32,768 (Linux) or 49,152 (IANA) on."""
 
 
 class Child:
@@ -140,7 +144,16 @@ def running(
 
 
 def free_port() -> int:
-    """Return a loopback port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a loopback port that is free now.
+
+    It lies below the ports that systems give to connections, so that none of those takes it before the child listens.
+
+    Raises:
+        DemoError: no port of a hundred is free.
+
+    """
+    for port in random.SystemRandom().sample(PORTS, 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise DemoError("no free port was found on 127.0.0.1: too many servers run on this machine")

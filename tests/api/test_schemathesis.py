@@ -25,7 +25,7 @@ from optillm_cerebras_cepo.simulator import Simulator, SimulatorOptions
 pytestmark = pytest.mark.slow
 
 FILE = Path(__file__).parents[2] / "docs" / "openapi.yaml"
-EXAMPLES = 150
+EXAMPLES = 60
 SMALL = {
     "MAX_BESTOFN_N": "2",
     "MAX_PLANNING_M": "2",

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
-import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from support.waiting import PATIENCE, until
 
 from optillm_cerebras_cepo.demo import child as child_module
-from optillm_cerebras_cepo.demo.child import KEPT_LINES, free_port, running
+from optillm_cerebras_cepo.demo.child import KEPT_LINES, PORTS, free_port, running
 from optillm_cerebras_cepo.demo.errors import DemoError
 
 HEALTHY = """
@@ -36,12 +38,29 @@ def script(text: str, *arguments: object) -> list[str]:
 
 def wait_for_file(path: Path) -> str:
     """The file's text, as soon as there is any."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        if path.exists() and (text := path.read_text()):
-            return text
-        time.sleep(0.01)
-    raise AssertionError(f"{path.name} was not written")
+    until(lambda: path.exists() and bool(path.read_text()))
+    return path.read_text()
+
+
+def test_no_connection_gets_the_port_before_the_child() -> None:
+    """Each of a hundred connections to a server has another port of its own; the child's is none of such."""
+    port = free_port()
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as server, ExitStack() as kept:
+        for _ in range(100):
+            connection = kept.enter_context(socket.create_connection(server.getsockname()))
+            assert connection.getsockname()[1] not in PORTS
+            kept.enter_context(server.accept()[0])
+        with socket.create_server(("127.0.0.1", port)):
+            pass
+
+
+def test_no_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a hundred are taken, that is said."""
+    with socket.create_server(("127.0.0.1", free_port())) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(child_module, "PORTS", [port] * 100)
+        with pytest.raises(DemoError, match="too many servers"):
+            free_port()
 
 
 def test_waits_for_health_sorts_the_output_and_stops() -> None:
@@ -53,7 +72,7 @@ def test_waits_for_health_sorts_the_output_and_stops() -> None:
         return line.startswith("step:")
 
     with running("the server", script(HEALTHY, port), os.environ, on_line) as child:
-        child.wait_until_healthy(f"http://127.0.0.1:{port}/health", 10)
+        child.wait_until_healthy(f"http://127.0.0.1:{port}/health", PATIENCE)
     assert child.process.returncode is not None
     assert steps == ["step: one", "chatter"]
     assert list(child.last_lines) == ["chatter"]
@@ -64,7 +83,7 @@ def test_reports_a_child_that_dies_early_with_its_last_lines() -> None:
     text = "import sys; [print(n) for n in range(200)]; sys.exit('no such thing')"
     with pytest.raises(DemoError, match=r"^the server ended with status 1 before it was ready$") as raised:  # noqa: SIM117
         with running("the server", script(text), os.environ) as child:
-            child.wait_until_healthy(f"http://127.0.0.1:{free_port()}/health", 10)
+            child.wait_until_healthy(f"http://127.0.0.1:{free_port()}/health", PATIENCE)
     assert len(raised.value.details) == KEPT_LINES
     assert raised.value.details[-1] == "no such thing"
 
@@ -83,7 +102,7 @@ def test_does_not_ask_a_proxy_for_this_machine(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
     port = free_port()
     with running("the server", script(HEALTHY, port), os.environ) as child:
-        child.wait_until_healthy(f"http://127.0.0.1:{port}/health", 10)
+        child.wait_until_healthy(f"http://127.0.0.1:{port}/health", PATIENCE)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to ignore")

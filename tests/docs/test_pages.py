@@ -87,7 +87,7 @@ def test_run(block: Block) -> None:
     done = subprocess.run(
         ["bash", "-euc", block.text], cwd=ROOT, env=environ(LC_MARK=mark), capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     assert re.search(r"^smollm2-135m-instruct loaded in", done.stdout, re.MULTILINE)
     assert f"\nQ: {DEFAULT_QUESTION}\n" in done.stdout
     assert "\n  candidate 1 plan: " in done.stdout

@@ -219,8 +219,12 @@ def test_who_waits_when_redis_is_back_does_not_wait_for_ever(
     one.change(lambda known, _: (replace(known, buckets=little), None))
     redis.start()
     until(lambda: "is back" in caplog.text)
-    learn(process(), 6000, 5000)
-    until(lambda: isinstance(enter(one), Ticket))
+    other = process()
+    learn(other, 6000, 5000)
+    assert isinstance(enter(one), Wait)
+    full = {WINDOW: Bucket(6000, 86_400, capacity=6000, level=6000, at=time.time())}  # as it is a day later
+    other.change(lambda known, _: (replace(known, buckets=full), None))
+    assert isinstance(enter(one), Ticket)
 
 
 def test_a_redis_that_never_was_is_done_without(

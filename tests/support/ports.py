@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from optillm_cerebras_cepo.demo.child import PORTS
+
 CHANCE = random.SystemRandom()  # that nobody seeds: other processes draw other ports
 LOCKS = Path(tempfile.gettempdir()) / f"cepo-cerebras-test-ports-{os.getuid()}"
 _taken: list[IO[str]] = []  # open files, whose locks end with this process
@@ -21,11 +23,11 @@ def free_port() -> int:
     """Return a port that nobody listens on, and that no other test process on this machine is given meanwhile.
 
     It lies below the ports that a system gives away by itself: whoever asks the system for any port, and each
-    connection, may get one of those in the next moment.
+    connection, may get one of those in the next moment. It also lies below those of the demo.
     """
     LOCKS.mkdir(exist_ok=True)
     while True:
-        port = CHANCE.randrange(16_384, 32_768)
+        port = CHANCE.randrange(16_384, PORTS.start)
         lock = (LOCKS / str(port)).open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
