@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 # Seconds by which a call comes later than the mirror would let it, for one call may travel faster than another.
 MARGIN = 0.05
+# Seconds that are no wait: a clock in seconds rounds a shorter one away, and it would be asked for again without end.
+TICK = 1e-6
 
 
 @dataclass(frozen=True)
@@ -54,4 +56,5 @@ class Bucket:
     def wait(self, cost: float, now: float) -> float:
         """Seconds until a call of this cost may go out; a cost beyond the capacity waits for a full bucket."""
         wanted = min(cost + MARGIN * self.rate, self.capacity)
-        return max(0.0, (wanted - self.level_at(now)) / self.rate)
+        seconds = (wanted - self.level_at(now)) / self.rate
+        return seconds if seconds > TICK else 0.0

@@ -139,6 +139,12 @@ def test_a_refusal_that_contradicts_its_own_headers_is_waited_for() -> None:
     assert 5 <= len(went) <= FIVE_SECONDS + 60 / LATER
 
 
+def test_a_wait_that_the_clock_rounds_away_is_none() -> None:
+    """The limiter's bucket lacks a part of a call as small as the last bit of the time: it was asked without end."""
+    went = calls_of([(errors.RateLimited("no", window="requests-minute"), 5.1998956219246875)], 86.13117859220182)
+    assert len(went) == 2
+
+
 def test_what_the_api_asks_for_is_waited_for_where_it_is_longer() -> None:
     """The API knows when its window refills."""
     went = calls_of([(errors.RateLimited("no", retry_after=30.0), 0.0)], 100.0)

@@ -101,14 +101,14 @@ def test_a_minute_is_shorter_in_compressed_time() -> None:
     assert known.seconds("tokens-day") == 8_640
 
 
-@given(st.floats(0, 1e6), st.floats(1, 1e5), st.floats(0, 1e5))
+@given(st.floats(0, 2e9), st.floats(1, 1e5), st.floats(0, 1e5))
 def test_waiting_as_long_as_told_is_enough(now: float, limit: float, tokens: float) -> None:
-    """A call that comes back after the seconds that it was told is let out."""
+    """A call that comes back after just the seconds that it was told is let out, by any clock: Redis' too."""
     known = limits.limited({"tokens-minute": limit, REQUESTS: 3.0}, now)
     for _ in range(5):
         known, answer = limits.admit(known, Cost(1, tokens), now)
         if isinstance(answer, Wait):
-            known, answer = limits.admit(known, Cost(1, tokens), now + answer.seconds * (1 + 1e-9) + 1e-3)
+            known, answer = limits.admit(known, Cost(1, tokens), now + answer.seconds)
             assert isinstance(answer, Ticket)
             now = answer.at
 
