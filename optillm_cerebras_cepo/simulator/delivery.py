@@ -7,6 +7,7 @@ import json
 import socket
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -118,13 +119,18 @@ class Delivery:
         return web.Response()
 
     async def _break_off(self, sent: bytes, promised: int, *, reset: bool = False) -> web.StreamResponse:
-        """Promise a body of so many bytes, send these, and hang up."""
+        """Promise a body of so many bytes, send these in one piece where the system can, and hang up.
+
+        Of two pieces the second may come when the client has sent its next call on the connection. Whether that call is
+        read here before the connection is closed would then be a matter of chance.
+        """
         response = web.StreamResponse(headers={**self._headers, "Content-Type": "application/json"})
         response.content_length = promised
-        await response.prepare(self._request)
-        await response.write(sent[:promised])
-        if self._request.transport is not None:
-            self._request.transport.write(sent[promised:])  # aiohttp would keep to what was promised
+        with _in_one_piece(self._request.transport):
+            await response.prepare(self._request)
+            await response.write(sent[:promised])
+            if self._request.transport is not None:
+                self._request.transport.write(sent[promised:])  # aiohttp would keep to what was promised
         return self.drop(reset=reset)
 
     async def _trickle(self, response: web.StreamResponse, done: Completed, payload: bytes) -> web.StreamResponse:
@@ -150,6 +156,21 @@ class Delivery:
     def _end(self, done: Completed, response: web.StreamResponse) -> None:
         self._account(done)
         self._ledger.close(self._number, response.status)
+
+
+@contextmanager
+def _in_one_piece(transport: asyncio.Transport | None) -> Iterator[None]:
+    """Send what is written within this block when it ends. Linux only: elsewhere it is sent as it is written."""
+    cork = getattr(socket, "TCP_CORK", None)
+    connection = None if transport is None or cork is None else transport.get_extra_info("socket")
+    if connection is None or cork is None:
+        yield
+        return
+    connection.setsockopt(socket.IPPROTO_TCP, cork, 1)
+    try:
+        yield
+    finally:
+        connection.setsockopt(socket.IPPROTO_TCP, cork, 0)
 
 
 def _bytes(payload: bytes) -> Iterator[bytes]:

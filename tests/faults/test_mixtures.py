@@ -78,9 +78,9 @@ def check_spent(asked: Asked, api: Simulator, faults: Faults) -> None:
     assert spent.completion_tokens <= api.usage.completion_tokens
     if spent.uncounted:
         assert "no_usage" in faults.shares
-    # A call may go out on a connection that a short_length has spoilt, and a reply be on its way to one that was left.
+    # A reply may be on its way to a request that was left.
     left = any(isinstance(call.error, errors.Ended | errors.OutOfTime) for call in asked.calls)
-    if not spent.uncounted and not left and "short_length" not in faults.shares:
+    if not spent.uncounted and not left:
         check_books(asked, api)
 
 

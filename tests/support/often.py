@@ -74,6 +74,7 @@ def main() -> int:
             seconds = time.monotonic() - began
             print(f"run {number}: {counts['tests']} tests, {counts['failed']} failed, {seconds:.0f} s", flush=True)
             for name, reason in failures:
+                print(f"  {name}: {reason}", flush=True)
                 counted[name] += 1
                 reasons[name] = reason
     for name, count in counted.most_common():
