@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.desk import Desk, run
 from support.scripted import completion
+from support.waiting import PATIENCE
 
 from optillm_cerebras_cepo.cepo.candidate import Candidate
 from optillm_cerebras_cepo.cepo.survivors import survivors
@@ -128,20 +129,46 @@ def test_auto_opens_no_candidate_for_which_there_is_no_time() -> None:
     assert re.fullmatch(r"1 of 3 candidates: the \d+ s that are left allow no more", it.asker.degraded.lines[0])
 
 
-def stuck(request: ChatRequest) -> CepoError:
-    """A call that ends when its deadline does, and says why."""
-    request.deadline.wait(60)
-    try:
-        request.deadline.check()
-    except CepoError as error:
-        return error
-    raise AssertionError("the call was never ended")
+class Stuck:
+    """A call that ends when its deadline is ended, and says why."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+
+    def __call__(self, request: ChatRequest) -> CepoError:
+        """Wait for that end."""
+        ended = threading.Event()
+        with request.deadline.on_end(ended.set):
+            self.reached.set()
+            assert ended.wait(PATIENCE), "the call was never ended"
+        with pytest.raises(CepoError) as raised:
+            request.deadline.check()
+        return raised.value
+
+
+def over_after_ratings(it: Desk, stuck: Stuck, seconds: float, late: float, ratings: int) -> None:
+    """Give a request so many seconds by a clock that stands still until one call is stuck and these ratings given."""
+    clock, inner, rated, lock = Clock(), it.client._answer, list[ChatRequest](), threading.Lock()
+
+    def answer(request: ChatRequest) -> Any:
+        if request.label.step is Step.RATING:
+            with lock:
+                rated.append(request)
+                last = len(rated) == ratings
+            if last:
+                assert stuck.reached.wait(PATIENCE)
+                clock.pass_until(late)
+        return inner(request)
+
+    it.client._answer = answer
+    it.asker = replace(it.asker, deadline=Deadline(seconds, clock))
 
 
 def test_unfinished_candidates_are_ended_when_others_are_there_to_choose_from() -> None:
     """Their calls in flight are given up; the others were rated while there was time."""
+    stuck = Stuck()
     it = Desk(lambda request: stuck(request) if request.label.candidate == 2 else "Rating: [[1]]")
-    it.asker = replace(it.asker, deadline=Deadline(0.6))
+    over_after_ratings(it, stuck, 0.6, 0.55, ratings=2)
     outcome = run(it)
     assert [candidate.number for candidate in outcome.candidates] == [1, 3]
     assert outcome.ratings == (1.0, 1.0)
@@ -151,11 +178,12 @@ def test_unfinished_candidates_are_ended_when_others_are_there_to_choose_from() 
 
 def test_who_is_late_is_ended_when_one_more_call_is_all_there_is_time_for() -> None:
     """A final answer might take the time that is kept for ratings; the review that is there stands for it."""
+    stuck = Stuck()
     it = Desk(
         lambda request: stuck(request) if (request.label.step, request.label.candidate) == (Step.FINAL, 2) else "7",
         bestofn_n=2,
     )
-    it.asker = replace(it.asker, deadline=Deadline(1.2))
+    over_after_ratings(it, stuck, 1.2, 0.9, ratings=1)
     for seconds in (0.0, 0.0, 10.0):  # most calls are quick, but one was not: a quarter of the time is kept
         it.asker.times.add(seconds)
     assert [candidate.answer for candidate in run(it).candidates] == ["7", "7"]
@@ -207,7 +235,7 @@ def test_every_step_leaves_time_for_choosing() -> None:
 
 def test_an_unfinished_candidate_gives_the_solution_that_it_has() -> None:
     """Two of its plans are executed when it is ended: the first is its answer, without a review."""
-    late = threading.Lock()
+    late, stuck = threading.Lock(), Stuck()
     executed: list[ChatRequest] = []
 
     def answer(request: ChatRequest) -> Any:
@@ -219,7 +247,7 @@ def test_an_unfinished_candidate_gives_the_solution_that_it_has() -> None:
         return "Rating: [[1]]"
 
     it = Desk(answer, bestofn_n=2)
-    it.asker = replace(it.asker, deadline=Deadline(0.6))
+    over_after_ratings(it, stuck, 0.6, 0.55, ratings=1)
     assert {one.number: one.answer for one in run(it).candidates} == {1: "Rating: [[1]]", 2: "a solution"}
     assert any(line.startswith("candidate 2 review left out: ") for line in it.asker.degraded.lines)
 
