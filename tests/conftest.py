@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.waiting import PATIENCE
 
 from optillm_cerebras_cepo.runtime import RUNTIME
 from optillm_cerebras_cepo.simulator.options import SimulatorOptions
 from optillm_cerebras_cepo.simulator.server import Simulator
+from optillm_cerebras_cepo.voting import equivalence
 
 KEY = "csk-0123456789abcdef"
 collect_ignore = ["image"]  # checks of the built image, which need an engine: `make image-test`
@@ -19,6 +21,9 @@ collect_ignore = ["image"]  # checks of the built image, which need an engine: `
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+# The algebra gives up a formula after a second of processor time: on a busy machine that may take longer than this.
+equivalence.ANSWER_SECONDS = PATIENCE
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -20,6 +20,7 @@ from conftest import KEY
 from support.once import once
 from support.ports import free_port
 from support.sdk_client import CLIENTS, LOOP, Simulate, connect, request
+from support.waiting import until
 
 from optillm_cerebras_cepo import errors
 from optillm_cerebras_cepo.deadline import Deadline
@@ -100,10 +101,8 @@ def test_a_name_that_does_not_resolve_is_an_api_that_cannot_be_reached(monkeypat
 def test_a_list_of_models_that_does_not_come_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """It comes before the first call: a host that accepts and says nothing shows soon."""
     monkeypatch.setattr("optillm_cerebras_cepo.llm.sdk.LIST_TIMEOUT", 0.3)
-    started = time.monotonic()
-    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(errors.ApiTimeout):
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(errors.ApiTimeout, match=r"within 0\.3 s"):
         connect(f"http://127.0.0.1:{server.getsockname()[1]}").list_models()
-    assert time.monotonic() - started < 10
 
 
 def test_a_proxy_of_the_environment_is_used(simulate: Simulate, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,16 +141,12 @@ def test_a_call_that_takes_too_long_times_out(simulate: Simulate) -> None:
 
 def test_a_call_in_flight_is_given_up_when_its_request_ends(simulate: Simulate) -> None:
     """At once, and the API sees that nobody waits."""
-    api = simulate(rules=(Rule(latency=30.0),))
-    deadline = Deadline(60)
+    api = simulate(rules=(Rule(latency=600.0),))
+    deadline = Deadline(600)
     once(lambda: bool(api.in_flight), deadline.end)
-    started = time.monotonic()
     with pytest.raises(errors.Ended):
-        connect(api.url).complete(request(deadline=deadline, timeout=60.0))
-    assert time.monotonic() - started < 10
-    while api.in_flight:
-        assert time.monotonic() - started < 10
-        time.sleep(0.01)
+        connect(api.url).complete(request(deadline=deadline, timeout=600.0))
+    until(lambda: not api.in_flight)
     assert [call.status for call in api.chat_calls] == [CLIENT_GONE]
 
 

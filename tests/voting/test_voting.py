@@ -231,13 +231,13 @@ def test_no_broken_formula_makes_it_raise(text: str) -> None:
     "piece", ["word ", "{", "$x^2$ ", "**", "answer is ", "A) ", "(", "1,", "\n", "\\boxed{", '{"a']
 )
 def test_a_reply_of_100_kb_is_cheap(piece: str) -> None:
-    """Only its ends are read."""
+    """Only its ends are read: two seconds of processor time, on however busy a machine."""
     long = (piece * 100_000)[:100_000]
-    started = time.perf_counter()
+    started = time.thread_time()
     assert agree(CHOICES, [f"{long}\nThe answer is C.", "C"])
     vote(CHOICES, [long, long[1:]], no_algebra)
     vote(long, ["C", "D"], no_algebra)
-    assert time.perf_counter() - started < 2
+    assert time.thread_time() - started < 2
 
 
 def test_shares_and_majorities() -> None:
