@@ -136,6 +136,10 @@ image-test: ## Build the sidecar's image and run it, on a Docker engine of its o
 upstream: venv ## Prove the pull requests of docs/upstream on OptiLLM's source distribution, and print their table
 	PYTHONPATH=tests .venv/bin/python -m upstream.prove
 
+.PHONY: way
+way: venv ## Print the files that one planned request enters, from the sidecar to the SDK and back
+	PYTHONPATH=tests .venv/bin/python -m support.way
+
 .PHONY: docs
 docs: venv ## Write what the documentation has of the code: settings, flags, metrics, budgets, fields and codes
 	PYTHONPATH=tests .venv/bin/python -m support.generated_docs

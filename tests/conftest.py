@@ -13,7 +13,7 @@ from support.waiting import PATIENCE
 from optillm_cerebras_cepo.runtime import RUNTIME
 from optillm_cerebras_cepo.simulator.options import SimulatorOptions
 from optillm_cerebras_cepo.simulator.server import Simulator
-from optillm_cerebras_cepo.voting import equivalence
+from optillm_cerebras_cepo.voting import algebra_worker
 
 KEY = "csk-0123456789abcdef"
 collect_ignore = ["image"]  # checks of the built image, which need an engine: `make image-test`
@@ -23,7 +23,7 @@ settings.register_profile("suite", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("suite")
 
 # The algebra gives up a formula after a second of processor time: on a busy machine that may take longer than this.
-equivalence.ANSWER_SECONDS = PATIENCE
+algebra_worker.ANSWER_SECONDS = PATIENCE
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

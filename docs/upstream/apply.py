@@ -1,7 +1,7 @@
-"""Make a checkout of OptiLLM into one of the pull requests of this folder: python docs/upstream/apply.py 03 CHECKOUT.
+"""Apply pull requests of this folder to a checkout of OptiLLM: python docs/upstream/apply.py 03 CHECKOUT.
 
-It edits the code, adds the test, and names it in the workflow where there is one; `git diff` is then the pull request.
-Several numbers, or `all`, are applied one on the other. Nothing is written when the code is not as expected.
+Edits the code, adds the test, and adds it to the workflow if there is one; `git diff` then shows the pull request.
+Several numbers, or `all`, are applied in order. A pull request that finds unexpected code writes nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from tree import Checkout, Unexpected  # noqa: E402 - beside this file, wherever it is started
+from checkout import Checkout, Unexpected  # noqa: E402 - in this folder, whatever the working directory
 
 
 def folders() -> dict[str, Path]:
@@ -23,7 +23,7 @@ def folders() -> dict[str, Path]:
 
 
 def apply(folder: Path, checkout: Path) -> list[str]:
-    """Apply one of them, and return the paths that it changed. Raises Unexpected before anything is written."""
+    """Apply one pull request, and return the changed paths. Raise Unexpected before anything is written."""
     edited = Checkout(checkout)
     runpy.run_path(str(folder / "change.py"))["change"](edited)
     (test,) = folder.glob("test_*.py")
@@ -38,20 +38,19 @@ def workflow_line(test: Path) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Apply what is asked for; 1 with a line on standard error where the code is not as expected."""
+    """Apply the given pull requests; return 1 with a line on standard error if the code is not as expected."""
     parser = argparse.ArgumentParser(prog="apply.py", description=(__doc__ or "").partition("\n")[0])
     known = folders()
     parser.add_argument("numbers", nargs="+", choices=[*known, "all"], metavar="NN", help="numbers of folders, or all")
     parser.add_argument("checkout", type=Path, metavar="CHECKOUT", help="folder of OptiLLM's repository")
-    asked = parser.parse_args(arguments)
-    wanted = [known[number] for number in (known if "all" in asked.numbers else asked.numbers)]
-    folder = wanted[0]
-    try:
-        for folder in wanted:
-            print(f"{folder.name}: {' '.join(apply(folder, asked.checkout))}")
-    except Unexpected as error:
-        print(f"{folder.name}: {error}", file=sys.stderr)
-        return 1
+    given = parser.parse_args(arguments)
+    for number in known if "all" in given.numbers else given.numbers:
+        folder = known[number]
+        try:
+            print(f"{folder.name}: {' '.join(apply(folder, given.checkout))}")
+        except Unexpected as error:
+            print(f"{folder.name}: {error}", file=sys.stderr)
+            return 1
     return 0
 
 

@@ -1,15 +1,15 @@
-"""One candidate: OptiLLM's plan, execute, review and final answer, through the seam."""
+"""One candidate: OptiLLM's plan, execute, review and final answer, called through the seam."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from optillm_cerebras_cepo.cepo import upstream
-from optillm_cerebras_cepo.cepo.asker import Asker
+from optillm_cerebras_cepo.cepo import optillm_api
 from optillm_cerebras_cepo.cepo.seam import CandidateSeam, Seam
-from optillm_cerebras_cepo.chat import Label, Listener, Step
-from optillm_cerebras_cepo.errors import CepoError, Ends, UnusableReply
+from optillm_cerebras_cepo.cepo.step_caller import StepCaller
+from optillm_cerebras_cepo.core.chat import Label, Listener, Step
+from optillm_cerebras_cepo.core.errors import CepoError, ErrorScope, UnusableReply
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,11 @@ class Candidate:
     """An answer that may be chosen.
 
     Attributes:
-        number: counts from 1.
+        number: from 1.
         answer: the text for the client.
-        solutions: what its plans came to, in the order in which they did.
-        reviewed: whether the solutions were reviewed; else the answer is that of the first.
-        finish_reason: why the answer ends: "stop", or the model's own where the client limited it.
+        solutions: results of its plans, in the order in which they were finished.
+        reviewed: whether the solutions were reviewed; else the answer is made from the first.
+        finish_reason: why the answer ends: "stop", or the model's own reason where the client limited it.
 
     """
 
@@ -33,42 +33,42 @@ class Candidate:
 
 
 def always(_: Sequence[str]) -> bool:
-    """Review whatever the solutions are."""
+    """Return True: every set of solutions needs a review."""
     return True
 
 
 def never(solutions: Sequence[str]) -> bool:
-    """Take the first solution as it is, if there is one."""
+    """Return whether there is no solution that could be used without a review."""
     return not solutions
 
 
 def make_candidate(
-    asker: Asker,
+    caller: StepCaller,
     number: int,
     approach: str | None = None,
-    review: Callable[[Sequence[str]], bool] = always,
+    needs_review: Callable[[Sequence[str]], bool] = always,
     listen: Callable[[CandidateSeam], Listener | None] = lambda _: None,
 ) -> Candidate:
     """Run OptiLLM's `generate_completion` once.
 
     Args:
-        asker: the way to the model.
-        number: the candidate's, from 1.
-        approach: what its plans are to follow, if anything.
-        review: whether solutions need one; without it the final answer is made from the first solution.
-        listen: who hears the answer while it is written; asked when that begins.
+        caller: calls the model.
+        number: of the candidate, from 1.
+        approach: what its plans follow; None for free plans.
+        needs_review: whether these solutions need a review; without one the first is used.
+        listen: returns who receives the answer while it is written; called when that begins.
 
     Raises:
-        CepoError: the candidate has no answer; its `ends` says whether another one may have.
+        CepoError: the candidate has no answer; its scope says whether another one may have.
 
     """
-    seam = CandidateSeam(asker, number, review, listen)
-    answer, _, _ = upstream.generate_completion(
-        system_prompt=asker.question.system,
-        task=asker.question.text,
+    seam = CandidateSeam(caller, number, needs_review, listen)
+    answer, _, _ = optillm_api.generate_completion(
+        system_prompt=caller.request.question.system,
+        task=caller.request.question.text,
         client=seam,
-        model=asker.model,
-        cepo_config=upstream.configuration(asker.settings, use_plan_diversity=approach is not None),
+        model=caller.model.id,
+        cepo_config=optillm_api.configuration(caller.request.settings, use_plan_diversity=approach is not None),
         approach=approach,
     )
     if not isinstance(answer, str) or not answer.strip():
@@ -76,33 +76,33 @@ def make_candidate(
     return Candidate(number, answer, seam.solutions, seam.reviewed, seam.finish_reason)
 
 
-def propose_approaches(asker: Asker, wanted: int) -> list[str]:
-    """Ask for so many approaches by OptiLLM's `generate_approaches`; fewer, or none, are returned when it gets no more.
+def propose_approaches(caller: StepCaller, wanted: int) -> list[str]:
+    """Return at most so many approaches from OptiLLM's `generate_approaches`.
 
-    Raises a CepoError only where no candidate could be made either: without approaches the candidates plan freely.
+    Raise a CepoError only where no candidate could be made either: without approaches candidates plan freely.
     """
     try:
-        approaches, _ = upstream.generate_approaches(
-            system_prompt=asker.question.system,
-            initial_query=asker.question.text,
+        approaches, _ = optillm_api.generate_approaches(
+            system_prompt=caller.request.question.system,
+            initial_query=caller.request.question.text,
             num_approach=wanted,
-            client=Seam(asker, Label(Step.APPROACHES, kind=str(wanted))),
-            model=asker.model,
-            cepo_config=upstream.configuration(asker.settings),
+            client=Seam(caller, Label(Step.APPROACHES, kind=str(wanted))),
+            model=caller.model.id,
+            cepo_config=optillm_api.configuration(caller.request.settings),
         )
     except CepoError as error:
-        if error.ends is not Ends.CALL:
+        if error.scope is not ErrorScope.CALL:
             raise
         approaches = []
     except (AttributeError, TypeError, ValueError):  # JSON of another shape than OptiLLM reads (cepo.py:621)
         approaches = []
     usable = [approach for approach in approaches if isinstance(approach, str) and approach.strip()]
     if len(usable) < wanted:
-        asker.degraded.add(f"approaches: {len(usable)} of {wanted} could be read")
+        caller.tracker.degraded.add(f"approaches: {len(usable)} of {wanted} could be read")
     return usable
 
 
 def approach_of(approaches: Sequence[str], number: int) -> str | None:
-    """The candidate's approach. Where there are fewer than candidates, they share them."""
+    """Return the approach of the candidate of this number. Where there are too few, candidates share them."""
     # OptiLLM's defect: too_few_approaches_are_a_crash
     return approaches[(number - 1) % len(approaches)] if approaches else None

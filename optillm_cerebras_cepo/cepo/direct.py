@@ -1,30 +1,30 @@
-"""Answers without a plan: one call each, and requests that go to the model as they are."""
+"""Answers without a plan: one call each, and requests whose messages are passed through."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from optillm_cerebras_cepo.cepo.asker import Asker
 from optillm_cerebras_cepo.cepo.outcome import Answer, Outcome
-from optillm_cerebras_cepo.chat import Completion, Forward, Label, Listener, Message, Step
-from optillm_cerebras_cepo.errors import CepoError, NoAnswer
+from optillm_cerebras_cepo.cepo.step_caller import StepCaller
+from optillm_cerebras_cepo.core.chat import Completion, Label, Listener, Message, PassthroughRequest, Step
+from optillm_cerebras_cepo.core.errors import CepoError, NoAnswer
 
 
-def answer_directly(asker: Asker, listener: Listener | None = None) -> Outcome:
-    """One call for each answer wanted. A reply cut at the client's own limit is handed on as such."""
-    prompts = [Message("user", asker.question.text)]
-    return _calls(asker, lambda label: asker.write(label, prompts, {}, listener))
+def answer_directly(caller: StepCaller, listener: Listener | None = None) -> Outcome:
+    """Make one call for each answer. A reply that is cut at the client's own limit is an answer too."""
+    prompts = [Message("user", caller.request.question.text)]
+    return _call_for_each(caller, lambda label: caller.write(label, prompts, {}, listener))
 
 
-def forward(asker: Asker, request: Forward, listener: Listener | None = None) -> Outcome:
-    """Ask with the client's own messages and tools, once for each answer wanted."""
-    return _calls(asker, lambda label: asker.forward(label, request, listener))
+def pass_through(caller: StepCaller, request: PassthroughRequest, listener: Listener | None = None) -> Outcome:
+    """Make one call for each answer, with the client's own messages and tools."""
+    return _call_for_each(caller, lambda label: caller.pass_through(label, request, listener))
 
 
-def _calls(asker: Asker, call: Callable[[Label], Completion]) -> Outcome:
-    """So many calls side by side as answers are wanted; one that fails is left out while another lives."""
-    wanted = asker.parameters.n
+def _call_for_each(caller: StepCaller, call: Callable[[Label], Completion]) -> Outcome:
+    """Make as many calls side by side as answers are wanted; leave out those that fail while another succeeds."""
+    wanted = caller.request.parameters.n
     if wanted == 1:
         return Outcome((_answer(call(Label(Step.DIRECT))),))
 
@@ -42,11 +42,11 @@ def _calls(asker: Asker, call: Callable[[Label], Completion]) -> Outcome:
     if final or not answers:
         raise (final or failures)[0]
     for failure in failures:
-        asker.degraded.add(f"an answer left out: {failure.message}")
+        caller.tracker.degraded.add(f"an answer left out: {failure.message}")
     return Outcome(answers)
 
 
 def _answer(completion: Completion) -> Answer:
     if not completion.answer and not completion.tool_calls:
-        raise NoAnswer("the model gave an empty reply; ask again, or raise max_tokens")
+        raise NoAnswer("the model's reply is empty; ask again, or raise max_tokens")
     return Answer(completion.answer, completion.finish_reason or "stop", completion.tool_calls, completion.reasoning)

@@ -1,4 +1,4 @@
-"""What one request came to."""
+"""The result of one request: its answers, and how they were chosen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Ratings = tuple[float | None, ...]
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer for the client. `finish_reason` is the model's own; `tool_calls` are there only without a plan."""
+    """One answer for the client. `finish_reason` is the model's own; only unplanned answers have `tool_calls`."""
 
     text: str = field(repr=False)
     finish_reason: str = "stop"
@@ -23,13 +23,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The answers, and how they came about.
+    """The answers, and how they were chosen.
 
     Attributes:
-        answers: as many as the client wants, if there are so many; the best first.
-        candidates: those that have an answer; none after a direct answer.
-        ratings: beside `candidates`.
-        chosen: the number of the candidate that answers first.
+        answers: at most as many as the client wants; the best first.
+        candidates: those that have an answer; empty after a direct answer.
+        ratings: one for each candidate; None where there is none.
+        chosen: number of the candidate whose answer comes first.
         agreement: share of the largest group of equal answers, 0 to 1; None where there is nothing to compare.
 
     """
@@ -42,10 +42,10 @@ class Outcome:
 
     @property
     def answer(self) -> str:
-        """The text of the first."""
+        """Text of the first answer."""
         return self.answers[0].text
 
     @property
     def finish_reason(self) -> str:
-        """Why the first ends."""
+        """Why the first answer ends."""
         return self.answers[0].finish_reason

@@ -1,10 +1,9 @@
-"""What OptiLLM's functions take for their client.
+"""The seam: what OptiLLM's functions get as their client.
 
 They reach the model only through `client.chat.completions.create(...)`, and read of its result only the text, the
-finish reason and the completion tokens. That one call is where everything of ours comes in. They catch no error of the
-Cerebras SDK and crash on missing text, but they know well what to do with a reply that was cut at its token limit: an
-attempt is rejected, a review gives way to the first solution, a final answer to the review. So whatever cannot be used
-is handed to them as a reply that was cut.
+finish reason and the completion tokens. They catch no error of the Cerebras SDK and crash on missing text, but they
+handle a reply that was cut at its token limit: an attempt is rejected, the review gives way to the first solution, the
+final answer to the review. So a failed call and a reply that cannot be used are returned to them as a cut reply.
 """
 
 from __future__ import annotations
@@ -14,94 +13,114 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from optillm_cerebras_cepo.cepo.asker import Asker
-from optillm_cerebras_cepo.cepo.attempts import Attempts
-from optillm_cerebras_cepo.cepo.kinds import LAST_RESORT
-from optillm_cerebras_cepo.chat import Completion, Label, Listener, Message, Step
-from optillm_cerebras_cepo.errors import CepoError, UnusableReply
+from optillm_cerebras_cepo.cepo.call_kinds import LAST_RESORT
+from optillm_cerebras_cepo.cepo.step_caller import StepCaller
+from optillm_cerebras_cepo.core.chat import Completion, Label, Listener, Message, Step
+from optillm_cerebras_cepo.core.errors import CepoError, UnusableReply
 
-# Fields that the step's own settings or the table of models decide. The rest of a call goes on as it is.
+# Fields that the step's settings or the table of models decide. The rest of OptiLLM's call is passed on.
 DECIDED_BELOW = frozenset({"model", "messages", "max_tokens", "temperature", "stream", "reasoning_effort"})
 
 
 class Seam:
-    """A client for OptiLLM's functions whose every call belongs to one step. An error goes through to the caller."""
+    """Client for an OptiLLM function whose calls all belong to one step. Errors are raised to the caller."""
 
-    def __init__(self, asker: Asker, label: Label) -> None:
+    def __init__(self, caller: StepCaller, label: Label) -> None:
         self.chat = SimpleNamespace(completions=SimpleNamespace(create=self._create))
-        self._asker = asker
+        self._caller = caller
         self._label = label
 
     def _create(self, **fields: Any) -> SimpleNamespace:
-        completion = self._asker.ask(self._label, _prompts(fields), _options(fields))
-        return _reply(completion.answer, completion.finish_reason, completion.usage.completion_tokens)
+        completion = self._caller.ask(self._label, prompts_of(fields), options_of(fields))
+        return reply(completion.answer, completion.finish_reason, completion.usage.completion_tokens)
 
 
-class Heard(Exception):
-    """A judge's reply, on its way out of OptiLLM's rater."""
+class Attempts:
+    """Admission of one candidate's attempts at a plan.
 
-    def __init__(self, text: str) -> None:
-        super().__init__("heard")
-        self.text = text
-
-
-class JudgeSeam(Seam):
-    """A client for one call of OptiLLM's raters, which ends them with what the model replied.
-
-    Their prompts are what is wanted of them. The absolute one would ask for the same judgement twice, one call after
-    the other (cepo.py:754), the pairwise one for the other order next; both read one exact wording only and crash on a
-    reply that was cut (cepo.py:774).
+    OptiLLM starts all `planning_m` attempts at once and waits for all (cepo.py:445), though it uses `planning_n`. Each
+    of its threads waits here until its attempt is needed, or until it no longer is.
 
     Args:
-        asker: the way to the model.
-        label: the rating that it belongs to.
-        turn: which of the rater's calls is meant, from 0; those before it are answered with nothing, without a call.
-        answers: what is judged; of an answer that is too long for the model, the end.
+        wanted: number of accepted attempts that the candidate needs.
 
     """
 
-    def __init__(self, asker: Asker, label: Label, turn: int = 0, answers: Sequence[str] = ()) -> None:
-        super().__init__(asker, label)
-        self._turn = turn
-        self._answers = answers
+    def __init__(self, wanted: int) -> None:
+        self._wanted = wanted
+        self._running = 0
+        self._accepted = 0
+        self._changed = threading.Condition()
 
-    def _create(self, **fields: Any) -> SimpleNamespace:
-        if self._turn:
-            self._turn -= 1
-            return _reply("", "stop", 0)
-        # OptiLLM's defect: a_rating_is_asked_for_twice
-        raise Heard(self._asker.ask(self._label, _prompts(fields), _options(fields), self._answers).answer)
+    def begin(self) -> bool:
+        """Wait until this attempt is needed; return False if enough others were accepted."""
+        with self._changed:
+            # OptiLLM's defect: all_attempts_start_at_once
+            self._changed.wait_for(lambda: self._running + self._accepted < self._wanted or self._is_enough)
+            if self._is_enough:
+                return False
+            self._running += 1
+            return True
+
+    def settle(self, accepted: bool) -> None:
+        """End an attempt that had begun."""
+        with self._changed:
+            self._running -= 1
+            self._accepted += accepted
+            self._changed.notify_all()
+
+    def abandon(self) -> None:
+        """Need no further attempt: the candidate has failed."""
+        with self._changed:
+            self._accepted = self._wanted
+            self._changed.notify_all()
+
+    @property
+    def _is_enough(self) -> bool:
+        return self._accepted >= self._wanted
 
 
 class CandidateSeam:
-    """A client for one run of `generate_completion`, made on the thread that runs it.
+    """Client for one run of OptiLLM's `generate_completion`, created on the thread that runs it.
 
-    The step of a call follows from its thread and its shape: plans and their execution run on threads of their own,
-    review and final answer follow each other on the candidate's thread, and a direct answer there has no system prompt.
+    The step of a call follows from its thread and its shape: plans and their execution run on threads of their own;
+    review and final answer follow each other on the candidate's thread; a direct answer there has no system prompt.
+
+    Args:
+        caller: calls the model.
+        candidate: number of the candidate, from 1.
+        needs_review: whether these solutions need a review; without one the first solution is used.
+        listen: returns who receives the answer while it is written; called when that begins.
+
     """
 
     def __init__(
         self,
-        asker: Asker,
+        caller: StepCaller,
         candidate: int,
-        review: Callable[[Sequence[str]], bool],
+        needs_review: Callable[[Sequence[str]], bool],
         listen: Callable[[CandidateSeam], Listener | None] = lambda _: None,
     ) -> None:
         self.chat = SimpleNamespace(completions=SimpleNamespace(create=self._create))
-        self._asker = asker
+        self._caller = caller
         self._candidate = candidate
-        self._own_thread = threading.get_ident()
-        self._needs_review = review
+        self._thread = threading.get_ident()
+        self._needs_review = needs_review
+        self._listen = listen
         self._consolidated = False
         self._solutions: list[str] = []
-        self._replies: list[str] = []  # what the prompts of later steps hold, as OptiLLM puts it there
+        self._replies: list[str] = []  # that the prompts of later steps contain
+        self._attempts = Attempts(caller.request.settings.planning_n)
         self.reviewed = True
-        self.finish_reason = "stop"  # why the answer ends
-        self._listen = listen
-        self._attempts = Attempts(asker.settings.planning_n)
+        self.finish_reason = "stop"  # of the answer
+
+    @property
+    def solutions(self) -> tuple[str, ...]:
+        """Results of the accepted attempts."""
+        return tuple(self._solutions)
 
     def _create(self, **fields: Any) -> SimpleNamespace:
-        prompts = _prompts(fields)
+        prompts = prompts_of(fields)
         step = self._step(prompts)
         match step:
             case Step.PLAN:
@@ -114,72 +133,65 @@ class CandidateSeam:
                 return self._finish(step, prompts, fields) if planned else self._begin(step, prompts, fields)
             case Step.REVIEW if not self._needs_review(self.solutions):
                 self.reviewed = False
-                return _reply(self._solutions[0], "stop", 0)
+                return reply(self._solutions[0], "stop", 0)
             case _:
-                return self._ask(step, prompts, fields) or CUT
-
-    @property
-    def solutions(self) -> tuple[str, ...]:
-        """What the accepted attempts came to."""
-        return tuple(self._solutions)
+                return self._call(step, prompts, fields) or CUT
 
     def _begin(self, step: Step, prompts: tuple[Message, ...], fields: dict[str, Any]) -> SimpleNamespace:
-        """The first call of an attempt: its plan, or its execution where planning is switched off."""
+        """Make the first call of an attempt: its plan, or its execution where planning is switched off."""
         if not self._attempts.begin():
             return CUT
         if step is Step.EXECUTE:
             return self._finish(step, prompts, fields)
-        plan = self._ask(step, prompts, fields)
+        plan = self._call(step, prompts, fields)
         if plan is None:
             self._attempts.settle(accepted=False)
         return plan or CUT
 
     def _finish(self, step: Step, prompts: tuple[Message, ...], fields: dict[str, Any]) -> SimpleNamespace:
-        """The last call of an attempt."""
-        solution = self._ask(step, prompts, fields)
+        """Make the last call of an attempt."""
+        solution = self._call(step, prompts, fields)
         if solution is not None:
             self._solutions.append(solution.choices[0].message.content)
         self._attempts.settle(accepted=solution is not None)
         return solution or CUT
 
-    def _ask(self, step: Step, prompts: tuple[Message, ...], fields: dict[str, Any]) -> SimpleNamespace | None:
-        """Ask, and return None for what cannot be used; raise what ends the candidate."""
+    def _call(self, step: Step, prompts: tuple[Message, ...], fields: dict[str, Any]) -> SimpleNamespace | None:
+        """Make a call; return None, with a note, if it fails. Raise what ends the candidate."""
         label = Label(step, self._candidate, LAST_RESORT if step is Step.DIRECT else "")
-        writes = step is self._asker.settings.writing_step
+        writes = step is self._caller.request.settings.writing_step
+        options, replies = options_of(fields), tuple(self._replies)
         try:
             if writes:
-                completion = self._asker.write(
-                    label, prompts, _options(fields), self._listen(self), shortenable=tuple(self._replies)
-                )
+                completion = self._caller.write(label, prompts, options, self._listen(self), replies)
                 self.finish_reason = completion.finish_reason or "stop"
             else:
-                completion = self._asker.ask(label, prompts, _options(fields), tuple(self._replies))
-            if not completion.usable and not (writes and self._cut_as_wished(completion)):
+                completion = self._caller.ask(label, prompts, options, replies)
+            if not completion.usable and not (writes and self._may_be_cut(completion)):
                 raise UnusableReply(f"the reply was {_flaw(completion)}")
         except CepoError as error:
             self.finish_reason = "stop"
             if error.discards_answers or step is Step.DIRECT:  # the direct answer is a candidate's last resort
                 self._attempts.abandon()
                 raise
-            self._asker.degraded.add(f"{label} left out: {error.message}")
+            self._caller.tracker.degraded.add(f"{label} left out: {error.message}")
             return None
         except BaseException:
             self._attempts.abandon()  # or the other attempts would wait for this one's end
             raise
         if step is not Step.PLAN:
             self._replies.append(completion.answer)
-        # OptiLLM would throw a cut answer away (cepo.py:568): that it is cut, the client is told.
-        return _reply(
-            completion.answer, "stop" if writes else completion.finish_reason, completion.usage.completion_tokens
-        )
+        # OptiLLM would drop a cut answer (cepo.py:568). The client sees in the finish reason that it is cut.
+        finish_reason = "stop" if writes else completion.finish_reason
+        return reply(completion.answer, finish_reason, completion.usage.completion_tokens)
 
-    def _cut_as_wished(self, completion: Completion) -> bool:
-        """Whether a cut answer stands: the client set the limit, or has heard it already."""
-        wished = self._asker.parameters.max_tokens is not None or self._listen(self) is not None
-        return wished and bool(completion.answer)
+    def _may_be_cut(self, completion: Completion) -> bool:
+        """Return whether a cut answer is kept: the client set the limit, or has received the answer already."""
+        limited = self._caller.request.parameters.max_tokens is not None
+        return (limited or self._listen(self) is not None) and bool(completion.answer)
 
     def _step(self, prompts: tuple[Message, ...]) -> Step:
-        if threading.get_ident() != self._own_thread:
+        if threading.get_ident() != self._thread:
             return Step.PLAN if len(prompts) == 2 else Step.EXECUTE
         if len(prompts) == 1:
             return Step.DIRECT
@@ -187,23 +199,26 @@ class CandidateSeam:
         return Step.REVIEW if first else Step.FINAL
 
 
-def _prompts(fields: dict[str, Any]) -> tuple[Message, ...]:
+def prompts_of(fields: dict[str, Any]) -> tuple[Message, ...]:
+    """Return the messages of an OptiLLM call."""
     return tuple(Message(message["role"], message["content"] or "") for message in fields["messages"])
 
 
-def _options(fields: dict[str, Any]) -> dict[str, Any]:
+def options_of(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of an OptiLLM call that are passed on as they are."""
     return {name: value for name, value in fields.items() if name not in DECIDED_BELOW and value is not None}
 
 
-def _flaw(completion: Completion) -> str:
-    return {"length": "cut at its token limit", "content_filter": "cut by a content filter"}.get(
-        completion.finish_reason or "", "empty"
-    )
-
-
-def _reply(text: str, finish_reason: str | None, completion_tokens: int | None) -> SimpleNamespace:
+def reply(text: str, finish_reason: str | None, completion_tokens: int | None) -> SimpleNamespace:
+    """Return a reply with the attributes that OptiLLM's functions read."""
     choice = SimpleNamespace(message=SimpleNamespace(content=text), finish_reason=finish_reason)
     return SimpleNamespace(choices=[choice], usage=SimpleNamespace(completion_tokens=completion_tokens or 0))
 
 
-CUT = _reply("", "length", 0)
+def _flaw(completion: Completion) -> str:
+    flaws = {"length": "cut at its token limit", "content_filter": "cut by a content filter"}
+    return flaws.get(completion.finish_reason or "", "empty")
+
+
+CUT = reply("", "length", 0)
+"""The reply that stands for a failed call: OptiLLM's functions handle it as one cut at its token limit."""

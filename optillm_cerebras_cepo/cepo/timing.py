@@ -1,4 +1,4 @@
-"""How long a request's calls take, and how much of its time steps leave for what has to come after them."""
+"""Durations of a request's calls, and the time that steps leave for what has to follow them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import statistics
 import threading
 
 MARGIN = 1.25  # of the longest call: the next may be longer
-UNKNOWN = 0.1  # of a request's time that is kept for the answer before any call has shown how long one takes
-MOST = 0.25  # of a request's time that is kept for the answer at most
-CHOOSING = 0.02  # of a request's time that is kept for choosing among what is there, and for sending it
+UNKNOWN = 0.1  # share of a request's time that is kept for the answer before the first call is finished
+MOST = 0.25  # share of a request's time that is kept for the answer at most
+CHOOSING = 0.02  # share of a request's time that is kept for choosing an answer and sending it
 MOST_CHOOSING = 1.0  # seconds
 
 
-class Times:
-    """Seconds that the calls of one request took, waits included. For many threads.
+class CallTimes:
+    """Durations in seconds of one request's calls, waits included. Thread-safe.
 
     Args:
-        before: what a call usually took in the request before, without waits, if that is known.
+        before: median duration in the previous request, without waits; None if it is not known.
 
     """
 
@@ -27,34 +27,34 @@ class Times:
         self._seen: list[float] = []
 
     def add(self, seconds: float) -> None:
-        """Remember a call that was answered."""
+        """Add the duration of an answered call."""
         with self._lock:
             self._seen.append(seconds)
 
     @property
     def longest(self) -> float | None:
-        """Of this request's calls; None before the first."""
+        """Longest duration; None before the first call."""
         with self._lock:
             return max(self._seen, default=None)
 
     @property
     def usual(self) -> float | None:
-        """Of half of this request's calls no more; before the first, of earlier requests', if that is known."""
+        """Median duration of this request's calls; before the first call, of the previous request's, or None."""
         with self._lock:
             return statistics.median(self._seen) if self._seen else self._before
 
 
 def kept_for_choosing(seconds: float) -> float:
-    """Seconds that every step leaves, of a request's so many: what is there is chosen among in them, and sent."""
+    """Return the seconds, of a request's so many, that every step leaves for choosing an answer and sending it."""
     return 0.0 if math.isinf(seconds) else min(MOST_CHOOSING, CHOOSING * seconds)
 
 
 def kept_for_answer(seconds: float, longest: float | None) -> float:
-    """Seconds that the steps before an answer leave for one more call.
+    """Return the seconds that the steps before the answer leave for one more call.
 
     Args:
-        seconds: that the whole request has.
-        longest: seconds of its longest call so far, if there was one.
+        seconds: of the whole request.
+        longest: duration of its longest call so far; None before the first.
 
     """
     if math.isinf(seconds):

@@ -1,7 +1,7 @@
-"""How much work a request's means bear: what it asks for, less what is needed least. Pure.
+"""How much work a request can do with its calls, tokens and time. Pure.
 
-Given up are, in this order: further candidates, their ratings, approaches of their own, the review, plans. What is
-left at least is a direct answer.
+Where they are not enough, work is left out in this order: further candidates, their ratings, approaches, the review,
+plans. What is left at least is a direct answer.
 """
 
 from __future__ import annotations
@@ -9,20 +9,41 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from optillm_cerebras_cepo.budget import Means
-from optillm_cerebras_cepo.chat import Step
-from optillm_cerebras_cepo.settings import Settings
+from optillm_cerebras_cepo.cepo.judge import JUDGES
+from optillm_cerebras_cepo.core.budget import Resources
+from optillm_cerebras_cepo.core.chat import Step
+from optillm_cerebras_cepo.settings.declaration import Settings
 
 
 @dataclass(frozen=True)
-class Costs:
+class Workload:
+    """What a request does.
+
+    Attributes:
+        candidates: number of candidates, or of answers without a plan.
+        ratings: whether candidates are rated.
+        approaches: whether each candidate plans along an approach of its own.
+        review: whether solutions are reviewed.
+        plans: number of plans of each candidate; 0 for a direct answer.
+
+    """
+
+    candidates: int
+    ratings: bool
+    approaches: bool
+    review: bool
+    plans: int
+
+
+@dataclass(frozen=True)
+class StepCosts:
     """What calls are expected to take.
 
     Attributes:
         prompt: tokens of a step's prompt without what it quotes of earlier replies.
         reply: tokens of a step's reply.
         last_resort: tokens of the reply to a candidate that has no plan.
-        seconds: of a call; 0 where that is not known.
+        seconds: duration of a call; 0 where it is not known.
 
     """
 
@@ -36,69 +57,59 @@ class Costs:
         return self.prompt(step) + sum(map(self.reply, (*quoted, step)))
 
     def answer(self, settings: Settings, work: Workload) -> float:
-        """Return the tokens that a candidate needs for its answer: for the last step, or for a last resort instead."""
-        last = _after_plans(settings, work)[-1:]
+        """Return the tokens that a candidate needs for its answer: for its last step, or for a last resort instead."""
+        last = _steps_after_plans(settings, work)[-1:]
         written = sum(self.tokens(step, quoted(settings, work, step)) for step in last)
         return max(written, self.prompt(Step.DIRECT) + self.last_resort)
 
 
 @dataclass(frozen=True)
-class Workload:
-    """What a request does.
-
-    Attributes:
-        candidates: as many, or answers without a plan.
-        ratings: whether candidates are rated.
-        approaches: whether each plans along one of its own.
-        review: whether solutions are reviewed.
-        plans: of each candidate; none means a direct answer.
-
-    """
-
-    candidates: int
-    ratings: bool
-    approaches: bool
-    review: bool
-    plans: int
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A workload, and for each thing of which there is less than was asked for, in words, why."""
+class FittedWorkload:
+    """A workload, and a line for each thing that was left out of the requested one."""
 
     work: Workload
     degraded: tuple[str, ...]
 
 
-def asked_for(settings: Settings, candidates: int) -> Workload:
-    """All that the settings ask for, with so many candidates."""
-    rated = candidates > 1 and settings.bestofn_rating_type != "majority"
+def requested_workload(settings: Settings, candidates: int) -> Workload:
+    """Return the work that the settings ask for, with so many candidates."""
+    rated = candidates > 1 and JUDGES[settings.bestofn_rating_type].calls(candidates) > 0
     return Workload(candidates, rated, settings.use_plan_diversity, True, settings.planning_n)
 
 
-def borne(settings: Settings, full: Workload, answers: int, means: Means, costs: Costs) -> Planned:
-    """The most of this work that these means bear, with at least so many answers; a direct one where they bear none.
+def fit_to_resources(
+    settings: Settings, requested: Workload, answers: int, resources: Resources, costs: StepCosts
+) -> FittedWorkload:
+    """Return the largest workload that fits the resources; a direct answer where none does.
 
-    More means never bear less.
+    More resources never give a smaller workload.
+
+    Args:
+        settings: of the request.
+        requested: the work that the settings ask for.
+        answers: number of answers, which candidates are never fewer than.
+        resources: what may be spent.
+        costs: what calls are expected to take.
+
     """
-    work, reasons = full, dict[str, str]()
-    for given_up, lesser in _lesser(full, answers):
-        shortage = short_of(settings, bill(settings, work, costs), means)
-        if not shortage:
+    work, reasons = requested, dict[str, str]()
+    for left_out, smaller in _smaller(requested, answers):
+        reason = shortfall(settings, estimate_cost(settings, work, costs), resources)
+        if not reason:
             break
-        work, reasons[given_up] = lesser, shortage
-    return Planned(work, tuple(_told(full, work, reasons)))
+        work, reasons[left_out] = smaller, reason
+    return FittedWorkload(work, tuple(_lines(requested, work, reasons)))
 
 
-def bill(settings: Settings, work: Workload, costs: Costs) -> Means:
-    """What this work takes when nothing fails: calls, tokens, and seconds of the calls that wait for each other.
+def estimate_cost(settings: Settings, work: Workload, costs: StepCosts) -> Resources:
+    """Return what this work takes when nothing fails; the seconds are those of calls that wait for each other.
 
-    Each candidate has a call for its answer. Where its last step is switched off, that call is kept for a last resort.
+    Each candidate has a call for its answer. Where its last step is switched off, that call is for a last resort.
     """
     if not work.plans:
-        return Means(work.candidates, work.candidates * costs.tokens(Step.DIRECT), costs.seconds)
+        return Resources(work.candidates, work.candidates * costs.tokens(Step.DIRECT), costs.seconds)
     attempt = [Step.PLAN, Step.EXECUTE] if settings.planning_max_tokens_step1 else [Step.EXECUTE]
-    rest = _after_plans(settings, work)
+    rest = _steps_after_plans(settings, work)
     before = [Step.APPROACHES] if work.approaches else []
     ratings = [Step.RATING] * _ratings(settings, work)
     calls = [*before, *[*attempt * work.plans, *rest[:-1]] * work.candidates, *ratings]  # without the answers'
@@ -108,7 +119,29 @@ def bill(settings: Settings, work: Workload, costs: Costs) -> Means:
         share = costs.reply(Step.APPROACHES) / max(settings.bestofn_n, work.candidates)
         tokens += share * len(attempt) * work.plans * work.candidates
     depth = len([*before, *attempt, *rest]) + bool(ratings)
-    return Means(len(calls) + work.candidates, tokens, depth * costs.seconds)
+    return Resources(len(calls) + work.candidates, tokens, depth * costs.seconds)
+
+
+def cost_of_another_candidate(settings: Settings, work: Workload, costs: StepCosts, number: int) -> Resources:
+    """Return what the candidate of this number takes, with the ratings that it makes necessary."""
+    before = replace(work, candidates=number - 1, ratings=False)
+    after = replace(before, candidates=number, ratings=requested_workload(settings, number).ratings)
+    less, more = estimate_cost(settings, before, costs), estimate_cost(settings, after, costs)
+    proposed = costs.seconds if work.approaches else 0.0
+    return Resources(more.calls - less.calls, more.tokens - less.tokens, more.seconds - proposed)
+
+
+def shortfall(settings: Settings, cost: Resources, resources: Resources) -> str:
+    """Return which resource is not enough for the cost, for the client; empty where all are."""
+    if cost.calls > resources.calls:
+        return f"max_calls {settings.max_calls} allows no more"
+    if cost.tokens > resources.tokens:
+        return f"max_total_tokens {settings.max_total_tokens} allows no more"
+    if cost.calls > resources.rate_limit_calls:
+        return f"the API's rate limits allow no more calls in the remaining {resources.seconds:.3g} s"
+    if cost.seconds > resources.seconds:
+        return f"the remaining {resources.seconds:.3g} s allow no more"
+    return ""
 
 
 def quoted(settings: Settings, work: Workload, step: Step) -> tuple[Step, ...]:
@@ -120,47 +153,23 @@ def quoted(settings: Settings, work: Workload, step: Step) -> tuple[Step, ...]:
         Step.EXECUTE: (Step.PLAN,) * planned,
         Step.REVIEW: (Step.EXECUTE,) * work.plans,
         Step.FINAL: (solution,),
-        Step.RATING: (answer,) * (2 if settings.bestofn_rating_type == "pairwise" else 1),
+        Step.RATING: (answer,) * JUDGES[settings.bestofn_rating_type].answers_per_call,
     }.get(step, ())
 
 
-def bill_of_another(settings: Settings, work: Workload, costs: Costs, number: int) -> Means:
-    """What one more such candidate takes, the so many-th, with the ratings that it makes necessary."""
-    before = replace(work, candidates=number - 1, ratings=False)
-    after = replace(before, candidates=number, ratings=settings.bestofn_rating_type != "majority")
-    less, more = bill(settings, before, costs), bill(settings, after, costs)
-    proposed = costs.seconds if work.approaches else 0.0
-    return Means(more.calls - less.calls, more.tokens - less.tokens, more.seconds - proposed)
-
-
-def short_of(settings: Settings, wanted: Means, means: Means) -> str:
-    """What these means lack for what is wanted, in words; empty where they suffice."""
-    if wanted.calls > means.calls:
-        return f"max_calls {settings.max_calls} allows no more"
-    if wanted.tokens > means.tokens:
-        return f"max_total_tokens {settings.max_total_tokens} allows no more"
-    if wanted.calls > means.paced:
-        return f"the API's limits let no more calls through in the {means.seconds:.3g} s that are left"
-    if wanted.seconds > means.seconds:
-        return f"the {means.seconds:.3g} s that are left allow no more"
-    return ""
-
-
-def _after_plans(settings: Settings, work: Workload) -> list[Step]:
+def _steps_after_plans(settings: Settings, work: Workload) -> list[Step]:
     """Return the steps that make an answer of a candidate's solutions; none where the first solution is the answer."""
     return [Step.REVIEW] * work.review + [Step.FINAL] * bool(settings.planning_max_tokens_step4)
 
 
 def _ratings(settings: Settings, work: Workload) -> int:
-    """Calls of the judge."""
     if not work.ratings or work.candidates < 2:
         return 0
-    pairs = settings.bestofn_rating_type == "pairwise"
-    return work.candidates * (work.candidates - 1 if pairs else 1)
+    return JUDGES[settings.bestofn_rating_type].calls(work.candidates)
 
 
-def _lesser(work: Workload, answers: int) -> Iterator[tuple[str, Workload]]:
-    """Ever less work, the least needed given up first: what is given up, and what is left."""
+def _smaller(work: Workload, answers: int) -> Iterator[tuple[str, Workload]]:
+    """Yield what is left out next, and the workload without it."""
     while work.candidates > max(1, answers):
         work = replace(work, candidates=work.candidates - 1)
         yield "candidates", work
@@ -173,16 +182,16 @@ def _lesser(work: Workload, answers: int) -> Iterator[tuple[str, Workload]]:
         yield "plans", work
 
 
-def _told(full: Workload, work: Workload, reasons: dict[str, str]) -> Iterator[str]:
+def _lines(requested: Workload, work: Workload, reasons: dict[str, str]) -> Iterator[str]:
     for name, reason in reasons.items():
         match name:
             case "candidates":
-                yield f"{work.candidates} of {full.candidates} candidates: {reason}"
+                yield f"{work.candidates} of {requested.candidates} candidates: {reason}"
             case "plans" if not work.plans:
                 yield f"no plan, a direct answer: {reason}"
             case "plans":
-                yield f"{work.plans} of {full.plans} plans: {reason}"
-            case "ratings" if work.candidates == 1:  # one is not rated
+                yield f"{work.plans} of {requested.plans} plans: {reason}"
+            case "ratings" if work.candidates == 1:  # a single candidate is not rated
                 continue
             case _:
                 yield f"no {name}: {reason}"

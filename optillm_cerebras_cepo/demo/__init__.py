@@ -1,1 +1,1 @@
-"""One question through stock OptiLLM and this plugin, with a small model on this machine when there is no API key."""
+"""One question through stock OptiLLM and this plugin, answered by a small local model if there is no API key."""

@@ -1,1 +1,3 @@
-"""Everything that knows OptiLLM's server: its calling convention, its configuration, its replies and errors."""
+"""Integration with OptiLLM's server: its calling convention, configuration, requests, replies and errors."""
+
+SLUG = "cepo_cerebras"

@@ -1,7 +1,4 @@
-"""What the entry point `optillm.plugins` names, for an OptiLLM that reads entry points: the same as the shim.
-
-To import it is to take our place in OptiLLM's server.
-"""
+"""The plugin for an OptiLLM that reads the entry point `optillm.plugins`; importing it registers the plugin."""
 
 from optillm_cerebras_cepo.host.plugin import SLUG, register, run
 

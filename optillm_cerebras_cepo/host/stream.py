@@ -1,4 +1,4 @@
-"""A reply as server-sent events, as OpenAI's clients read them: progress while it is worked on, then the answer."""
+"""A reply as server-sent events in OpenAI's format: progress as `reasoning_content`, then the answer."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from optillm_cerebras_cepo.cepo.outcome import Answer
-from optillm_cerebras_cepo.errors import CepoError
-from optillm_cerebras_cepo.events import Agreed, Called, Rated, Waits
-from optillm_cerebras_cepo.host import progress, reply
-from optillm_cerebras_cepo.host.hangup import POLL
-from optillm_cerebras_cepo.host.work import News, Piece, Work, defect
-from optillm_cerebras_cepo.parameters import Parameters
-from optillm_cerebras_cepo.runtime import Solved
+from optillm_cerebras_cepo.core.chat import Parameters
+from optillm_cerebras_cepo.core.errors import CepoError
+from optillm_cerebras_cepo.core.events import CallDelayed, CallFinished, CandidateRated, PlansCompared, describe
+from optillm_cerebras_cepo.host import responses
+from optillm_cerebras_cepo.host.disconnects import POLL
+from optillm_cerebras_cepo.host.execution import ContentDelta, Execution, Update, defect
+from optillm_cerebras_cepo.session import RequestResult
 
-HEARTBEAT = 5.0  # seconds of silence after which a comment is sent: proxies close what says nothing
-PIECE = 200  # characters of an answer that is sent at once
-THOUGHT = "<think>"
+HEARTBEAT = 5.0  # seconds without an event after which a comment is sent, for proxies close idle connections
+CHUNK_LENGTH = 200  # characters of an answer's text
+OPENING_TAG, CLOSING_TAG = "<think>", "</think>"
 
 
 def events(
-    work: Work, model: str, parameters: Parameters, show_progress: bool, hung_up: Callable[[], bool]
+    execution: Execution, model: str, parameters: Parameters, show_progress: bool, hung_up: Callable[[], bool]
 ) -> Iterator[str]:
-    """The stream, as far as somebody reads it."""
+    """Yield the events of a started execution, until it ends or the client hangs up."""
     try:
-        yield from _told(work, _Chunks(model, parameters), parameters.n, show_progress, hung_up)
+        yield from _events(execution, _Chunks(model, parameters, show_progress), parameters.n, hung_up)
     except (GeneratorExit, KeyboardInterrupt):
         raise
     except BaseException as error:  # the server would log its message, which may quote the request
-        work.give_up()
+        execution.give_up()
         yield _event(defect(error).body())
 
 
-def _told(work: Work, chunks: _Chunks, answers: int, show_progress: bool, hung_up: Callable[[], bool]) -> Iterator[str]:
+def _events(execution: Execution, chunks: _Chunks, answers: int, hung_up: Callable[[], bool]) -> Iterator[str]:
     for index in range(answers):
         yield chunks.delta(index, role="assistant", content="")
     sent = time.monotonic()
-    for news in work.news(POLL):
+    for update in execution.updates(POLL):
         if hung_up():
             return
-        for event in chunks.of(news, show_progress):
+        for event in chunks.events(update):
             sent = time.monotonic()
             yield event
         if time.monotonic() - sent >= HEARTBEAT:
@@ -51,84 +51,86 @@ def _told(work: Work, chunks: _Chunks, answers: int, show_progress: bool, hung_u
 
 
 class _Chunks:
-    """The chunks of one stream: the same id, and what of the answer has been sent."""
+    """The chunks of one stream, which share an id, and what has been sent of the answer."""
 
-    def __init__(self, model: str, parameters: Parameters) -> None:
+    def __init__(self, model: str, parameters: Parameters, show_progress: bool) -> None:
         self._head = {
             "id": f"chatcmpl-{uuid.uuid4().hex}",
             "object": "chat.completion.chunk",
             "created": int(time.time()),
             "model": model,
         }
-        self._parameters = parameters
-        self._sent = False
-        self._held = ""  # the beginning of a text, until it is known not to be a thought
+        self._include_usage = parameters.include_usage
+        self._show_progress = show_progress
+        self._has_begun = False  # part of the answer has been sent
+        self._pending = ""  # the beginning of the answer's text, while it may be the model's reasoning
 
     def delta(self, index: int, **delta: Any) -> str:
-        """A chunk that adds to the message of one choice."""
+        """Return a chunk that adds to the message of one choice."""
         return self._chunk([{"index": index, "delta": delta, "finish_reason": None}])
 
-    def of(self, news: News, show_progress: bool) -> Iterator[str]:
-        """What a piece of news is to the client."""
-        match news:
-            case Piece():
-                yield from self._piece(news.delta)
-            case Solved():
-                yield from self._rest(news)
+    def events(self, update: Update) -> Iterator[str]:
+        """Yield the events for an update."""
+        match update:
+            case ContentDelta():
+                yield from self._content(update.delta)
+            case RequestResult():
+                yield from self._end(update)
             case CepoError():
-                yield _event(news.body())
-            case Called() | Waits() | Agreed() | Rated() if show_progress and not self._sent:  # clients show it above
-                yield self.delta(0, reasoning_content=progress.line(news) + "\n")
+                yield _event(update.body())
+            case CallFinished() | CallDelayed() | PlansCompared() | CandidateRated():
+                # Clients show all reasoning above the answer, whenever it comes.
+                if self._show_progress and not self._has_begun:
+                    yield self.delta(0, reasoning_content=describe(update) + "\n")
 
-    def _piece(self, delta: Mapping[str, Any]) -> Iterator[str]:
-        """The model's own tokens, as they are made."""
+    def _content(self, delta: Mapping[str, Any]) -> Iterator[str]:
+        """Yield chunks for a chunk of the model's own reply."""
         if "reasoning" in delta:
             yield self.delta(0, reasoning_content=delta["reasoning"])
         if "tool_calls" in delta:
-            self._sent = True
+            self._has_begun = True
             yield self.delta(0, tool_calls=delta["tool_calls"])
-        if text := self._spoken(delta.get("content", "")):
-            self._sent = True
+        if text := self._without_reasoning(delta.get("content", "")):
+            self._has_begun = True
             yield self.delta(0, content=text)
 
-    def _rest(self, solved: Solved) -> Iterator[str]:
-        """What has not been sent of the answers, why they end, and what they took."""
-        self._head["model"] = solved.model
-        for index, answer in enumerate(solved.outcome.answers):
-            if not self._sent:
-                yield from self._whole(index, answer)
-            end = {"index": index, "delta": {}, "finish_reason": answer.finish_reason}
-            last = index == len(solved.outcome.answers) - 1
-            yield self._chunk([end], **({"cepo_cerebras": reply.account(solved)} if last else {}))
-        if self._parameters.include_usage:
-            yield self._chunk([], usage=reply.usage(solved))
+    def _end(self, result: RequestResult) -> Iterator[str]:
+        """Yield the answers as far as they have not been sent, their finish reasons, and the usage."""
+        self._head["model"] = result.model
+        last = len(result.outcome.answers) - 1
+        for index, answer in enumerate(result.outcome.answers):
+            if not self._has_begun:
+                yield from self._answer(index, answer)
+            choice = {"index": index, "delta": {}, "finish_reason": answer.finish_reason}
+            yield self._chunk([choice], **({"cepo_cerebras": responses.account(result)} if index == last else {}))
+        if self._include_usage:
+            yield self._chunk([], usage=responses.usage(result))
         yield "data: [DONE]\n\n"
 
-    def _whole(self, index: int, answer: Answer) -> Iterator[str]:
+    def _answer(self, index: int, answer: Answer) -> Iterator[str]:
         if answer.reasoning:
             yield self.delta(index, reasoning_content=answer.reasoning)
-        for start in range(0, len(answer.text), PIECE):
-            yield self.delta(index, content=answer.text[start : start + PIECE])
+        for start in range(0, len(answer.text), CHUNK_LENGTH):
+            yield self.delta(index, content=answer.text[start : start + CHUNK_LENGTH])
         if answer.tool_calls:
             yield self.delta(index, tool_calls=[{"index": at, **call} for at, call in enumerate(answer.tool_calls)])
 
-    def _spoken(self, text: str) -> str:
-        """The text without a thought at its beginning, which is no part of the answer.
+    def _without_reasoning(self, text: str) -> str:
+        """Return what can be sent of the text: nothing while it may be, or is, reasoning between think tags.
 
-        A thought is known by its opening tag. Where a model writes the closing tag alone, a stream has sent the thought
-        before it comes; only the whole reply can be read without it.
+        Reasoning that has the closing tag only is recognised in a whole reply, but not in a stream.
         """
-        if self._sent:
+        if self._has_begun:
             return text
-        self._held += text
-        held = self._held.lstrip()
-        if THOUGHT.startswith(held[: len(THOUGHT)]):
-            _, _, held = held.partition("</think>")  # nothing is left while it goes on
-        return held.lstrip() if held.strip() else ""
+        self._pending += text
+        pending = self._pending.lstrip()
+        if OPENING_TAG.startswith(pending[: len(OPENING_TAG)]):
+            _, _, pending = pending.partition(CLOSING_TAG)  # empty without a closing tag
+        return pending.lstrip()
 
     def _chunk(self, choices: list[dict[str, Any]], **more: Any) -> str:
-        empty = {"usage": None} if self._parameters.include_usage else {}
-        return _event({**self._head, "choices": choices, **empty, **more})
+        usage = {"usage": None} if self._include_usage else {}
+        return _event({**self._head, "choices": choices, **usage, **more})
 
 
 def _event(body: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Which models each API lists, believed for a while."""
+"""Lists of models that APIs serve, remembered for a while."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from optillm_cerebras_cepo.deadline import Deadline
-from optillm_cerebras_cepo.errors import CepoError, Ends, Forbidden, ModelUnavailable, RefusedCall
+from optillm_cerebras_cepo.core.deadline import Deadline
+from optillm_cerebras_cepo.core.errors import CepoError, ErrorScope, Forbidden, ModelUnavailable, RefusedCall
 from optillm_cerebras_cepo.llm.models import lookup, resolve
-from optillm_cerebras_cepo.llm.retry import RetryPolicy, patiently
+from optillm_cerebras_cepo.llm.retry import RetryPolicy, with_retries
 from optillm_cerebras_cepo.llm.sdk import SdkClient
 
-BELIEVED = 600.0  # seconds for which a list that serves what is wanted is not asked for again
-PAUSE = 1.0  # seconds between two looks at a list that does not: it may lack a model for a moment only
+LIST_TTL = 600.0  # seconds for which a list that has a wanted model is used
+RETRY_PAUSE = 1.0  # seconds between two fetches of a list that has none of them: a model may be missing for a moment
 
 
 @dataclass(frozen=True)
 class Listing:
-    """One answer of an API.
+    """One list of models.
 
     Attributes:
-        at: when it was given, in seconds of the catalogue's clock.
-        models: the ids; None where this key gets no list, although it may chat.
+        at: when it was fetched, in seconds of the catalogue's clock.
+        models: the ids; None if the API refuses the list to this key, which may still chat.
 
     """
 
@@ -33,7 +33,7 @@ class Listing:
     models: tuple[str, ...] | None
 
     def resolve(self, wanted: Sequence[str]) -> str:
-        """Return the API's id of the first wanted model that is listed; without a list, the first wanted as it is.
+        """Return the API's id of the first wanted model that is listed; without a list, the first wanted model.
 
         Raises:
             ModelUnavailable: none of them is listed.
@@ -43,10 +43,9 @@ class Listing:
 
 
 class Catalogue:
-    """The lists of all APIs of this process.
+    """Lists of all APIs of this process.
 
-    The lock is held for look-ups only, never while an API is asked. Requests that need a list at the same time wait for
-    one call.
+    The lock is not held while an API is called. Requests that need a list at the same time wait for one call.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -55,29 +54,29 @@ class Catalogue:
         self._listings: dict[SdkClient, Listing] = {}
         self._fetches: dict[SdkClient, Future[CepoError | None]] = {}
 
-    def look(self, api: SdkClient) -> Listing:
-        """Ask the API now, once. Raises a CepoError."""
-        return self._keep(api, _models(api.list_models))
+    def fetch(self, api: SdkClient) -> Listing:
+        """Fetch the list now, without a retry. Raises a CepoError."""
+        return self._store(api, _list_or_none(api.list_models))
 
     def resolve(self, api: SdkClient, wanted: Sequence[str], policy: RetryPolicy, deadline: Deadline) -> str:
-        """Return the API's id of the first wanted model that it lists; the first wanted where it has no list.
+        """Return the API's id of the first wanted model that it lists; the first wanted one if it has no list.
 
-        A list that has none of them is asked for once more, after a pause.
+        A list with none of them is fetched once more after a pause.
 
         Raises:
-            ModelUnavailable: it lists none of them.
-            CepoError: it cannot be asked, or what ended the request meanwhile.
+            ModelUnavailable: the list has none of them.
+            CepoError: the list cannot be fetched, or what ended the deadline.
 
         """
-        listing = self._newer_than(self._clock() - BELIEVED, api, policy, deadline)
+        listing = self._newer_than(self._clock() - LIST_TTL, api, policy, deadline)
         try:
             return listing.resolve(wanted)
         except ModelUnavailable:
-            deadline.wait(max(0.0, listing.at + PAUSE - self._clock()))
+            deadline.wait(max(0.0, listing.at + RETRY_PAUSE - self._clock()))
             return self._newer_than(listing.at, api, policy, deadline).resolve(wanted)
 
     def forget(self, api: SdkClient) -> None:
-        """Ask anew when a list is needed next: this one names a model that has stopped working."""
+        """Fetch the list when it is needed next: one of its models does not work any more."""
         with self._lock:
             self._listings.pop(api, None)
 
@@ -86,54 +85,55 @@ class Catalogue:
         with self._lock:
             self._listings.clear()
 
-    def _newer_than(self, age: float, api: SdkClient, policy: RetryPolicy, deadline: Deadline) -> Listing:
-        """Return a listing that was given later than this time: the one that is known, or that of the next call."""
+    def _newer_than(self, time: float, api: SdkClient, policy: RetryPolicy, deadline: Deadline) -> Listing:
+        """Return a list that was fetched later than this: the known one, or that of the next call."""
         while True:
             deadline.check()
             with self._lock:
                 known = self._listings.get(api)
-                if known is not None and known.at > age:
+                if known is not None and known.at > time:
                     return known
                 running = self._fetches.get(api)
                 if running is None:
-                    mine = self._fetches[api] = Future()
+                    fetch = self._fetches[api] = Future()
                     break
-            # What another request's call met is this one's result too, unless that request ran out of time.
+            # The error of another request's call counts here as well, unless that request ran out of time.
             if (error := deadline.wait_for(running)) is not None:
                 raise copy.copy(error)
-        error = None
+        shared_error = None
         try:
-            return self._keep(api, _models_or_known(known, api, policy, deadline))
-        except CepoError as failure:
-            error = None if deadline.remaining <= policy.most or _is_over(deadline) else failure
+            return self._store(api, _list_or_known(known, api, policy, deadline))
+        except CepoError as error:
+            out_of_time = deadline.remaining <= policy.max_wait or _is_over(deadline)
+            shared_error = None if out_of_time else error
             raise
         finally:
             with self._lock:
                 del self._fetches[api]
-            mine.set_result(error)
+            fetch.set_result(shared_error)
 
-    def _keep(self, api: SdkClient, models: tuple[str, ...] | None) -> Listing:
+    def _store(self, api: SdkClient, models: tuple[str, ...] | None) -> Listing:
         with self._lock:
             listing = self._listings[api] = Listing(self._clock(), models)
         return listing
 
 
-def _models(ask: Callable[[], tuple[str, ...]]) -> tuple[str, ...] | None:
-    """Return what the API lists; None where it refuses its list, for what it serves shows in the first call."""
+def _list_or_none(fetch: Callable[[], tuple[str, ...]]) -> tuple[str, ...] | None:
+    """Return the models; None if the API refuses the list. The first call then shows whether it serves a model."""
     try:
-        return ask()
+        return fetch()
     except (RefusedCall, Forbidden):
         return None
 
 
-def _models_or_known(
+def _list_or_known(
     known: Listing | None, api: SdkClient, policy: RetryPolicy, deadline: Deadline
 ) -> tuple[str, ...] | None:
-    """Ask for the list; where it cannot be had for now, what is known of it still holds."""
+    """Fetch the list with retries; if it fails for now, return the known one."""
     try:
-        return _models(lambda: patiently(policy, deadline)(api.list_models, deadline))
+        return _list_or_none(lambda: with_retries(policy, deadline)(api.list_models, deadline))
     except CepoError as error:
-        if error.ends is not Ends.CALL or known is None:
+        if error.scope is not ErrorScope.CALL or known is None:
             raise
         return known.models
 

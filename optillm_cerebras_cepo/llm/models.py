@@ -1,7 +1,7 @@
-"""The table of models: what each takes, what it refuses, and where that is written down.
+"""Table of models: what each accepts and refuses, with the source.
 
-A model that is not in the table is used as it is (a dedicated endpoint serves what its owner chose); what it refuses is
-then learnt from its refusals (`fit.py`).
+A model that is not in the table can be used as well: a dedicated endpoint serves what its owner chose. What it refuses
+is learned from its refusals (`unsupported_params.py`).
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from optillm_cerebras_cepo.errors import ModelUnavailable
+from optillm_cerebras_cepo.core.errors import ModelUnavailable
 
 
 @dataclass(frozen=True)
 class Model:
-    """One row.
+    """One row of the table.
 
     Attributes:
-        id: the exact id that the API lists.
-        context: tokens of prompt and reply together, paid tier; None where nobody says.
-        max_output: tokens of one reply, paid tier; None where nobody says.
-        efforts: the values of `reasoning_effort` that it takes; none: the field is refused.
-        refuses: other fields that it refuses with 400.
-        think_switch: whether " /think" at a prompt's end means something to it.
-        source: where this is documented.
+        id: the id in the API's list.
+        context: tokens of prompt and reply together, paid tier; None if unknown.
+        max_output: tokens of one reply, paid tier; None if unknown.
+        efforts: accepted values of `reasoning_effort`; if empty, the field is refused.
+        refuses: other fields that are refused with 400.
+        think_switch: whether " /think" at the end of a prompt turns reasoning on.
+        source: the documentation.
 
     """
 
@@ -42,8 +42,8 @@ _OVERVIEW = "inference-docs.cerebras.ai/models/overview"
 _QWEN3 = "Qwen3 technical report (arXiv 2505.09388): /think and /no_think"
 
 # OptiLLM's defect: reasoning_effort_goes_to_models_that_refuse_it
-# `reasoning_effort` stands in the API's schema for every model, but only the reasoning models take it, and each its own
-# values. The limits are those of the paid tier; the free tier's context is about half.
+# The API's schema has `reasoning_effort` for every model, but only the reasoning models accept it, each with its own
+# values. Limits are those of the paid tier; the free tier's context is about half.
 MODELS = (
     Model("llama-3.3-70b", 131_072, 65_536, source=f"{_REFERENCE}: reasoning_effort never listed for it"),
     Model("llama3.1-8b", 32_768, 8_192, source=f"{_REFERENCE}: reasoning_effort never listed for it"),
@@ -83,7 +83,7 @@ MODELS = (
 
 
 def _key(name: str) -> str:
-    """What is the same in every spelling of a model's name: `llama3.3-70b` and `llama-3.3-70b` are one."""
+    """Return what all spellings of a name have in common: `llama3.3-70b` and `llama-3.3-70b` are the same model."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
@@ -91,7 +91,7 @@ _BY_KEY = {_key(model.id): model for model in MODELS}
 
 
 def lookup(name: str) -> Model:
-    """The row of a model under any spelling, or an empty row under the name as given."""
+    """Return the row of a model, however it is spelled; for an unknown model, an empty row with the given name."""
     return _BY_KEY.get(_key(name)) or Model(name)
 
 
@@ -99,7 +99,7 @@ def resolve(wanted: Sequence[str], served: Iterable[str]) -> str:
     """Return the API's own id of the first wanted model that it serves.
 
     Raises:
-        ModelUnavailable: none is; the message names those that are, and the variable to set.
+        ModelUnavailable: it serves none of them. The message names the served models and the variable to set.
 
     """
     served = list(served)

@@ -1,8 +1,8 @@
-"""Trying a call again, within its request's deadline.
+"""Retry calls within their request's deadline.
 
-Whether an error is worth another try is the error's own `transient`; how long to wait is `wait_before`. Whatever the
-API says, the waits of one call grow, so its tries come at a bounded rate. The SDK's retries are off: its whole patience
-with a rate limit is about 1.4 s, and two places that retry multiply.
+`CepoError.retryable` says whether an error is worth a retry, and `wait_before` how long to wait for it. The waits of
+one call grow whatever the API answers, so its attempts come at a bounded rate. The SDK's own retries are off: they end
+a rate limit after about 1.4 s, and retries in two places multiply.
 """
 
 from __future__ import annotations
@@ -15,125 +15,124 @@ from typing import Any
 
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
-from optillm_cerebras_cepo.chat import ChatRequest, Completion
-from optillm_cerebras_cepo.deadline import Deadline
-from optillm_cerebras_cepo.errors import CepoError, Ends, RateLimited, UnusableReply
-from optillm_cerebras_cepo.events import Observer, Waits, ignore
-from optillm_cerebras_cepo.llm.base import ChatClient
-from optillm_cerebras_cepo.llm.limits import tells
+from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion
+from optillm_cerebras_cepo.core.deadline import Deadline
+from optillm_cerebras_cepo.core.errors import CepoError, ErrorScope, RateLimited, UnusableReply
+from optillm_cerebras_cepo.core.events import CallDelayed, Observer, ignore
+from optillm_cerebras_cepo.llm.rate_limits.windows import wait_is_known
 
-DOUBLINGS = 50  # beyond every limit, and not yet beyond a float
-START_SECONDS = 15.0  # that a try may take beside its tokens: connecting, the API's queue, reading the prompt
+MAX_DOUBLINGS = 50  # beyond every limit, and a float still holds the result
+START_SECONDS = 15.0  # of an attempt besides its tokens: connecting, the API's queue, reading the prompt
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often and how patiently.
+    """Limits of retries.
 
     Attributes:
-        attempts: tries of one call, the first included. Those that met a rate limit do not count: they end with the
-            request's time.
-        timeout: seconds that one try may take at most.
-        min_tokens_per_second: a reply that comes more slowly is given up.
-        first: seconds before the second try; each further wait doubles.
-        most: seconds that no wait of ours exceeds. A wait that the API asks for may be longer.
-        time_scale: by how much waits of ours are shortened, where an API's seconds pass faster than real ones.
+        attempts: of one call, the first included. Attempts that met a rate limit do not count: the request's time ends
+            them.
+        timeout: seconds of one attempt at most.
+        min_tokens_per_second: a slower reply is given up.
+        first_wait: seconds before the second attempt; each further wait doubles.
+        max_wait: seconds of a wait at most, unless the API asks for more.
+        time_scale: factor by which our waits are shortened where an API's seconds are shorter than real ones.
 
     """
 
     attempts: int = 5
     timeout: float = 120.0
     min_tokens_per_second: float = 50.0
-    first: float = 0.5
-    most: float = 8.0
+    first_wait: float = 0.5
+    max_wait: float = 8.0
     time_scale: float = 1.0
 
 
-def time_for(request: ChatRequest, policy: RetryPolicy) -> float:
-    """Seconds that one try of this call may take: as long as a slow reply of all its tokens would."""
+def attempt_timeout(request: ChatRequest, policy: RetryPolicy) -> float:
+    """Return the seconds that one attempt may take: as long as a slow reply with all its tokens."""
     return min(policy.timeout, START_SECONDS + request.max_tokens / policy.min_tokens_per_second)
 
 
-def wait_before(attempt: int, error: BaseException | None, policy: RetryPolicy, chance: float) -> float:
-    """Seconds to wait after a failed try: doubling, with the upper half left to chance, or longer if the API asks.
+def wait_before(attempt: int, error: BaseException | None, policy: RetryPolicy, jitter: float) -> float:
+    """Return the seconds to wait after a failed attempt: doubling, with random jitter in the upper half.
 
-    The API's `Retry-After` can only lengthen the wait: an API that always says 0 would otherwise be called without end.
-    A first refusal for a limit that the rate limiter knows is waited for there (`pace.py`). A further one says that the
-    limiter is wrong about the limit, so it waits here too.
+    `Retry-After` can only lengthen the wait: an API that always sends 0 would otherwise be called without end. After a
+    first refusal for a limit that the rate limiter knows, the limiter waits (`rate_limits/`). A further refusal shows
+    that the limiter is wrong, so the call waits here as well.
 
     Args:
-        attempt: number of the failed try, from 1; those that met a rate limit are counted apart from the others.
-        error: what it met.
-        policy: the limits.
-        chance: 0..1; equal waits of many calls would make them collide again.
+        attempt: number of the failed attempt, from 1; those that met a rate limit are counted separately.
+        error: of the attempt.
+        policy: limits of the waits.
+        jitter: 0..1; with equal waits, calls that failed together would collide again.
 
     """
-    asked = error.retry_after if isinstance(error, CepoError) and error.retry_after is not None else None
-    if isinstance(error, RateLimited) and asked is None and tells(error.window, error.quota):
+    retry_after = error.retry_after if isinstance(error, CepoError) and error.retry_after is not None else None
+    if isinstance(error, RateLimited) and retry_after is None and wait_is_known(error.window, error.quota):
         attempt -= 1
     if attempt < 1:
         return 0.0
-    doubled: float = min(policy.first * 2 ** min(attempt - 1, DOUBLINGS), policy.most)
-    return max(asked or 0.0, doubled * (1 + chance) / 2 / policy.time_scale)
+    doubled: float = min(policy.first_wait * 2 ** min(attempt - 1, MAX_DOUBLINGS), policy.max_wait)
+    return max(retry_after or 0.0, doubled * (1 + jitter) / 2 / policy.time_scale)
 
 
-def patiently(
-    policy: RetryPolicy, deadline: Deadline, waiting: Callable[[float, CepoError], None] = lambda *_: None
+def with_retries(
+    policy: RetryPolicy, deadline: Deadline, on_wait: Callable[[float, CepoError], None] = lambda *_: None
 ) -> Callable[..., Any]:
-    """Return what calls a function again while its error is transient and there is time left to wait; for one call.
+    """Return a function that calls another one, and again while its error is transient and there is time to wait.
 
-    `waiting` is told of each wait: its seconds, and the error before it.
+    It serves one call. `on_wait` is called before each wait with its seconds and the error.
     """
-    failed: Counter[bool] = Counter()  # tries so far that did, by whether it was for a rate limit
+    failures: Counter[bool] = Counter()  # by whether the error was a rate limit
 
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         limited = isinstance(error, RateLimited)
-        failed[limited] += 1
-        return wait_before(failed[limited], error, policy, random.random())
+        failures[limited] += 1
+        return wait_before(failures[limited], error, policy, random.random())
 
     def stop(state: RetryCallState) -> bool:
-        # A wait that outlives the request would only delay its answer.
-        return failed[False] >= policy.attempts or state.upcoming_sleep >= deadline.remaining
+        # A wait beyond the deadline would only delay the request's answer.
+        return failures[False] >= policy.attempts or state.upcoming_sleep >= deadline.remaining
 
-    def tell(state: RetryCallState) -> None:
+    def before_sleep(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, CepoError):
-            waiting(state.upcoming_sleep, error)
+            on_wait(state.upcoming_sleep, error)
 
     def call(work: Callable[..., Any], *arguments: object) -> Any:
         try:
-            # By itself: few calls need another try, and to make ready for one takes as long as the layers below it.
+            # The first attempt needs no Retrying: to build one takes as long as all layers below.
             return work(*arguments)
         except CepoError as error:
-            if not error.transient:
+            if not error.retryable:
                 raise
-            met = [error]
+            first_error = [error]
 
-        def again() -> Any:
-            if met:
-                raise met.pop()
+        def attempt() -> Any:
+            if first_error:
+                raise first_error.pop()
             return work(*arguments)
 
         # OptiLLM's defect: no_error_of_cerebras_is_caught
         retrying = Retrying(
-            retry=retry_if_exception(lambda error: isinstance(error, CepoError) and error.transient),
+            retry=retry_if_exception(lambda error: isinstance(error, CepoError) and error.retryable),
             stop=stop,
             wait=wait,
-            before_sleep=tell,
+            before_sleep=before_sleep,
             sleep=deadline.wait,
             reraise=True,
         )
         try:
-            return retrying(again)
+            return retrying(attempt)
         finally:
-            retrying.iter_state.reset()  # methods of its own, and so a circle that would hold the request
+            retrying.iter_state.reset()  # breaks a reference cycle that would keep the request alive
 
     return call
 
 
 class Retry:
-    """Tries transient failures again; gives up when the attempts or the request's time are used up."""
+    """Layer that retries transient failures until the attempts or the request's time are used up."""
 
     def __init__(self, inner: ChatClient, policy: RetryPolicy, observer: Observer = ignore) -> None:
         self._inner = inner
@@ -143,30 +142,26 @@ class Retry:
     def complete(self, request: ChatRequest) -> Completion:
         """Answer, or raise the last failure, or what ended the request."""
 
-        def waiting(seconds: float, error: CepoError) -> None:
-            self._observer(Waits(request.label, seconds, error))
+        def on_wait(seconds: float, error: CepoError) -> None:
+            self._observer(CallDelayed(request.label, seconds, error))
 
         try:
-            completion: Completion = patiently(self._policy, request.deadline, waiting)(self._try, request)
+            completion: Completion = with_retries(self._policy, request.deadline, on_wait)(self._attempt, request)
             return completion
         except CepoError as error:
-            # The calls that would meet the same do not start.
-            if error.ends is Ends.REQUEST:
+            # Calls that would fail in the same way are not started.
+            if error.scope is ErrorScope.REQUEST:
                 request.deadline.whole.end(error)
-            elif error.ends is Ends.MODEL:
+            elif error.scope is ErrorScope.MODEL:
                 (request.model_deadline or request.deadline.whole).end(error)
             raise
 
-    def _try(self, request: ChatRequest) -> Completion:
+    def _attempt(self, request: ChatRequest) -> Completion:
         request.deadline.check()
-        timeout = max(0.001, min(time_for(request, self._policy), request.deadline.remaining))
+        timeout = max(0.001, min(attempt_timeout(request, self._policy), request.deadline.remaining))
         completion = self._inner.complete(replace(request, timeout=timeout))
-        if _says_nothing(completion) and not (request.listener and (completion.text or completion.reasoning)):
+        streamed = request.listener and (completion.text or completion.reasoning)
+        cut = completion.finish_reason in ("length", "content_filter")  # and would be cut again
+        if not (streamed or cut or completion.answer or completion.tool_calls):
             raise UnusableReply("the API answered with an empty reply")
         return completion
-
-
-def _says_nothing(completion: Completion) -> bool:
-    """Whether a whole reply is empty; one that was cut would be cut again."""
-    cut = completion.finish_reason in ("length", "content_filter")
-    return not (cut or completion.answer or completion.tool_calls)

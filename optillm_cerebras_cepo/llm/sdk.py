@@ -1,58 +1,57 @@
-"""The Cerebras SDK behind ChatClient: calls, streams, and the list of models."""
+"""The Cerebras SDK as a ChatClient: calls, streams, and the list of models. The SDK's log contains no prompt."""
 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+import logging
+from collections.abc import Callable
+from dataclasses import replace
 
 import cerebras.cloud.sdk as sdk
 import httpx
 
 from optillm_cerebras_cepo import __version__
-from optillm_cerebras_cepo.chat import ChatRequest, Completion, Listener
-from optillm_cerebras_cepo.deadline import Deadline
-from optillm_cerebras_cepo.errors import (
+from optillm_cerebras_cepo.core.chat import ChatRequest, Completion, Listener
+from optillm_cerebras_cepo.core.deadline import Deadline
+from optillm_cerebras_cepo.core.errors import (
     ApiUnreachable,
     CepoError,
-    Ends,
+    ErrorScope,
     StreamBroken,
     UnusableReply,
     UnwritableCall,
 )
-from optillm_cerebras_cepo.llm import tls
-from optillm_cerebras_cepo.llm.assembly import Assembly, completion_of, fields, mended, text
-from optillm_cerebras_cepo.llm.base_url import normalized
-from optillm_cerebras_cepo.llm.hush import hush
-from optillm_cerebras_cepo.llm.loop import Loop
+from optillm_cerebras_cepo.core.rate_limit_headers import quota_of
+from optillm_cerebras_cepo.llm.completions import StreamAssembler, completion_of, fields, repaired, text
+from optillm_cerebras_cepo.llm.connection import DEFAULT_TLS, TlsSettings, normalized
+from optillm_cerebras_cepo.llm.event_loop import THREAD, EventLoop
 from optillm_cerebras_cepo.llm.sdk_errors import NO_COMPLETION, translate
-from optillm_cerebras_cepo.quota import quota_of
 
+LOGGER = "cerebras.cloud.sdk._base_client"
 PATH = "/v1/chat/completions"
 LIST_PATH = "/v1/models"
-CONNECTIONS = 100  # that are open at once, as in the SDK's default client
-CONNECT_TIMEOUT = 10.0  # seconds; a host that takes no connection by then is not there
-LIST_TIMEOUT = 10.0  # seconds for the list of models: it comes before the first call, and a dead host should show
+CONNECTIONS = 100  # open at once, as in the SDK's default client
+CONNECT_TIMEOUT = 10.0  # seconds
+LIST_TIMEOUT = 10.0  # seconds for the list of models: it comes before the first call, and shows an unreachable host
 
 
-@dataclass
-class _Departure:
-    """Whether a call has left for the API: one that was given up before is not counted."""
-
-    left: bool = False
+def _is_not_request_body(record: logging.LogRecord) -> bool:
+    """Return False for request options of our calls, which run on our thread. OptiLLM's own calls stay in the log."""
+    return not (record.threadName == THREAD and str(record.msg).startswith("Request options"))
 
 
 class SdkClient:
-    """One long-lived connection pool to one API with one key; safe for many threads.
+    """Long-lived connections to one API with one key. Safe for many threads.
 
     Args:
         base_url: with or without `/v1`, which the SDK adds itself.
         api_key: the Cerebras key.
-        loop: where its traffic runs.
-        settings: how the API's certificate is verified.
+        loop: runs the traffic.
+        tls: how the API's certificate is verified.
         connections: that may be open at once; further calls wait for one.
 
     Raises:
-        BadConfiguration: the base URL is none, or the trusted certificates cannot be loaded.
+        BadConfiguration: the base URL is invalid, or the trusted certificates cannot be loaded.
 
     """
 
@@ -60,79 +59,89 @@ class SdkClient:
         self,
         base_url: str,
         api_key: str,
-        loop: Loop,
-        settings: tls.Tls = tls.DEFAULT,
+        loop: EventLoop,
+        tls: TlsSettings = DEFAULT_TLS,
         connections: int = CONNECTIONS,
     ) -> None:
         self.base_url = normalized(base_url)
         self._loop = loop
-        self._chat = self.base_url + PATH  # the SDK would parse and join a relative address anew for each call
-        hush()
+        self._chat_url = self.base_url + PATH  # the SDK would parse and join a relative URL again for each call
+        logging.getLogger(LOGGER).addFilter(_is_not_request_body)  # once, however often it is added
         self._client = sdk.AsyncCerebras(
             api_key=api_key,
             base_url=self.base_url,
-            # On Python 3.10 the SDK's default transport leaves open the connection of many a call that is cancelled
-            # while it is being sent, and the API generating for nobody; and it takes more processor time anywhere.
+            # With the SDK's default transport on Python 3.10, many a call that is cancelled while it is sent keeps its
+            # connection open, and the API continues to generate. The default also takes more CPU time.
             http_client=sdk.DefaultAioHttpClient(
-                verify=settings.context(), limits=httpx.Limits(max_connections=connections)
+                verify=tls.context(), limits=httpx.Limits(max_connections=connections)
             ),
-            max_retries=0,  # `retry.py` is the one place that retries
-            warm_tcp_connection=False,  # a blocking GET in the constructor, 4.5 s on a dead host
+            max_retries=0,  # only `retry.py` retries
+            warm_tcp_connection=False,  # a blocking GET in the constructor, 4.5 s for an unreachable host
             default_headers={"X-Cerebras-3rd-Party-Integration": f"optillm-cerebras-cepo/{__version__}"},
         )
 
+    @property
+    def address(self) -> tuple[str, str]:
+        """Base URL and key, which rate limits belong to."""
+        return self.base_url, self._client.api_key
+
     def complete(self, request: ChatRequest) -> Completion:
-        """Make exactly one HTTP request. Raises a CepoError for every way it can fail."""
-        reply, departure = Assembly(request.model), _Departure()
+        """Make exactly one HTTP request. Raises a CepoError for every failure."""
+        reply, sent = StreamAssembler(request.model), False
+
+        def on_send() -> None:
+            nonlocal sent
+            sent = True
+
         work = (
-            self._stream(request, departure, request.listener, reply)
+            self._stream(request, on_send, request.listener, reply)
             if request.listener
-            else self._whole(request, departure)
+            else self._whole(request, on_send)
         )
         try:
             return self._loop.run(work, request.deadline, request.timeout)
         except sdk.CerebrasError as error:
             failure = translate(error, request)
-        except httpx.TransportError:  # in the middle of a stream, which the SDK does not look after
+        except httpx.TransportError:  # within a stream, where the SDK does not translate it
             failure = ApiUnreachable("the Cerebras API broke off its reply; try again")
-        except ValueError:  # nothing that came from the network: those are read below
-            departure.left = False
+        except ValueError:  # from writing the request: replies are parsed separately below
+            sent = False
             failure = UnwritableCall("a call cannot be written as JSON; this is a defect of cepo_cerebras")
         except CepoError as error:
             failure = error
-        if reply.heard and failure.ends is Ends.CALL:
+        if reply.started and failure.scope is ErrorScope.CALL:
             failure = StreamBroken(f"the answer broke off: {failure.message}")
-        if not departure.left:
-            failure = copy.copy(failure)  # what ended a request is the same object for all of its calls
+        if not sent:
+            failure = copy.copy(failure)  # all calls of a request share the error that ended it
             failure.sent = False
         try:
             raise failure from None
         finally:
-            del failure  # or its trace would hold this frame, and this frame the error
+            del failure  # otherwise the traceback and this frame would keep each other alive
 
-    async def _whole(self, request: ChatRequest, departure: _Departure) -> Completion:
-        departure.left = True
-        # The SDK's own `create` walks through the types of its parameters before it makes this call, and through those
-        # of the reply after it: near a millisecond. It checks neither, so that we have to read with care anyway.
+    async def _whole(self, request: ChatRequest, on_send: Callable[[], None]) -> Completion:
+        on_send()
+        # The SDK's own `create` walks through the types of parameters and reply, which takes nearly a millisecond and
+        # verifies neither, so the reply has to be read with care in any case.
         response = await self._client.post(
-            self._chat, cast_to=httpx.Response, body=request.body(), options=_options(request)
+            self._chat_url, cast_to=httpx.Response, body=request.body(), options=_options(request.timeout)
         )
-        completion = completion_of(json_of(response), request.model)
+        completion = completion_of(_json(response), request.model)
         if completion is None:
             raise UnusableReply(NO_COMPLETION)
         quota = quota_of(response.headers)
         return replace(completion, quota=quota) if quota else completion
 
     async def _stream(
-        self, request: ChatRequest, departure: _Departure, listener: Listener, reply: Assembly
+        self, request: ChatRequest, on_send: Callable[[], None], listener: Listener, reply: StreamAssembler
     ) -> Completion:
-        """Hand on each piece as it comes, and return the whole at the end."""
-        departure.left = True
+        """Pass each piece to the listener, and return the whole reply."""
+        on_send()
         stream = await self._client.post(
-            self._chat,
+            self._chat_url,
             cast_to=object,
             body=request.body(),
-            options=_options(request),
+            options=_options(request.timeout),
             stream=True,
             stream_cls=sdk.AsyncStream[object],
         )
@@ -140,9 +149,9 @@ class SdkClient:
             async for chunk in stream:
                 if delta := reply.add(chunk):
                     listener(delta)
-            if delta := reply.rest():
+            if delta := reply.end():
                 listener(delta)
-        except ValueError:  # a chunk that is no JSON, or no UTF-8
+        except ValueError:  # a chunk that is not JSON or not UTF-8
             raise UnusableReply("the Cerebras API broke off its reply") from None
         finally:
             await stream.close()
@@ -150,66 +159,55 @@ class SdkClient:
             raise UnusableReply("the Cerebras API broke off its reply")
         return replace(reply.completion(), quota=quota_of(stream.response.headers))
 
-    @property
-    def address(self) -> tuple[str, str]:
-        """Whose limits are those of this client: address and key."""
-        return self.base_url, self._client.api_key
-
     def list_models(self, deadline: Deadline | None = None) -> tuple[str, ...]:
-        """Return the ids that the API lists for this key.
-
-        Args:
-            deadline: until when to wait; LIST_TIMEOUT ends the wait in any case.
+        """Return the ids that the API lists for this key, within LIST_TIMEOUT.
 
         Raises:
-            UnusableReply: what came is no list of models, such as a page of HTML.
-            CepoError: the list cannot be had, or what ended the deadline.
+            UnusableReply: the reply is not a list of models, but a page of HTML for example.
+            CepoError: the list cannot be fetched, or what ended the deadline.
 
         """
-        work = self._client.get(LIST_PATH, cast_to=httpx.Response, options={"timeout": _connecting(None)})
+        work = self._client.get(LIST_PATH, cast_to=httpx.Response, options=_options(None))
         try:
             response = self._loop.run(work, deadline, LIST_TIMEOUT)
         except sdk.CerebrasError as error:
             raise translate(error) from None
-        listed = fields(json_of(response)).get("data")
+        listed = fields(_json(response)).get("data")
         if not isinstance(listed, list):
-            raise UnusableReply("the Cerebras API answered with something that is no list of models; check --base-url")
+            raise UnusableReply("the Cerebras API did not answer with a list of models; check --base-url")
         return tuple(filter(None, (text(fields(model).get("id")) for model in listed)))
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
         self._loop.run(self._client.close())
 
 
-def json_of(response: httpx.Response) -> object:
-    """Return the body's JSON value, with U+FFFD for each half of a surrogate pair; None where it is no JSON."""
+def plain_client(base_url: str, api_key: str, tls: TlsSettings = DEFAULT_TLS) -> sdk.Cerebras:
+    """Return the SDK's own client, which OptiLLM passes to its approaches; no call is made."""
+    return sdk.Cerebras(
+        api_key=api_key,
+        base_url=normalized(base_url),
+        warm_tcp_connection=False,
+        http_client=sdk.DefaultHttpxClient(verify=tls.context()),
+    )
+
+
+def address_of(client: object) -> tuple[str, str] | None:
+    """Return base URL and key of a client of the Cerebras SDK; None for any other client."""
+    return (str(client.base_url), client.api_key) if isinstance(client, sdk.Cerebras) else None
+
+
+def _json(response: httpx.Response) -> object:
+    """Return the body's JSON value, with U+FFFD for each half of a surrogate pair; None if it is not JSON."""
     try:
         body = response.json()
     except ValueError:
         return None
     escaped = b"\\ud" in response.content or b"\\uD" in response.content
-    return mended(body) if escaped else body
+    return repaired(body) if escaped else body
 
 
-def plain_client(base_url: str, api_key: str, settings: tls.Tls = tls.DEFAULT) -> sdk.Cerebras:
-    """The SDK's own client, which OptiLLM hands to its approaches; made without a call, and once for all requests."""
-    return sdk.Cerebras(
-        api_key=api_key,
-        base_url=normalized(base_url),
-        warm_tcp_connection=False,
-        http_client=sdk.DefaultHttpxClient(verify=settings.context()),
-    )
-
-
-def address_of(client: object) -> tuple[str, str] | None:
-    """Address and key of a client of the Cerebras SDK; None for any other client."""
-    return (str(client.base_url), client.api_key) if isinstance(client, sdk.Cerebras) else None
-
-
-def _options(request: ChatRequest) -> sdk.RequestOptions:
-    return {"timeout": _connecting(request.timeout)}
-
-
-def _connecting(timeout: float | None) -> httpx.Timeout:
-    """Time-outs for the SDK: of connecting only. Its others begin anew with each byte; the loop limits the whole."""
-    return httpx.Timeout(None, connect=min(CONNECT_TIMEOUT, CONNECT_TIMEOUT if timeout is None else timeout))
+def _options(timeout: float | None) -> sdk.RequestOptions:
+    """Limit the time for connecting only: the SDK's other time-outs restart with each byte. The loop limits all."""
+    connect = CONNECT_TIMEOUT if timeout is None else min(CONNECT_TIMEOUT, timeout)
+    return {"timeout": httpx.Timeout(None, connect=connect)}

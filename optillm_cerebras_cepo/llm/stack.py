@@ -1,56 +1,77 @@
-"""The layers of the model client, put together in one place."""
+"""The layers of the model client, and the reason for their order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from optillm_cerebras_cepo.events import Observer
-from optillm_cerebras_cepo.llm.afford import Afford
-from optillm_cerebras_cepo.llm.base import ChatClient
-from optillm_cerebras_cepo.llm.context import Context, Contexts
-from optillm_cerebras_cepo.llm.estimate import Estimates
-from optillm_cerebras_cepo.llm.fit import Fit, Refusals
-from optillm_cerebras_cepo.llm.meter import Ledger, Meter
-from optillm_cerebras_cepo.llm.pace import Gate, Pace
-from optillm_cerebras_cepo.llm.record import Record, Recorder
-from optillm_cerebras_cepo.llm.reserve import ReplyLengths, Reserve
+from optillm_cerebras_cepo.core.chat import ChatClient
+from optillm_cerebras_cepo.core.events import Observer
+from optillm_cerebras_cepo.llm.adaptive_max_tokens import AdaptiveMaxTokens, ReplyLengths
+from optillm_cerebras_cepo.llm.budget_guard import BudgetGuard
+from optillm_cerebras_cepo.llm.context_window import ContextFitter, ContextWindows
+from optillm_cerebras_cepo.llm.instrumentation import CallReporter, Ledger, RecordCall, UsageMeter
+from optillm_cerebras_cepo.llm.rate_limits.limiter import RateLimitedClient, RateLimiter
 from optillm_cerebras_cepo.llm.retry import Retry, RetryPolicy
-from optillm_cerebras_cepo.llm.trace import Trace
+from optillm_cerebras_cepo.llm.token_estimates import TokenEstimates
+from optillm_cerebras_cepo.llm.unsupported_params import UnsupportedParams, UnsupportedParamsFilter
 
 
-def stack(
-    api: ChatClient,
-    *,
-    refusals: Refusals,
-    contexts: Contexts,
-    estimates: Estimates,
-    lengths: ReplyLengths | None,
-    policy: RetryPolicy,
-    gate: Callable[[str], Gate],
-    age: int,
-    ledger: Ledger,
-    observer: Observer,
-    recorder: Recorder | None = None,
-) -> ChatClient:
-    """One request's client over the process's connection to the API, from the outside in.
+@dataclass(frozen=True)
+class ModelKnowledge:
+    """What was learned from earlier calls; outlives a request.
 
-    - Fit is outermost: a refused field is another request, with attempts of its own.
-    - Context comes next: where a call is too long for its model, it is another call too. It is above Reserve, for a
-      reply that is asked for with the whole limit has to find room for it.
-    - Reserve follows, for a reply that was cut at the lowered limit is asked for anew; without `lengths` the whole
-      limit is asked for.
-    - Retry stands over everything that one try does.
-    - Afford is below Retry, for each try counts, and above what waits: a call that the budget does not bear waits for
-      nothing, and one that waits for another's tokens holds no place.
-    - Pace is below Retry: a call that waits to be tried again gives its place away. It is above Meter: a call that
-      waits has not gone out yet.
-    - Meter sees every try, for each is a call that the API counts.
-    - Record sees the calls as they go out. It is above Trace, so that recording is not timed as part of a call.
-    - Trace is next to the API: it times a call, not the waits around it.
+    Without `reply_lengths`, each call has its whole token limit.
     """
-    traced = Trace(api, observer)
-    recorded = traced if recorder is None else Record(traced, recorder)
-    paced = Pace(Meter(recorded, ledger), gate, estimates, age, observer)
-    tried = Retry(Afford(paced, estimates.of), policy, observer)
-    reserved = tried if lengths is None else Reserve(tried, lengths)
-    return Fit(Context(reserved, contexts, estimates), refusals)
+
+    unsupported_params: UnsupportedParams
+    context_windows: ContextWindows
+    token_estimates: TokenEstimates
+    reply_lengths: ReplyLengths | None
+
+
+@dataclass(frozen=True)
+class RequestLayers:
+    """What the layers need of one request.
+
+    Attributes:
+        policy: of its retries.
+        limiter: returns the rate limiter of a model.
+        age: its number; older requests have smaller numbers.
+        ledger: where its calls and tokens are counted.
+        observer: is told of finished and delayed calls.
+        recorder: is given each call with its texts; None for no recording.
+
+    """
+
+    policy: RetryPolicy
+    limiter: Callable[[str], RateLimiter]
+    age: int
+    ledger: Ledger
+    observer: Observer
+    recorder: RecordCall | None = None
+
+
+def stack(api: ChatClient, knowledge: ModelKnowledge, request: RequestLayers) -> ChatClient:
+    """Return one request's client: the layers, from the outside in, around the connection to the API.
+
+    1. UnsupportedParamsFilter. A call without a refused field is a new call, with retries of its own.
+    2. ContextFitter. A shortened call is a new call as well. It is above AdaptiveMaxTokens, because a reply that is
+       requested again with the whole limit has to fit into the context.
+    3. AdaptiveMaxTokens. It calls again with the whole limit when the lowered limit cut a reply.
+    4. Retry. It repeats all that one attempt does.
+    5. BudgetGuard. It is below Retry, because each attempt counts. It is above RateLimitedClient, because a call that
+       the budget does not allow must not wait for a slot, and a call that waits for tokens must not hold one.
+    6. RateLimitedClient. It is below Retry, so that a call releases its slot before it waits for the next attempt. It
+       is above UsageMeter, because a call that waits for its turn has not gone out.
+    7. UsageMeter. It sees each attempt, because the API counts each.
+    8. CallReporter. It is next to the API, so that it measures the call and no wait, and records what was sent.
+    """
+    estimates, observer = knowledge.token_estimates, request.observer
+    metered = UsageMeter(CallReporter(api, observer, request.recorder), request.ledger)
+    limited = RateLimitedClient(metered, request.limiter, estimates, request.age, observer)
+    client: ChatClient = Retry(BudgetGuard(limited, estimates.prompt_tokens), request.policy, observer)
+    if knowledge.reply_lengths is not None:
+        client = AdaptiveMaxTokens(client, knowledge.reply_lengths)
+    client = ContextFitter(client, knowledge.context_windows, estimates)
+    return UnsupportedParamsFilter(client, knowledge.unsupported_params)

@@ -1,1 +1,1 @@
-"""The sidecar: OptiLLM with our approach behind a production server, small, quick, and closed by default."""
+"""The production server: OptiLLM's application behind waitress, with limits, client keys, logs and metrics."""

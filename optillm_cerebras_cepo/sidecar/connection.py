@@ -1,4 +1,4 @@
-"""One connection: how long it may take, and what is said of a request on it that cannot be read."""
+"""One client connection: its time-outs, and its answers to requests that could not be read."""
 
 from __future__ import annotations
 
@@ -13,33 +13,24 @@ from typing import Any
 from waitress.channel import HTTPChannel
 from waitress.task import WSGITask
 
-from optillm_cerebras_cepo.sidecar.entrance import UNREAD
-from optillm_cerebras_cepo.sidecar.keys import OPEN
-from optillm_cerebras_cepo.sidecar.parser import Parser
+from optillm_cerebras_cepo.sidecar.app import READ_ERROR
+from optillm_cerebras_cepo.sidecar.client_keys import PROBE_PATHS
+from optillm_cerebras_cepo.sidecar.parser import RequestParser
 
 
 @dataclass(frozen=True)
-class Patience:
-    """Seconds after which a connection is closed.
+class ConnectionTimeouts:
+    """Seconds after which a connection is closed."""
 
-    Attributes:
-        idle: on which nothing happens, or whose client does not take what it is sent; proxies keep theirs for 60.
-        reading: on which a request has been arriving for so long.
-
-    """
-
-    idle: float = 75.0
-    reading: float = 60.0
+    idle: float = 75.0  # without a request, or with a client that does not read its response; proxies use 60
+    reading: float = 60.0  # from the first to the last byte of a request
 
 
-class _Answer(WSGITask):  # type: ignore[misc]
-    """An answer whose head leaves together with the first of its body: each sending wakes the client."""
+class _ResponseTask(WSGITask):  # type: ignore[misc]
+    """Sends the head of a response together with the first part of the body: each packet wakes the client."""
 
     def execute(self) -> None:
-        """Answer. A SystemExit of the application's becomes an error like any other.
-
-        waitress closes a connection for those only: with any other one it would stay open for ever.
-        """
+        """Run the application. Turn a SystemExit into an Exception: only then does waitress close the connection."""
         try:
             super().execute()
         except BaseException as error:
@@ -48,12 +39,12 @@ class _Answer(WSGITask):  # type: ignore[misc]
             raise RuntimeError(f"the application was interrupted by {type(error).__name__}") from None
 
     def write(self, data: bytes) -> None:
-        with self.channel.at_once():
+        with self.channel.send_together():
             super().write(data)
 
 
-class _Unread(_Answer):
-    """A request that is no HTTP, or too large: answered by the application, as all others, and the last one."""
+class _ReadErrorTask(_ResponseTask):
+    """Lets the application answer a request that could not be read, and closes the connection after it."""
 
     def execute(self) -> None:
         self.set_close_on_finish()
@@ -64,68 +55,68 @@ class _Unread(_Answer):
             **self.request.environ(),
             "REMOTE_ADDR": self.channel.addr[0],
             "wsgi.input": BytesIO(),
-            UNREAD: self.request.error.code,
+            READ_ERROR: self.request.error.code,
         }
 
 
 class Connection(HTTPChannel):  # type: ignore[misc]
-    """A connection that knows since when a request has been arriving on it, and since when nothing is taken."""
+    """A connection with time-outs for reading a request and for sending a response."""
 
-    task_class = _Answer
-    error_task_class = _Unread
-    arriving_since: float | None = None
-    waiting_since: float | None = None
-    _arriving: Parser | None = None
-    _gathered: list[bytes] | None = None
+    task_class = _ResponseTask
+    error_task_class = _ReadErrorTask
+    reading_since: float | None = None  # time() when the current request began to arrive
+    unsent_since: float | None = None  # time() since which the client has read nothing of its response
+    _current_request: RequestParser | None = None
+    _parts: list[bytes] | None = None
 
-    def __init__(self, server: Any, *given: Any, **named: Any) -> None:
-        self.parser_class = partial(Parser, wants_body=server.wants_body, room=server.room)
-        super().__init__(server, *given, **named)
+    def __init__(self, server: Any, *args: Any, **kwargs: Any) -> None:
+        self.parser_class = partial(RequestParser, wants_body=server.wants_body, body_memory=server.body_memory)
+        super().__init__(server, *args, **kwargs)
 
     @property
-    def busy(self) -> bool:
-        """Whether a request on it is not answered to the last byte."""
+    def is_busy(self) -> bool:
+        """Whether a response is not complete or not sent."""
         return bool(self.requests or self.total_outbufs_len)
 
     @property
-    def probes(self) -> bool:
-        """Whether the request that is next on it is a probe's."""
-        return any(getattr(request, "path", "") in OPEN for request in self.requests[:1])
+    def is_next_probe(self) -> bool:
+        """Whether the next request to answer is a health probe."""
+        return any(getattr(request, "path", "") in PROBE_PATHS for request in self.requests[:1])
 
     @contextmanager
-    def at_once(self) -> Iterator[None]:
-        """Send what is written within this block when it ends, in one piece."""
-        gathered: list[bytes] = []
-        self._gathered = gathered
+    def send_together(self) -> Iterator[None]:
+        """Collect what is written in this block and send it in one piece."""
+        parts: list[bytes] = []
+        self._parts = parts
         try:
             yield
         finally:
-            self._gathered = None
-        self.write_soon(b"".join(gathered))
+            self._parts = None
+        self.write_soon(b"".join(parts))
 
     def write_soon(self, data: bytes) -> int:
-        """Send on; returns how many bytes that are."""
-        if self._gathered is None:
+        """Queue data to send; return its length in bytes."""
+        if self._parts is None:
             return int(super().write_soon(data))
-        self._gathered.append(data)
+        self._parts.append(data)
         return len(data)
 
     def received(self, data: bytes) -> bool:
-        """Read on."""
+        """Parse data, and note when a new request begins."""
         done = super().received(data)
-        if self.request is not self._arriving:
-            self._arriving = self.request
-            self.arriving_since = None if self.request is None else time.time()
+        if self.request is not self._current_request:
+            self._current_request = self.request
+            self.reading_since = None if self.request is None else time.time()
         return bool(done)
 
-    def overdue(self, now: float, patience: Patience) -> bool:
-        """Whether it has taken too long; to be asked now and then. An answer that is being made may take its time."""
+    def has_timed_out(self, now: float, timeouts: ConnectionTimeouts) -> bool:
+        """Return whether to close this connection; call it regularly. The application itself may take any time."""
         if not self.total_outbufs_len:
-            self.waiting_since = None
-        elif self.waiting_since is None or self.waiting_since < self.last_activity:
-            self.waiting_since = now
+            self.unsent_since = None
+        elif self.unsent_since is None or self.unsent_since < self.last_activity:
+            self.unsent_since = now
         return (
-            (self.arriving_since is not None and self.arriving_since < now - patience.reading)
-            or (self.waiting_since is not None and self.waiting_since < now - patience.idle)
-            or (not self.busy and self.last_activity < now - patience.idle)
+            (self.reading_since is not None and self.reading_since < now - timeouts.reading)
+            or (self.unsent_since is not None and self.unsent_since < now - timeouts.idle)
+            or (not self.is_busy and self.last_activity < now - timeouts.idle)
         )

@@ -1,7 +1,6 @@
-"""Logs as JSON, one object a line on standard error: OptiLLM's, ours, and the access log.
+"""JSON logs on standard error, one object per line: OptiLLM's, ours, and the access log.
 
-One thread writes them. Were each line written by who has it to say, all other threads would wait for it in turn: a
-sixth of all that a busy server does.
+One thread writes them. If each thread wrote its own, waiting for each other would take a sixth of a busy server's time.
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
-PAUSE = 0.05  # seconds between two looks at what there is to write
-MOST = 10_000  # lines that wait to be written; when nobody takes them, who has more to say waits
+POLL_SECONDS = 0.05
+MAX_QUEUED = 10_000  # log records; if nobody reads standard error, threads that log more have to wait
 
 ACCESS = logging.getLogger("optillm_cerebras_cepo.access")
 
 
 @contextmanager
-def as_json() -> Iterator[None]:
-    """Have the whole process log so. To be entered before OptiLLM is imported, which else sets its own format."""
+def json_logging() -> Iterator[None]:
+    """Log everything in this process as JSON. Enter it before OptiLLM is imported, which sets its own format."""
     handler = logging.StreamHandler()
     handler.setFormatter(
         JsonFormatter(
@@ -33,9 +32,9 @@ def as_json() -> Iterator[None]:
             rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
         )
     )
-    lines: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
-    writer = _Writer(lines, handler)
-    logging.root.handlers[:] = [_Handler(lines)]
+    records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+    writer = _Writer(records, handler)
+    logging.root.handlers[:] = [_BoundedQueueHandler(records)]
     logging.root.setLevel(logging.INFO)
     writer.start()
     try:
@@ -45,8 +44,8 @@ def as_json() -> Iterator[None]:
         writer.stop()
 
 
-def less() -> None:
-    """Leave out what OptiLLM says of each request and httpx of each call, which we say ourselves, and of queues."""
+def quiet_libraries() -> None:
+    """Drop the lines that OptiLLM and httpx log per request and waitress logs per queued request; we log our own."""
     # OptiLLM 0.3 sets the level of its own logger only.
     if logging.INFO == logging.root.level == logging.getLogger("optillm.server").getEffectiveLevel():
         for name in ("optillm.server", "httpx"):
@@ -54,39 +53,32 @@ def less() -> None:
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 
-def access(line: dict[str, Any]) -> None:
+def log_access(fields: dict[str, Any]) -> None:
     """Log one request."""
-    ACCESS.info("request", extra=line)
+    ACCESS.info("request", extra=fields)
 
 
-class _Handler(QueueHandler):
-    """Leaves each line to the writer."""
-
-    def __init__(self, lines: queue.SimpleQueue[logging.LogRecord]) -> None:
-        super().__init__(lines)
-        self._lines = lines
-
+class _BoundedQueueHandler(QueueHandler):
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        record.msg, record.args = record.getMessage(), None  # what it is made of may change before it is written
+        record.msg, record.args = record.getMessage(), None  # the arguments may change before the record is written
         return record
 
     def enqueue(self, record: logging.LogRecord) -> None:
-        while self._lines.qsize() >= MOST:
-            time.sleep(PAUSE)
+        while self.queue.qsize() >= MAX_QUEUED:  # type: ignore[attr-defined]  # it is a SimpleQueue
+            time.sleep(POLL_SECONDS)
         super().enqueue(record)
 
 
 class _Writer(QueueListener):
-    """Writes what has come, and looks again after a pause: to be woken for each line costs as much as to write it."""
+    """Polls the queue: to wake a thread for each record costs as much as to write it."""
 
     def handle(self, record: logging.LogRecord) -> None:
-        """Write one line. One that cannot be written is left out: whoever logs would wait for a thread that ended."""
-        with suppress(BaseException):  # such as RecursionError, which handlers hand on
+        with suppress(BaseException):  # also RecursionError, which handlers raise: this thread must not end
             super().handle(record)
 
     def dequeue(self, block: bool) -> logging.LogRecord:
         try:
             return super().dequeue(False)
         except queue.Empty:
-            time.sleep(PAUSE)
+            time.sleep(POLL_SECONDS)
             return super().dequeue(block)

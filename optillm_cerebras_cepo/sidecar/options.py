@@ -1,30 +1,20 @@
-"""What the sidecar itself is told, by flag or by environment; all other flags are OptiLLM's."""
+"""The sidecar's own options, from flags or environment variables. All other flags are OptiLLM's."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
-from optillm_cerebras_cepo.errors import BadConfiguration
+from optillm_cerebras_cepo.core.errors import BadConfiguration
 
 PREFIX = "CEPO_CEREBRAS_"
 
 
 @dataclass(frozen=True)
 class Options:
-    """Limits and choices of one sidecar.
-
-    Attributes:
-        approaches: what requests may choose.
-        choose_by_message: whether an `<optillm_approach>` tag in a message chooses; else it is text like any other.
-        max_requests: questions that are worked on at once.
-        max_queue: questions that may wait beyond these; the next one is answered 503.
-        max_body: MiB of a request's body.
-        grace: seconds that requests have to finish in once the sidecar is told to stop.
-
-    """
+    """Options of one sidecar. FLAGS describes them."""
 
     approaches: tuple[str, ...] = ("cepo_cerebras", "none")
     choose_by_message: bool = False
@@ -34,94 +24,85 @@ class Options:
     grace: float = 25.0
 
 
-@dataclass(frozen=True)
-class _Flag:
-    read: Callable[[str], Any]
-    must: str
+class _Flag(NamedTuple):
+    parse: Callable[[str], Any]  # raises ValueError or KeyError
+    requirement: str
     help: str
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(name for name in (part.strip() for part in text.split(",")) if name) or _wrong()
+    names = tuple(filter(None, map(str.strip, text.split(","))))
+    if not names:
+        raise ValueError
+    return names
 
 
 def _switch(text: str) -> bool:
     return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
 
 
-def _body(text: str) -> float:
-    return number if 0 < (number := float(text)) <= 16 else _wrong()  # beyond, the plugin's own limit holds
+def _number(kind: type[int] | type[float], low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        number = kind(text)
+        if not low <= number <= high:  # NaN is not
+            raise ValueError
+        return number
 
-
-def _seconds(text: str) -> float:
-    return number if 0 <= (number := float(text)) < 1e6 else _wrong()
-
-
-def _count(text: str) -> int:
-    return number if 0 < (number := int(text)) < 10_000 else _wrong()
-
-
-def _count_or_none(text: str) -> int:
-    return number if 0 <= (number := int(text)) < 10_000 else _wrong()
-
-
-def _wrong() -> Any:
-    raise ValueError
+    return parse
 
 
 FLAGS = {
-    "approaches": _Flag(_names, "names of approaches, separated by commas", "what requests may choose"),
-    "choose_by_message": _Flag(_switch, "true or false", "let a tag in a message choose the approach"),
-    "max_requests": _Flag(_count, "a number from 1 to 9999", "questions worked on at once"),
-    "max_queue": _Flag(_count_or_none, "a number from 0 to 9999", "questions that may wait; the next is answered 503"),
-    "max_body": _Flag(_body, "a number of MiB, at most 16", "MiB of a request's body"),
-    "grace": _Flag(_seconds, "a number of seconds", "seconds to finish in after SIGTERM"),
+    "approaches": _Flag(_names, "names of approaches, separated by commas", "approaches that requests may choose"),
+    "choose_by_message": _Flag(
+        _switch, "true or false", "let an `<optillm_approach>` tag in a message select the approach"
+    ),
+    "max_requests": _Flag(_number(int, 1, 9999), "a number from 1 to 9999", "chat requests that run at once"),
+    "max_queue": _Flag(
+        _number(int, 0, 9999), "a number from 0 to 9999", "chat requests that may wait in addition; more get 503"
+    ),
+    # The plugin itself refuses bodies above 16 MiB.
+    "max_body": _Flag(_number(float, 2**-20, 16), "a number of MiB, at most 16", "size limit of a request body in MiB"),
+    "grace": _Flag(_number(float, 0, 999_999), "a number of seconds", "seconds for running requests after SIGTERM"),
 }
 
 
 def options_from(arguments: Sequence[str], environ: MutableMapping[str, str]) -> tuple[Options, list[str]]:
-    """Read our flags and variables, flags first, and return the flags that are left for OptiLLM.
+    """Return our options, flags before variables, and the remaining flags, which are OptiLLM's.
 
-    The variables are taken out of the environment: what is left there under our prefix are settings of requests.
+    Our variables are removed from the environment: the remaining ones with our prefix are settings of requests.
 
     Raises:
-        BadConfiguration: a value cannot be; the message names the flag or the variable.
+        BadConfiguration: a value is invalid; the message names the flag or the variable.
 
     """
     parser = argparse.ArgumentParser(prog="cepo-cerebras serve", add_help=False, allow_abbrev=False)
     for name, flag in FLAGS.items():
         # A switch needs no value on the command line.
-        extra = {"nargs": "?", "const": "true"} if flag.read is _switch else {}
-        parser.add_argument(spelled(name), dest=name, help=flag.help, **extra)  # type: ignore[arg-type]
+        nargs: dict[str, Any] = {"nargs": "?", "const": "true"} if flag.parse is _switch else {}
+        parser.add_argument(flag_name(name), dest=name, **nargs)
     given, others = parser.parse_known_args(arguments)
     values: dict[str, Any] = {}
     for name, flag in FLAGS.items():
         variable = PREFIX + name.upper()
-        standing, said = environ.pop(variable, None), getattr(given, name)
-        if said is not None:
-            values[name] = _read(flag, said, spelled(name))
-        elif standing is not None:
-            values[name] = _read(flag, standing, variable)
+        from_environ, from_flag = environ.pop(variable, None), getattr(given, name)
+        text, source = (from_environ, variable) if from_flag is None else (from_flag, flag_name(name))
+        if text is not None:
+            try:
+                values[name] = flag.parse(text)
+            except (ValueError, KeyError):
+                raise BadConfiguration(f"{source} must be {flag.requirement}") from None
     return Options(**values), others
 
 
-def spelled(name: str) -> str:
-    """An option's name as a flag."""
+def flag_name(name: str) -> str:
+    """Return an option's name on the command line."""
     return "--" + name.replace("_", "-")
 
 
-def explained() -> str:
-    """Our flags with their defaults, a line each, for the help."""
-    defaults = {field.name: field.default for field in fields(Options)}
-
-    def shown(value: object) -> str:
-        return ",".join(value) if isinstance(value, tuple) else str(value).lower()
-
-    return "\n".join(f"  {spelled(name):20} {flag.help} ({shown(defaults[name])})" for name, flag in FLAGS.items())
-
-
-def _read(flag: _Flag, text: str, where: str) -> Any:
-    try:
-        return flag.read(text)
-    except (ValueError, KeyError):
-        raise BadConfiguration(f"{where} must be {flag.must}") from None
+def options_help() -> str:
+    """Return the help: a line for each option, with its default."""
+    shown = {
+        field.name: ",".join(field.default) if isinstance(field.default, tuple) else str(field.default).lower()
+        for field in fields(Options)
+    }
+    return "\n".join(f"  {flag_name(name):20} {flag.help} (default: {shown[name]})" for name, flag in FLAGS.items())

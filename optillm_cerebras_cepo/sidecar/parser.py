@@ -1,4 +1,4 @@
-"""What is read of a connection: requests as HTTP has them, and the bodies of those alone who may send one."""
+"""Strict HTTP request parser, and the memory limit of all request bodies together."""
 
 from __future__ import annotations
 
@@ -12,52 +12,48 @@ from waitress.adjustments import Adjustments
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import BadRequest, Error
 
-LINE = 8 * 2**10  # bytes of the line before a chunk, and of what follows the last one
-SMALL = 64 * 2**10  # bytes of a body that is read in any case: sooner than refused while it is on its way
-FOLDED = re.compile(rb"\r\n[ \t]")
-CODING = re.compile(rb"\r\ntransfer-encoding:([^\r]*)", re.IGNORECASE)
+CHUNK_LINE_BYTES = 8 * 2**10  # of a chunk's size line, and of the trailer
+SMALL_BODY_BYTES = 64 * 2**10  # a body up to this size is always read, which is quicker than to refuse it
+FOLDED_HEADER = re.compile(rb"\r\n[ \t]")
+TRANSFER_ENCODING = re.compile(rb"\r\ntransfer-encoding:([^\r]*)", re.IGNORECASE)
 
 WantsBody = Callable[[Mapping[str, Any]], bool]
 
 
-class Full(Error):  # type: ignore[misc]
-    """All bodies together are larger than the memory that there is for them."""
+class BodyMemoryFull(Error):  # type: ignore[misc]
+    """All bodies together exceed the memory limit."""
 
     code = 503
     reason = "Service Unavailable"
 
 
-class Room:
-    """Bytes that there are for all bodies together. For many threads."""
+class BodyMemory:
+    """Semaphore over the bytes of all request bodies. Thread-safe."""
 
-    def __init__(self, most: int) -> None:
-        self._left = most
+    def __init__(self, limit: int) -> None:
+        self._free = limit
         self._lock = threading.Lock()
-        # Garbage collection calls `give` anywhere, also on a thread that holds the lock: this queue may be put into
-        # at any moment, a lock may not be taken.
-        self._given: queue.SimpleQueue[int] = queue.SimpleQueue()
+        # The garbage collector may call `release` at any moment, also in a thread that holds the lock: a SimpleQueue is
+        # reentrant, a lock is not.
+        self._released: queue.SimpleQueue[int] = queue.SimpleQueue()
 
-    def take(self, count: int) -> bool:
-        """Whether there is still room; what is taken has to be given back in any case."""
+    def acquire(self, count: int) -> bool:
+        """Acquire bytes and return whether they are within the limit. Release them in either case."""
         with self._lock:
-            self._left -= count
-            for _ in range(self._given.qsize()):
-                self._left += self._given.get_nowait()
-            return self._left >= 0
+            self._free -= count
+            for _ in range(self._released.qsize()):
+                self._free += self._released.get_nowait()
+            return self._free >= 0
 
-    def give(self, count: int) -> None:
-        """Give back. Takes no lock."""
-        self._given.put(count)
+    def release(self, count: int) -> None:
+        """Release bytes, without a lock."""
+        self._released.put(count)
 
 
-class Parser(HTTPRequestParser):  # type: ignore[misc]
-    """One request, strictly: what a proxy may read in another way than we do is refused.
+class RequestParser(HTTPRequestParser):  # type: ignore[misc]
+    """Parser of one request that refuses everything that a proxy might read differently.
 
-    Args:
-        adj: waitress' settings.
-        wants_body: whether a request's body will be of any use, by its WSGI environ as far as headers tell it.
-        room: for the bodies.
-
+    `wants_body` returns whether a body will be used, from the WSGI environ of the headers.
     """
 
     body_rcv: Any
@@ -66,54 +62,54 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     empty: bool
     error: Any
 
-    def __init__(self, adj: Adjustments, wants_body: WantsBody, room: Room) -> None:
+    def __init__(self, adj: Adjustments, wants_body: WantsBody, body_memory: BodyMemory) -> None:
         super().__init__(adj)
         self._wants_body = wants_body
-        self._room = room
-        self._held = 0
+        self._body_memory = body_memory
+        self._acquired = 0
 
     def __del__(self) -> None:
-        self._give_back()
+        self._release_memory()
 
     def received(self, data: bytes) -> int:
-        """Read on; return how many of these bytes belong to this request."""
+        """Parse data; return how many of its bytes belong to this request."""
         consumed = int(super().received(data))
-        if self.empty:  # lines alone; waitress would go on reading them for ever
+        if self.empty:  # blank lines; waitress would skip them without end
             self.empty, self.error = False, BadRequest("")
         if self.body_rcv is not None and not self.error:
             self._check_body(self.body_rcv)
         if self.error or self.body_rcv is None:
-            self.expect_continue = False  # nothing more is wanted
+            self.expect_continue = False  # no body is wanted
         return consumed
 
     def close(self) -> None:
-        """Forget the body."""
+        """Discard the body."""
         super().close()
-        self._give_back()
+        self._release_memory()
 
     def parse_header(self, header_plus: bytes) -> None:
-        """Read the headers. Raises ParsingError."""
-        if FOLDED.search(header_plus):
-            raise ParsingError("a header of several lines")
+        """Parse the headers. Raise ParsingError."""
+        if FOLDED_HEADER.search(header_plus):
+            raise ParsingError("folded header")
         try:
             super().parse_header(header_plus)
-        except ValueError as error:  # a length of thousands of digits, an address that is none
-            raise ParsingError("no number, or no address") from error
+        except ValueError as error:  # a Content-Length of thousands of digits, an invalid host
+            raise ParsingError("invalid number or address") from error
         if self.version not in ("1.0", "1.1"):
-            raise ParsingError("another version of HTTP")
-        codings = [coding.strip(b" \t").lower() for coding in CODING.findall(header_plus)]
+            raise ParsingError("unsupported HTTP version")
+        codings = [coding.strip(b" \t").lower() for coding in TRANSFER_ENCODING.findall(header_plus)]
         if codings and (codings != [b"chunked"] or self.version == "1.0" or "CONTENT_LENGTH" in self.headers):
-            raise ParsingError("a body whose end is told in two ways, or in none")
+            raise ParsingError("ambiguous body length")
         if self.chunked:
-            # Others read the lines before the chunks less strictly, or more: what follows is never read as a request.
-            self._end_connection()
+            # Other parsers read chunk lines differently: what follows must not be taken for a request.
+            self._close_after_this()
         if self._is_unwanted_body():
             self.body_rcv, self.chunked, self.content_length = None, False, 0
             self.headers.pop("CONTENT_LENGTH", None)
-            self._end_connection()
+            self._close_after_this()
 
     def environ(self) -> dict[str, Any]:
-        """What is known of the request when its headers have been read, as WSGI has it."""
+        """Return what is known of the request after its headers, as a WSGI environ."""
         path = getattr(self, "path", "")
         return {
             "REQUEST_METHOD": getattr(self, "command", ""),
@@ -122,27 +118,27 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         }
 
     def _is_unwanted_body(self) -> bool:
-        large = self.chunked or self.expect_continue or self.content_length > SMALL
-        too_large = self.content_length >= self.adj.max_request_body_size  # which waitress says
-        return self.body_rcv is not None and large and not too_large and not self._wants_body(self.environ())
+        is_large = self.chunked or self.expect_continue or self.content_length > SMALL_BODY_BYTES
+        is_too_large = self.content_length >= self.adj.max_request_body_size  # which waitress reports
+        return self.body_rcv is not None and is_large and not is_too_large and not self._wants_body(self.environ())
 
-    def _end_connection(self) -> None:
+    def _close_after_this(self) -> None:
         self.connection_close = True
         self.headers["CONNECTION"] = "close"
 
     def _check_body(self, receiver: Any) -> None:
-        taken = max(0, self.body_bytes_received - SMALL) - self._held  # a small body always has room
-        self._held += taken
-        if not self._room.take(taken):
-            self.error = Full("")
-            self.close()  # makes room at once, for those that are further
+        more = max(0, self.body_bytes_received - SMALL_BODY_BYTES) - self._acquired  # a small body is not counted
+        self._acquired += more
+        if not self._body_memory.acquire(more):
+            self.error = BodyMemoryFull("")
+            self.close()  # at once, so that other bodies can be completed
             self.body_rcv = None
-        elif self.chunked and not self.completed and len(receiver.control_line + receiver.trailer) > LINE:
+        elif self.chunked and not self.completed and len(receiver.control_line + receiver.trailer) > CHUNK_LINE_BYTES:
             self.error = BadRequest("")
         if self.error:
             self.completed = True
 
-    def _give_back(self) -> None:
-        held, self._held = self._held, 0
-        if held:
-            self._room.give(held)
+    def _release_memory(self) -> None:
+        acquired, self._acquired = self._acquired, 0
+        if acquired:
+            self._body_memory.release(acquired)

@@ -1,6 +1,6 @@
-"""Whether the sidecar can answer: its key is set, the API is there, and serves the pinned model.
+"""Whether the sidecar can answer: its key is set, and the API is reachable and serves the pinned model.
 
-Looked at in the background, never on a request's time.
+A background thread checks it, so that no request waits for it.
 """
 
 from __future__ import annotations
@@ -10,94 +10,82 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from optillm_cerebras_cepo.chat import ChatRequest, Label, Step
-from optillm_cerebras_cepo.errors import CepoError, Ends, MissingKey, RefusedCall
-from optillm_cerebras_cepo.host.work import defect
-from optillm_cerebras_cepo.llm import tls
+from optillm_cerebras_cepo.core.chat import ChatRequest, Label, Step
+from optillm_cerebras_cepo.core.errors import CepoError, ErrorScope, MissingKey, RefusedCall
+from optillm_cerebras_cepo.host.execution import defect
+from optillm_cerebras_cepo.llm.connection import DEFAULT_TLS, TlsSettings
 from optillm_cerebras_cepo.llm.sdk import SdkClient
 from optillm_cerebras_cepo.runtime import Runtime
-from optillm_cerebras_cepo.sidecar.keys import CEREBRAS
+from optillm_cerebras_cepo.sidecar.key_sources import CEREBRAS_KEY
 
-CHAT_TIMEOUT = 10.0  # seconds for the call that shows whether there is a chat endpoint
-WELL = 30.0  # seconds between two looks at an API that was there
-ILL = (1.0, 2.0, 5.0, 10.0)  # and at one that was not; the last goes on
+CHAT_TIMEOUT = 10.0  # s
+READY_INTERVAL = 30.0  # s between checks while the API is available
+RETRY_INTERVALS = (1.0, 2.0, 5.0, 10.0)  # s after the first, second, … failed check; then the last one
 
 
 @dataclass(frozen=True)
-class State:
-    """What the last look saw: the model's id at the API, or why there is no answer to be had."""
+class ReadinessState:
+    """Result of a check: the API's id of the pinned model, or the reason why the server is not ready."""
 
     model: str | None = None
-    reason: str = "the API has not been looked at yet"
+    reason: str = "The API has not been checked yet."
 
 
 class Readiness:
-    """The state, looked at again and again by a thread of its own.
+    """Checks regularly whether the API serves a model of `wanted`, which is in order of preference."""
 
-    Args:
-        runtime: has the connection to the API.
-        base_url: the API's.
-        wanted: the pinned model, or several in order of preference.
-        settings: how the API's certificate is verified.
-
-    """
-
-    def __init__(self, runtime: Runtime, base_url: str, wanted: Sequence[str], settings: tls.Tls = tls.DEFAULT) -> None:
+    def __init__(self, runtime: Runtime, base_url: str, wanted: Sequence[str], tls: TlsSettings = DEFAULT_TLS) -> None:
         self._runtime = runtime
         self._base_url = base_url
         self._wanted = wanted
-        self._settings = settings
-        self._takes_chat = False
+        self._tls = tls
+        self._chat_works = False
         self._stopped = threading.Event()
-        self.state = State()
+        self.state = ReadinessState()
 
-    def watch(self) -> None:
-        """Look from now on, until `stop`."""
-        threading.Thread(target=self._watch, name="cepo-cerebras-readiness", daemon=True).start()
+    def start(self) -> None:
+        """Start the thread that checks until `stop`."""
+        threading.Thread(
+            target=self._run, args=(self._stopped.wait,), name="cepo-cerebras-readiness", daemon=True
+        ).start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         self._stopped.set()
 
-    def look(self) -> State:
-        """Ask the API once."""
+    def check(self) -> ReadinessState:
+        """Check once; store and return the result."""
         try:
-            self.state = State(self._served())
+            self.state = ReadinessState(self._find_model())
         except CepoError as error:
-            self.state = State(reason=error.message)
-        except BaseException as error:  # nobody else would look again
-            self.state = State(reason=defect(error).message)
+            self.state = ReadinessState(reason=error.message)
+        except BaseException as error:  # this thread must not end
+            self.state = ReadinessState(reason=defect(error).message)
         return self.state
 
-    def _served(self) -> str:
-        key = os.environ.get(CEREBRAS)
+    def _find_model(self) -> str:
+        key = os.environ.get(CEREBRAS_KEY)
         if not key:
-            raise MissingKey(f"{CEREBRAS} is not set, nor {CEREBRAS}_FILE")
-        api = self._runtime.client(self._base_url, key, self._settings)
-        listing = self._runtime.catalogue.look(api)
+            raise MissingKey(f"Neither {CEREBRAS_KEY} nor {CEREBRAS_KEY}_FILE is set.")
+        api = self._runtime.client(self._base_url, key, self._tls)
+        listing = self._runtime.shared.catalogue.fetch(api)
         model = listing.resolve(self._wanted)
-        if listing.models is None:  # a key without a list, or a base URL that leads to no API at all
+        if listing.models is None and not self._chat_works:  # the key cannot list models, or this is not an API
             self._check_chat(api, model)
         return model
 
     def _check_chat(self, api: SdkClient, model: str) -> None:
-        """Raise a CepoError if no call to the API can succeed.
-
-        It is asked, until it has answered once, with a call that it has to refuse: without messages.
-        """
-        if self._takes_chat:
-            return
+        """Raise a CepoError if no chat call can succeed. The call has no messages, so an API refuses it for free."""
         try:
             api.complete(ChatRequest(model, (), 1, Label(Step.DIRECT), timeout=CHAT_TIMEOUT))
-            self._takes_chat = True
+            self._chat_works = True
         except CepoError as error:
-            if error.ends is not Ends.CALL:
+            if error.scope is not ErrorScope.CALL:
                 raise
-            self._takes_chat = isinstance(error, RefusedCall)
+            self._chat_works = isinstance(error, RefusedCall)
 
-    def _watch(self, wait: Callable[[float], object] | None = None) -> None:
-        wait = wait or self._stopped.wait
+    def _run(self, wait: Callable[[float], object]) -> None:
         failures = 0
         while not self._stopped.is_set():
-            failures = 0 if self.look().model else failures + 1
-            wait(ILL[min(failures, len(ILL)) - 1] if failures else WELL)
+            failures = 0 if self.check().model else failures + 1
+            wait(RETRY_INTERVALS[min(failures, len(RETRY_INTERVALS)) - 1] if failures else READY_INTERVAL)

@@ -1,4 +1,4 @@
-"""`cepo-cerebras serve`: from the command line to a server that listens, and from SIGTERM to its end."""
+"""Life of the sidecar: configuration, start, and an orderly stop after SIGTERM."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ import os
 import threading
 from collections.abc import Sequence
 
-from optillm_cerebras_cepo.host.launch import Launched, launch
-from optillm_cerebras_cepo.sidecar import files, keys, logs
+from optillm_cerebras_cepo.host.bootstrap import Launched, launch
+from optillm_cerebras_cepo.sidecar.errors import shutting_down
+from optillm_cerebras_cepo.sidecar.key_sources import load_cerebras_key, take_client_keys
+from optillm_cerebras_cepo.sidecar.logs import json_logging, quiet_libraries
 from optillm_cerebras_cepo.sidecar.options import Options, options_from
-from optillm_cerebras_cepo.sidecar.signals import Signals
+from optillm_cerebras_cepo.sidecar.process import StopSignal, divide_files, raise_file_limit
+from optillm_cerebras_cepo.sidecar.request_slots import RequestSlots
 
-LAST_WORDS = 3.0  # seconds for the replies to those who are ended
-# What a request may ask for where the operator says nothing: each is a thread, and calls.
-MOST = {"CEPO_CEREBRAS_MAX_BESTOFN_N": "10", "CEPO_CEREBRAS_MAX_PLANNING_M": "10"}
+FINAL_SECONDS = 3.0  # for the error responses to requests that did not finish in the grace time
+# Upper limits of what a request may set, unless the operator sets others: each is a thread and several calls.
+DEFAULT_CAPS = {"CEPO_CEREBRAS_MAX_BESTOFN_N": "10", "CEPO_CEREBRAS_MAX_PLANNING_M": "10"}
 
 logger = logging.getLogger("optillm_cerebras_cepo")
 
@@ -25,28 +28,26 @@ def serve(arguments: Sequence[str]) -> None:
     """Serve until SIGTERM or Ctrl-C.
 
     Raises:
-        BadConfiguration: it cannot work so; the message says what to change.
+        BadConfiguration: the sidecar cannot run; the message says what to change.
 
     """
-    signals = Signals()
-    with logs.as_json():
-        _sidecar(arguments).run(signals)
-
-
-def _sidecar(arguments: Sequence[str]) -> _Sidecar:
-    options, others = options_from(arguments, os.environ)
-    keys.read_cerebras_key(os.environ)
-    client_keys = keys.client_keys(os.environ)
-    for name, value in MOST.items():
-        os.environ.setdefault(name, value)
-    launched = launch(others, options.approaches, options.choose_by_message)
-    logs.less()
-    if not launched.tls.verify:
-        logger.warning("the API's certificate is not verified (--no-ssl-verify): whoever is between may read the key")
-    client_keys = (*client_keys, *filter(None, [launched.client_key]))
-    if not client_keys and not _is_loopback(launched.host):
-        logger.warning("no client key is set: whoever reaches %s may ask at your cost", launched.host)
-    return _Sidecar(options, launched, client_keys)
+    stop_signal = StopSignal()
+    with json_logging():
+        options, others = options_from(arguments, os.environ)
+        load_cerebras_key(os.environ)
+        keys = take_client_keys(os.environ)
+        for name, value in DEFAULT_CAPS.items():
+            os.environ.setdefault(name, value)
+        launched = launch(others, options.approaches, options.choose_by_message)
+        quiet_libraries()
+        if not launched.tls.verify:
+            logger.warning(
+                "the API's TLS certificate is not verified (--no-ssl-verify): the API key may be intercepted"
+            )
+        keys = (*keys, *filter(None, [launched.client_key]))
+        if not keys and not _is_loopback(launched.host):
+            logger.warning("no client key is set: everybody who can connect to %s can use the API", launched.host)
+        _Sidecar(options, launched, keys, stop_signal).run()
 
 
 def _is_loopback(host: str) -> bool:
@@ -57,69 +58,68 @@ def _is_loopback(host: str) -> bool:
 
 
 class _Sidecar:
-    def __init__(self, options: Options, launched: Launched, client_keys: Sequence[str]) -> None:
-        # Here, and not above: these import OptiLLM, and `launch` says first what of it.
+    def __init__(self, options: Options, launched: Launched, keys: Sequence[str], stop_signal: StopSignal) -> None:
+        # These import OptiLLM, whose import `launch` has to prepare.
         from optillm_cerebras_cepo.runtime import RUNTIME
-        from optillm_cerebras_cepo.sidecar.admission import Admission
-        from optillm_cerebras_cepo.sidecar.entrance import Entrance
+        from optillm_cerebras_cepo.sidecar.app import SidecarApp
+        from optillm_cerebras_cepo.sidecar.client_keys import ClientKeys
         from optillm_cerebras_cepo.sidecar.metrics import Metrics
         from optillm_cerebras_cepo.sidecar.readiness import Readiness
-        from optillm_cerebras_cepo.sidecar.server import SPARE, Limits, Server
+        from optillm_cerebras_cepo.sidecar.server import EXTRA_THREADS, Server, ServerLimits
 
-        most = options.max_requests + options.max_queue
-        shares = files.share_out(files.raise_limit(), Limits.connections)
+        slot_count = options.max_requests + options.max_queue
+        client_connections, api_connections = divide_files(raise_file_limit(), ServerLimits.connections)
         self._grace = options.grace
-        self._broken = False
+        self._stop_signal = stop_signal
+        self._failed = False
         self._runtime = RUNTIME
-        self._runtime.plan_at_once(options.max_requests)
-        self._runtime.limit_connections(shares.api)
-        self._admission = Admission(most)
+        self._runtime.limit_planned_requests(options.max_requests)
+        self._runtime.limit_connections(api_connections)
+        self._slots = slots = RequestSlots(slot_count)
         self._readiness = Readiness(RUNTIME, launched.base_url, launched.models, launched.tls)
-        entrance = Entrance(
+        app = SidecarApp(
             launched.application,
-            keys=keys.ClientKeys(client_keys),
-            admission=self._admission,
-            metrics=Metrics(lambda: self._admission.in_flight),
+            keys=ClientKeys(keys),
+            slots=slots,
+            metrics=Metrics(lambda: slots.in_use),
             readiness=self._readiness,
             wanted=launched.models,
             approaches=options.approaches,
         )
         self._server = Server(
-            entrance,
+            app,
             launched.host,
             launched.port,
-            threads=most + SPARE,
-            limits=Limits(body=int(options.max_body * 2**20), connections=shares.clients),
-            wants_body=entrance.wants_body,
+            threads=slot_count + EXTRA_THREADS,
+            limits=ServerLimits(body=int(options.max_body * 2**20), connections=client_connections),
+            wants_body=app.wants_body,
         )
 
-    def run(self, signals: Signals) -> None:
-        """Serve until a signal, and end in good order."""
-        from optillm_cerebras_cepo.sidecar.admission import stopping
-
-        # What is there now stays: to look through all of it for garbage, again and again, would slow down requests.
+    def run(self) -> None:
+        """Serve until the stop signal, then finish the running requests."""
+        # Exclude everything loaded so far from garbage collection: each full collection would delay requests.
         gc.freeze()
-        threading.Thread(target=self._http, args=(signals,), name="cepo-cerebras-http", daemon=True).start()
-        self._readiness.watch()
-        signals.wait()
-        if self._broken:
-            self._runtime.stop(stopping)  # or the exit would wait for the threads of requests that nobody reads
-            raise SystemExit("cepo-cerebras: the HTTP server has failed; the log says where")
-        self._server.refuse_connections()
-        self._admission.close()
+        threading.Thread(target=self._run_server, name="cepo-cerebras-http", daemon=True).start()
+        self._readiness.start()
+        self._stop_signal.wait()
+        if self._failed:
+            self._runtime.stop(shutting_down)  # otherwise the exit would wait for the threads of open requests
+            raise SystemExit("cepo-cerebras: the HTTP server has failed; see the log")
+        self._server.stop_listening()
+        self._slots.close()
         self._readiness.stop()
-        if not self._admission.wait_until_empty(self._grace):
-            self._runtime.stop(stopping)
-            self._admission.wait_until_empty(LAST_WORDS)
-        self._server.finish(LAST_WORDS)
+        if not self._slots.wait_until_free(self._grace):
+            self._runtime.stop(shutting_down)
+            self._slots.wait_until_free(FINAL_SECONDS)
+        self._server.finish(FINAL_SECONDS)
 
-    def _http(self, signals: Signals) -> None:
-        """Run the HTTP server. When it ends by itself, end the process: whoever supervises it starts another."""
+    def _run_server(self) -> None:
+        """Run the HTTP server. If it ends by itself, end the process, so that its supervisor restarts it."""
         try:
             self._server.run()
         except BaseException as error:
-            from optillm_cerebras_cepo.host.work import defect
+            from optillm_cerebras_cepo.host.execution import defect
 
             defect(error)
-        self._broken = True
-        signals.wake()
+        self._failed = True
+        self._stop_signal.send()

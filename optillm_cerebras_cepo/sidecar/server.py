@@ -1,4 +1,4 @@
-"""The HTTP server: waitress, which reads without a thread, answers from a pool, and knows who has hung up."""
+"""The HTTP server: waitress, with limits on connections, bodies and time."""
 
 from __future__ import annotations
 
@@ -12,53 +12,35 @@ from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from waitress.wasyncore import dispatcher
 
-from optillm_cerebras_cepo.errors import BadConfiguration
-from optillm_cerebras_cepo.host.launch import Wsgi
-from optillm_cerebras_cepo.sidecar.connection import Connection, Patience
-from optillm_cerebras_cepo.sidecar.parser import Room, WantsBody
+from optillm_cerebras_cepo.core.errors import BadConfiguration
+from optillm_cerebras_cepo.host.bootstrap import Wsgi
+from optillm_cerebras_cepo.sidecar.connection import Connection, ConnectionTimeouts
+from optillm_cerebras_cepo.sidecar.parser import BodyMemory, WantsBody
 
-SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-PAUSE = 1.0  # seconds until a connection is taken again after one of these
+OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+ACCEPT_PAUSE = 1.0  # s without accepting connections after one of these
+EXTRA_THREADS = 8  # beyond the slots of chat requests: for refusals and probes
+
 logger = logging.getLogger("optillm_cerebras_cepo")
-SPARE = 8  # threads for those that are refused, and for probes, when all others are taken
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What the server bears.
+class ServerLimits:
+    """Limits of the HTTP server. The overload time-outs hold while the number of connections is at its limit."""
 
-    Attributes:
-        connections: open at once; the next ones wait in the kernel's queue.
-        headers: bytes of a request's headers.
-        body: bytes of a body.
-        bodies: bytes of all bodies that are in hand, arriving ones among them.
-        patience: with connections.
-        crowded: with connections when there are as many as may be.
-
-    """
-
-    connections: int = 1000
-    headers: int = 32 * 2**10
-    body: int = 16 * 2**20
-    bodies: int = 64 * 2**20
-    patience: Patience = Patience()  # noqa: RUF009 - frozen, so one default instance can be shared
-    crowded: Patience = Patience(idle=2.0, reading=5.0)  # noqa: RUF009
+    connections: int = 1000  # open at once; more wait in the kernel's queue
+    headers: int = 32 * 2**10  # bytes per request
+    body: int = 16 * 2**20  # bytes per request
+    all_bodies: int = 64 * 2**20  # bytes in memory, of incomplete bodies as well
+    timeouts: ConnectionTimeouts = ConnectionTimeouts()  # noqa: RUF009 - frozen, so one default instance can be shared
+    overload_timeouts: ConnectionTimeouts = ConnectionTimeouts(idle=2.0, reading=5.0)  # noqa: RUF009
 
 
 class Server(TcpWSGIServer):  # type: ignore[misc]
-    """A server that listens from its making on.
+    """A server that listens as soon as it is created. Raises BadConfiguration if it cannot.
 
-    Args:
-        application: answers.
-        host: the address to listen at.
-        port: and the port; 0 for any.
-        threads: how many requests are answered at once.
-        limits: what it bears.
-        wants_body: whether a large body will be of any use, by the WSGI environ of its headers; else it is not read.
-
-    Raises:
-        BadConfiguration: it cannot listen there.
-
+    `threads` requests are answered at once. `wants_body` returns whether a large body will be used, from the WSGI
+    environ of its headers; if not, the request is answered without it.
     """
 
     channel_class = Connection
@@ -70,79 +52,72 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         port: int,
         *,
         threads: int,
-        limits: Limits = Limits(),
+        limits: ServerLimits = ServerLimits(),
         wants_body: WantsBody = lambda _: True,
     ) -> None:
         self.wants_body = wants_body
-        self.room = Room(limits.bodies)
+        self.body_memory = BodyMemory(limits.all_bodies)
         self._limits = limits
         self._accept_at = 0.0
+        adjustments = {
+            "host": host,
+            "port": port,
+            "threads": threads,
+            "ident": None,  # no Server header
+            "connection_limit": limits.connections,
+            "max_request_header_size": limits.headers,
+            "max_request_body_size": limits.body + 1,  # the smallest size that is refused
+            "inbuf_overflow": limits.body + 1,  # never write a request to disk,
+            "outbuf_overflow": 2**30,  # nor a response,
+            "outbuf_high_watermark": 2**20,  # of which at most this much waits for a slow client
+            "cleanup_interval": 1,
+            "channel_request_lookahead": 1,  # read during an answer, to notice that the client hangs up
+            "asyncore_use_poll": True,  # select() fails for file descriptors above 1023
+            "clear_untrusted_proxy_headers": True,
+        }
         try:
-            super().__init__(
-                application,
-                {},  # its sockets
-                adj=Adjustments(
-                    host=host,
-                    port=port,
-                    threads=threads,
-                    ident=None,
-                    connection_limit=limits.connections,
-                    max_request_header_size=limits.headers,
-                    max_request_body_size=limits.body + 1,  # the first size that is refused
-                    inbuf_overflow=limits.body + 1,  # what is asked is never written to a disk,
-                    outbuf_overflow=2**30,  # nor what is answered,
-                    outbuf_high_watermark=2**20,  # of which a client that reads slowly lets no more pile up
-                    cleanup_interval=1,
-                    channel_request_lookahead=1,  # reads on while it answers, and so sees that the client hangs up
-                    asyncore_use_poll=True,  # select() knows no file beyond 1024
-                    clear_untrusted_proxy_headers=True,
-                ),
-            )
+            super().__init__(application, {}, adj=Adjustments(**adjustments))
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "no such address"
+            reason = error.strerror if isinstance(error, OSError) else "invalid address"
             raise BadConfiguration(f"cannot listen at {host}:{port}: {reason}") from None
 
     def maintenance(self, now: float) -> None:
-        """Close what takes too long: a byte now and then is no request, and who does not read gets no more.
-
-        At once: waitress' own way waits until the client can be written to, which may be never.
-        """
-        patience = self._limits.crowded if self.in_connection_overflow else self._limits.patience
+        """Close the connections that have timed out, at once: waitress would wait until the client reads."""
+        timeouts = self._limits.overload_timeouts if self.in_connection_overflow else self._limits.timeouts
         for connection in [*self.active_channels.values()]:
-            if connection.overdue(now, patience):
+            if connection.has_timed_out(now, timeouts):
                 connection.handle_close()
 
     def readable(self) -> bool:
-        """Whether a connection would be taken now."""
+        """Whether a connection would be accepted now."""
         return bool(super().readable()) and time.monotonic() >= self._accept_at
 
     def accept(self) -> Any:
-        """Take a connection, or None. Where the system has no more to give, wait: the loop would ask again at once."""
+        """Accept a connection, or return None. If the system is out of resources, pause instead of a busy loop."""
         try:
             return super().accept()
         except OSError as error:
-            if error.errno not in SCARCE:
+            if error.errno not in OUT_OF_RESOURCES:
                 raise
-            self._accept_at = time.monotonic() + PAUSE
-            logger.warning("no connection can be taken: %s; raise the limit (ulimit -n)", error.strerror)
+            self._accept_at = time.monotonic() + ACCEPT_PAUSE
+            logger.warning("cannot accept connections: %s; raise the limit (ulimit -n)", error.strerror)
             return None
 
     def add_task(self, task: Connection) -> None:
-        """Have a request answered; a probe before others that wait, so that a crowd is no reason for a restart."""
+        """Queue a request; a probe goes first, so that the container is not restarted because of a long queue."""
         super().add_task(task)
-        dispatcher = self.task_dispatcher
-        with dispatcher.lock:
-            queue = dispatcher.queue
-            if len(queue) > 1 and queue[-1] is task and task.probes and not queue[0].probes:
+        with self.task_dispatcher.lock:
+            queue = self.task_dispatcher.queue
+            if len(queue) > 1 and queue[-1] is task and task.is_next_probe and not queue[0].is_next_probe:
                 queue.rotate(1)
 
-    def refuse_connections(self) -> None:
-        """Take no new connection; those that are open stay. From any thread."""
+    def stop_listening(self) -> None:
+        """Accept no more connections; open ones stay open. Thread-safe."""
         self.trigger.pull_trigger(lambda: dispatcher.close(self))
 
     def finish(self, seconds: float) -> None:
-        """Let the last replies leave, for so many seconds at most, and end the threads that are idle."""
+        """Wait until all responses are sent, for so many seconds at most; then end the idle threads."""
         end = time.time() + seconds
-        while time.time() < end and any(connection.busy for connection in [*self.active_channels.values()]):
+        while time.time() < end and any(connection.is_busy for connection in [*self.active_channels.values()]):
             time.sleep(0.01)
         self.task_dispatcher.shutdown(timeout=1)

@@ -1,11 +1,11 @@
-"""Scripted answers: rules that say what a call is answered with, and the faults that a client must survive."""
+"""Answers to calls: rules that script them, and a hook for a function that produces them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
 
 from pydantic import ConfigDict
 
@@ -15,14 +15,14 @@ from .problems import Reply
 from .schema import ChatCompletionServerRequest
 
 DEFAULT_TEXT = "The simulated answer is 42.\n\nRating: [[1]]\nBetter Response: [[0]]"
-"""What a call gets that no rule matches. The last lines let a judge that expects a rating read one."""
+"""Answer to a call that neither a rule nor the responder answers. It contains a rating for clients that expect one."""
 
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
 
 
 @dataclass(frozen=True)
 class ToolUse:
-    """One call of a function: its name, and its arguments as the JSON text that the model writes."""
+    """A tool call: the function's name, and its arguments as JSON text."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -32,13 +32,13 @@ class ToolUse:
 
 @dataclass(frozen=True)
 class Rule:
-    """What to answer when `pattern` is found in the last message (or in all text) of a call.
+    """The answer to calls whose last message (or any message) contains `pattern`, a regular expression.
 
-    The first rule that matches applies, `times` times if that is given (then the next rules are looked at). A list of
-    texts is taken in turn and starts over. `tool_calls` are made instead of a text where the call offers these
-    functions. `latency` (simulated seconds) replaces the configured one. `reply` is sent as it stands instead of an
-    answer; `fault` is one of those in `FAULTS`. A `held` reply, or the second half of a held stream, waits for
-    `Simulator.release`. Raises ValueError for a rule that cannot work.
+    The first matching rule applies, at most `times` times; after that, later rules apply. Several texts are used in
+    turn, over and over. `tool_calls` replace the text if the call offers these functions. `latency` (simulated seconds)
+    replaces the configured latency. `reply` is sent verbatim instead of an answer; `fault` is a name in `FAULTS`. A
+    `held` reply, or the second half of a held stream, waits for `Simulator.release`. Raise ValueError for invalid
+    values.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -75,7 +75,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said to one call, before it is cut to its limit. `kind`: what the statistical mode took the call for."""
+    """The answer to one call, before it is cut to its limit. The fields are those of `Rule`; `label` is logged."""
 
     text: str
     reasoning: str = ""
@@ -83,20 +83,24 @@ class Answer:
     latency: float | None = None
     reply: Reply | None = None
     fault: Fault | None = None
-    kind: str = ""
+    label: str = ""
     tool_calls: tuple[ToolUse, ...] = ()
     held: bool = False
 
 
+Responder: TypeAlias = Callable[[ChatCompletionServerRequest], Answer | None]
+"""Answers calls that no rule matches; None stands for DEFAULT_TEXT. A ValueError is replied as a validation error."""
+
+
 class Script:
-    """Applies the rules in order and keeps count of how often each was used."""
+    """Applies rules in order and counts their uses."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = tuple(rules)
         self._used = [0] * len(self._rules)
 
     def match(self, request: ChatCompletionServerRequest) -> int | None:
-        """The place of the first rule that matches, or None. Nothing is counted yet."""
+        """Return the index of the first matching rule, or None. Does not count as a use."""
         texts = [tokens.plain(message.content) for message in request.messages]
         searched = {"last": texts[-1], "all": "\n".join(texts)}
         for number, rule in enumerate(self._rules):
@@ -109,11 +113,11 @@ class Script:
         return None
 
     def fault(self, number: int) -> Fault | None:
-        """The fault that the rule at this place has."""
+        """Return the fault of the rule at this index."""
         return self._rules[number].fault
 
     def answer(self, number: int) -> Answer:
-        """The next answer of the rule at this place; it counts as used."""
+        """Return the next answer of the rule at this index, and count the use."""
         rule, used = self._rules[number], self._used[number]
         self._used[number] += 1
         return Answer(

@@ -1,4 +1,4 @@
-"""From an answer to what goes over the wire: one chat.completion object, or the chunks of a stream."""
+"""Convert an answer into a chat.completion object, or into the chunks of a stream."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import tokens
-from .admission import Accepted
 from .answers import Answer, FinishReason, ToolUse
 from .faults import Fault
 from .latency import Timing
 from .schema import ChatCompletionServerRequest
+from .validation import ValidRequest
 
 CHUNK_TOKENS = 16
-"""Tokens in one chunk of a stream."""
+"""Tokens in a text chunk of a stream."""
 
 ARGUMENT_TOKENS = 2
-"""Tokens in one chunk of a tool call: arguments are short, and a client has to put their pieces together."""
+"""Tokens in a chunk of a tool call: few, because clients must join the chunks of short arguments too."""
 
 _numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
 class Completed:
-    """A finished call: what the client gets and what it costs, in tokens. Reasoning counts as completion.
+    """A finished call: its reply and its tokens. Reasoning tokens are completion tokens.
 
-    `tools` are pairs of an id and what is called.
+    `tools` are pairs of an id and a tool call. `detailed` says whether usage has the token details of reasoning models.
     """
 
     id: str
@@ -43,57 +43,59 @@ class Completed:
     reasoning_tokens: int
     detailed: bool
     fault: Fault | None
+    held: bool
     tools: tuple[tuple[str, ToolUse], ...] = ()
 
 
-def complete(accepted: Accepted, answer: Answer) -> Completed:
-    """Apply stop sequences, then the output limit: reasoning is spent first, as on the real API.
+def complete(valid: ValidRequest, answer: Answer) -> Completed:
+    """Apply stop sequences and the output limit, which reasoning uses first, as in the real API.
 
     The faults `length` and `content_filter` halve the answer.
     """
-    request, limit = accepted.request, accepted.output_limit
-    off = not accepted.model.reasons or request.reasoning_effort == "none" or bool(request.disable_reasoning)
-    thought = "" if off else answer.reasoning
-    called = _called(request, answer)
-    text = "" if called else answer.text
+    request, limit = valid.request, valid.output_limit
+    off = not valid.model.reasons or request.reasoning_effort == "none" or bool(request.disable_reasoning)
+    reasoning = "" if off else answer.reasoning
+    calls = _allowed_calls(request, answer)
+    text = "" if calls else answer.text
     for stop in request.stops:
         text = text.partition(stop)[0]
-    reason: FinishReason = "tool_calls" if called else "stop"
-    whole = tokens.count(thought) + tokens.count(text) + sum(map(_tokens_of, called))
+    reason: FinishReason = "tool_calls" if calls else "stop"
+    total = tokens.count(reasoning) + tokens.count(text) + sum(map(_count_call, calls))
     if answer.fault in ("length", "content_filter"):
-        limit = min(limit, whole // 2)
-    if whole > limit:
+        limit = min(limit, total // 2)
+    if total > limit:
         reason = "content_filter" if answer.fault == "content_filter" else "length"
-    thought = tokens.cut(thought, limit)
-    spent = tokens.count(thought)
-    text = tokens.cut(text, limit - spent)
-    called = _cut(called, limit - spent)
-    total = spent + tokens.count(text) + sum(map(_tokens_of, called))
+    reasoning = tokens.cut(reasoning, limit)
+    reasoning_tokens = tokens.count(reasoning)
+    text = tokens.cut(text, limit - reasoning_tokens)
+    calls = _cut(calls, limit - reasoning_tokens)
+    completion_tokens = reasoning_tokens + tokens.count(text) + sum(map(_count_call, calls))
     number = next(_numbers)
-    if thought and request.reasoning_format == "raw":
-        text, thought = f"<think>{thought}</think>{text}", ""
+    if reasoning and request.reasoning_format == "raw":
+        text, reasoning = f"<think>{reasoning}</think>{text}", ""
     return Completed(
         id=f"chatcmpl-simulated-{number}",
-        model=accepted.model.id,
+        model=valid.model.id,
         content=text,
-        reasoning="" if request.reasoning_format == "hidden" else thought,
+        reasoning="" if request.reasoning_format == "hidden" else reasoning,
         finish_reason=answer.finish_reason or reason,
-        prompt_tokens=accepted.prompt_tokens,
-        completion_tokens=total,
-        reasoning_tokens=spent,
-        detailed=accepted.model.reasons,
+        prompt_tokens=valid.prompt_tokens,
+        completion_tokens=completion_tokens,
+        reasoning_tokens=reasoning_tokens,
+        detailed=valid.model.reasons,
         fault=answer.fault,
-        tools=tuple((f"call_simulated_{number}_{position}", use) for position, use in enumerate(called)),
+        held=answer.held,
+        tools=tuple((f"call_simulated_{number}_{index}", call) for index, call in enumerate(calls)),
     )
 
 
 def body(done: Completed, timing: Timing) -> dict[str, Any]:
-    """The chat.completion object, with the fault worked in."""
+    """Return the chat.completion object, with its fault."""
     message: dict[str, Any] = {"role": "assistant", "content": _content(done)}
     if done.reasoning:
         message["reasoning"] = done.reasoning
     if done.tools:
-        message["tool_calls"] = [{"id": name, **_function(use)} for name, use in done.tools]
+        message["tool_calls"] = [{"id": name, **_function(call)} for name, call in done.tools]
     choices: list[dict[str, Any]] | None = [{"index": 0, "message": message, "finish_reason": done.finish_reason}]
     if done.fault in ("no_choices", "null_choices"):
         choices = [] if done.fault == "no_choices" else None
@@ -101,9 +103,9 @@ def body(done: Completed, timing: Timing) -> dict[str, Any]:
 
 
 def chunks(done: Completed) -> list[dict[str, Any]]:
-    """The chunks that carry text: first the role, then reasoning, then content, then tool calls.
+    """Return the chunks before the last: the role, reasoning, content and tool calls.
 
-    Of a tool call the first piece has its id and name, the others bring its arguments, as OpenAI streams it. [assumed]
+    The first chunk of a tool call has its id and name, the others its arguments, as in OpenAI's API. [assumed]
     """
     head = _head(done, "chat.completion.chunk")
     if done.fault in ("no_choices", "null_choices"):
@@ -111,22 +113,23 @@ def chunks(done: Completed) -> list[dict[str, Any]]:
     deltas: list[dict[str, Any]] = [{"role": "assistant"}]
     deltas += [{"reasoning": piece} for piece in _pieces(done.reasoning)]
     deltas += [{"content": piece} for piece in _pieces(_content(done) or "")]
-    for index, (name, use) in enumerate(done.tools):
-        first = {"index": index, "id": name, **_function(ToolUse(use.name, ""))}
-        rest = [{"index": index, "function": {"arguments": piece}} for piece in _pieces(use.arguments, ARGUMENT_TOKENS)]
-        deltas += [{"tool_calls": [_numbered(part, done.fault)]} for part in (first, *rest)]
+    for index, (name, call) in enumerate(done.tools):
+        first = {"index": index, "id": name, **_function(ToolUse(call.name, ""))}
+        pieces = _pieces(call.arguments, ARGUMENT_TOKENS)
+        rest = [{"index": index, "function": {"arguments": piece}} for piece in pieces]
+        deltas += [{"tool_calls": [_indexed(part, done.fault)]} for part in (first, *rest)]
     return [{**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
 
 
-def _numbered(piece: dict[str, Any], fault: Fault | None) -> dict[str, Any]:
-    """A piece of a tool call with the index that it goes out with."""
+def _indexed(piece: dict[str, Any], fault: Fault | None) -> dict[str, Any]:
+    """Return a chunk's tool call with the index that the fault leaves."""
     if fault == "no_tool_index":
         return {name: value for name, value in piece.items() if name != "index"}
     return {**piece, "index": 0} if fault == "one_tool_index" else piece
 
 
 def last_chunk(done: Completed, timing: Timing) -> dict[str, Any]:
-    """The chunk that ends a stream: finish_reason, usage and time_info, no text."""
+    """Return the last chunk of a stream: finish_reason, usage and time_info, no text."""
     choices: list[dict[str, Any]] = [{"index": 0, "delta": {}, "finish_reason": done.finish_reason}]
     if done.fault in ("no_choices", "null_choices"):
         choices = []
@@ -134,37 +137,37 @@ def last_chunk(done: Completed, timing: Timing) -> dict[str, Any]:
 
 
 def event(chunk: dict[str, Any]) -> bytes:
-    """One server-sent event."""
+    """Return a server-sent event."""
     return b"data: " + json.dumps(chunk).encode() + b"\n\n"
 
 
 DONE = b"data: [DONE]\n\n"
 
 
-def _called(request: ChatCompletionServerRequest, answer: Answer) -> tuple[ToolUse, ...]:
-    """The answer's tool calls that the request allows: a model calls what it was offered and nothing else."""
-    called = tuple(use for use in answer.tool_calls if use.name in request.offered)
-    return called[:1] if request.parallel_tool_calls is False else called
+def _allowed_calls(request: ChatCompletionServerRequest, answer: Answer) -> tuple[ToolUse, ...]:
+    """Return the answer's tool calls that the request allows: calls of offered functions only."""
+    calls = tuple(call for call in answer.tool_calls if call.name in request.offered)
+    return calls[:1] if request.parallel_tool_calls is False else calls
 
 
-def _cut(called: Sequence[ToolUse], limit: int) -> tuple[ToolUse, ...]:
-    """As much of the tool calls as the limit leaves room for; of the last one some arguments may be missing."""
-    kept = []
-    for use in called:
-        left = limit - tokens.count(use.name)
-        if left < 0:
+def _cut(calls: Sequence[ToolUse], limit: int) -> tuple[ToolUse, ...]:
+    """Return the tool calls that fit into the limit; the last one may have incomplete arguments."""
+    fitting = []
+    for call in calls:
+        room = limit - tokens.count(call.name)
+        if room < 0:
             break
-        kept.append(dataclasses.replace(use, arguments=tokens.cut(use.arguments, left)))
-        limit -= _tokens_of(use)
-    return tuple(kept)
+        fitting.append(dataclasses.replace(call, arguments=tokens.cut(call.arguments, room)))
+        limit -= _count_call(call)
+    return tuple(fitting)
 
 
-def _tokens_of(use: ToolUse) -> int:
-    return tokens.count(use.name) + tokens.count(use.arguments)
+def _count_call(call: ToolUse) -> int:
+    return tokens.count(call.name) + tokens.count(call.arguments)
 
 
-def _function(use: ToolUse) -> dict[str, Any]:
-    return {"type": "function", "function": {"name": use.name, "arguments": use.arguments}}
+def _function(call: ToolUse) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
 def _content(done: Completed) -> str | None:
@@ -175,8 +178,8 @@ def _content(done: Completed) -> str | None:
     return done.content or (None if done.tools else "")
 
 
-def _pieces(text: str, of: int = CHUNK_TOKENS) -> Iterator[str]:
-    size = of * tokens.CHARACTERS_PER_TOKEN
+def _pieces(text: str, chunk_tokens: int = CHUNK_TOKENS) -> Iterator[str]:
+    size = chunk_tokens * tokens.CHARACTERS_PER_TOKEN
     return (text[start : start + size] for start in range(0, len(text), size))
 
 

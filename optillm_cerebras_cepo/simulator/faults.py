@@ -1,4 +1,4 @@
-"""Faults: what goes wrong with a call, as its client sees it on the wire, and by which chance."""
+"""Faults of calls as the client sees them on the wire, and their probabilities."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ Fault = Literal[
 
 FAULTS: Mapping[Fault, str] = MappingProxyType(
     {
-        "request_quota": "429, requests per minute, whatever the limits say; not charged",
+        "request_quota": "429, requests per minute, regardless of the limits; not charged",
         "request_quota_day": "429, requests per day; not charged",
         "token_quota": "429, tokens per minute; not charged",
         "token_quota_day": "429, tokens per day; not charged",
         "queue_exceeded": "429, no capacity; not charged",
-        "500": "500 with a body of the API's",
-        "502": "502 with a gateway's HTML page",
-        "503": "503 with a body of the API's",
+        "500": "500 with an error body of the API",
+        "502": "502 with the HTML page of a gateway",
+        "503": "503 with an error body of the API",
         "close": "the connection is closed (FIN) in place of a reply",
         "reset": "the connection is reset (RST) in place of a reply",
         "cut": "the connection is closed in the middle of the body, or of the stream",
@@ -63,7 +63,7 @@ FAULTS: Mapping[Fault, str] = MappingProxyType(
         "hang": "no reply, until the client leaves",
         "trickle": "the whole reply, one byte a (simulated) second",
         "invalid_json": "200 with half of the JSON as its whole body; of a stream, one event is half",
-        "html": "200 with a gateway's HTML page",
+        "html": "200 with the HTML page of a gateway",
         "empty_content": "an empty text, finish_reason and usage as if it were whole",
         "null_content": "a text that is null, finish_reason and usage as if it were whole; a stream without text",
         "no_choices": "`choices: []`, and usage",
@@ -76,7 +76,7 @@ FAULTS: Mapping[Fault, str] = MappingProxyType(
         "one_tool_index": "the pieces of all streamed tool calls with `index: 0`",
     }
 )
-"""What each fault is on the wire. Two Content-Length headers are not among them: clients read that as an attack."""
+"""Each fault on the wire. Two Content-Length headers are not included: clients treat them as an attack."""
 
 REFUSALS: Mapping[str, Reply] = MappingProxyType(
     {
@@ -87,7 +87,7 @@ REFUSALS: Mapping[str, Reply] = MappingProxyType(
         "queue_exceeded": problems.queue_exceeded(),
     }
 )
-"""Faults that are met before admission, so that nothing is charged."""
+"""Replies of faults that occur before admission, so that nothing is charged."""
 
 REPLIES: Mapping[str, Reply] = MappingProxyType(
     {
@@ -97,15 +97,15 @@ REPLIES: Mapping[str, Reply] = MappingProxyType(
         "html": problems.gateway_page(200),
     }
 )
-"""Faults of admitted calls that are answered with this."""
+"""Replies of faults that occur after admission."""
 
 
 @dataclass(frozen=True)
 class Faults:
-    """How often calls meet which fault, by chance: each call meets one at most.
+    """Probabilities of random faults; each call has at most one.
 
-    `shares` gives each fault's probability, from 0 to 1, and 1 at most together; `seed` makes the sequence repeatable.
-    Raises ValueError for a fault that there is none of and for shares that cannot be.
+    `shares` maps faults to probabilities from 0 to 1 with a sum of at most 1; `seed` makes the sequence repeatable.
+    Raise ValueError for unknown faults and invalid probabilities.
     """
 
     shares: Mapping[str, float] = field(default_factory=dict)
@@ -118,37 +118,35 @@ class Faults:
                 raise ValueError(f"unknown fault {name!r}; " + (f"did you mean {close[0]!r}?" if close else KNOWN))
             if not 0 <= share <= 1:
                 raise ValueError(f"the share of {name} must be from 0 to 1, not {share}")
-        # Shares such as ten times 0.1 come to a little more than 1.
+        # The sum of ten times 0.1 is slightly above 1.
         if sum(self.shares.values()) > 1 + 1e-9:
-            raise ValueError(f"the shares of all faults must be at most 1 together, not {sum(self.shares.values()):g}")
+            raise ValueError(
+                f"the shares of all faults must have a sum of at most 1, not {sum(self.shares.values()):g}"
+            )
 
 
 KNOWN = f"known: {', '.join(get_args(Fault))}"
 
 
-class Chance:
-    """Draws the fault of one call after another."""
+class FaultSampler:
+    """Draws the faults of successive calls."""
 
     def __init__(self, faults: Faults) -> None:
         self._random = random.Random(f"faults {faults.seed}")
-        self._names: Sequence[str] = tuple(faults.shares)
+        self._names = tuple(faults.shares)
         self._bounds = tuple(itertools.accumulate(faults.shares.values()))
 
     def draw(self) -> Fault | None:
-        """The next call's fault, or None."""
+        """Return the next call's fault, or None."""
         point = self._random.random()
         for name, bound in zip(self._names, self._bounds, strict=True):
             if point < bound:
-                return _named(name)
+                return next(fault for fault in FAULTS if fault == name)
         return None
 
 
-def _named(name: str) -> Fault:
-    return next(fault for fault in FAULTS if fault == name)
-
-
 def parse_faults(pairs: Sequence[str], seed: int) -> Faults:
-    """Faults from pairs such as `queue_exceeded=0.4`. Raises ValueError that says what to mend."""
+    """Return the faults of pairs such as `queue_exceeded=0.4`. Raise ValueError for invalid pairs."""
     shares: dict[str, float] = {}
     for pair in pairs:
         name, _, share = (part.strip() for part in pair.partition("="))

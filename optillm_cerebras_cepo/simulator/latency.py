@@ -1,4 +1,4 @@
-"""How long a simulated call takes."""
+"""Durations of simulated calls."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Latency:
-    """A call's duration: `base` seconds, then its output at `tokens_per_second` (None: at once).
+    """Duration of a call: `base` seconds, then its output at `tokens_per_second` (None: immediately).
 
-    `jitter` is the share, from 0 to 1, by which each call may be quicker or slower. A `slow_share` of the calls, each
-    with this probability, takes `slow_factor` times as long: the tail that real services have. `seed` makes both
-    repeatable.
+    Each call's duration varies by up to `jitter`, a fraction from 0 to 1. With probability `slow_share` a call takes
+    `slow_factor` times as long, like the slowest calls of real services. `seed` makes both repeatable. Raise ValueError
+    for invalid values.
     """
 
     base: float = 0.0
@@ -37,31 +37,31 @@ class Latency:
 
 @dataclass(frozen=True)
 class Timing:
-    """One call's simulated seconds: until the first token, and from there to the last."""
+    """Simulated seconds of one call: until the first token, and from the first to the last."""
 
     prompt: float
     completion: float
 
     @property
     def total(self) -> float:
-        """The whole call."""
+        """Seconds of the whole call."""
         return self.prompt + self.completion
 
     def scaled(self, time_scale: float) -> Timing:
-        """The same in real seconds, when `time_scale` simulated seconds pass in each."""
+        """Return the same in real seconds; `time_scale` simulated seconds pass in each."""
         return Timing(self.prompt / time_scale, self.completion / time_scale)
 
 
 class Sampler:
-    """Draws the timing of one call after another."""
+    """Draws the timings of successive calls."""
 
     def __init__(self, latency: Latency) -> None:
         self._latency = latency
         self._random = random.Random(latency.seed)
-        self._slow = random.Random(f"slow {latency.seed}")  # apart: slow calls leave the others' jitter as it is
+        self._slow = random.Random(f"slow {latency.seed}")  # separate, so that slow calls do not change the jitter
 
     def draw(self, tokens: int, override: float | None = None) -> Timing:
-        """The timing of a call with so many output tokens; `override` replaces the whole of it, as it stands."""
+        """Return the timing of a call with this many output tokens; `override` seconds replace all of it."""
         if override is not None:
             return Timing(override, 0.0)
         jitter = self._latency.jitter

@@ -1,4 +1,4 @@
-"""Rate limits: token buckets with continuous refill, for each model; requests and tokens per minute, hour and day."""
+"""Rate limits of each model: token buckets for requests and tokens per minute, hour and day."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Literal
 from . import problems
 from .problems import Refused, Unit
 
-Kind = Literal["requests", "tokens"]
+Quantity = Literal["requests", "tokens"]
 
 SECONDS: dict[Unit, int] = {"minute": 60, "hour": 3_600, "day": 86_400}
 
-# Which windows' reset headers the real API sends.
-_RESETS: tuple[tuple[Kind, Unit], ...] = (("requests", "day"), ("tokens", "minute"))
+# Windows whose reset headers the real API sends.
+_RESETS: tuple[tuple[Quantity, Unit], ...] = (("requests", "day"), ("tokens", "minute"))
 
 
 @dataclass(frozen=True)
 class RateLimits:
-    """What one model admits; None is no limit. A bucket holds one window's worth, which is also the largest burst.
+    """Rate limits of one model; None means unlimited. A bucket holds one window's limit, which is the largest burst.
 
-    `burst` is the largest number of requests that the minute's bucket holds, where that is less than the minute's
-    worth: with 300 requests a minute and a burst of 10, the eleventh of them at once is refused, and 5 a second pass.
+    `burst` is a smaller capacity of the bucket for requests per minute: with 300 requests per minute and a burst of 10,
+    the eleventh simultaneous request is refused, and 5 per second are admitted. Raise ValueError for invalid limits.
     """
 
     requests_per_minute: int | None = None
@@ -42,9 +42,9 @@ class RateLimits:
         if self.burst is not None and self.burst > (self.requests_per_minute or 0):
             raise ValueError(f"burst must be at most requests_per_minute, not {self.burst}")
 
-    def windows(self) -> dict[tuple[Kind, Unit], int]:
-        """The limits that are set, requests first."""
-        every: dict[tuple[Kind, Unit], int | None] = {
+    def windows(self) -> dict[tuple[Quantity, Unit], int]:
+        """Return the limits that are set, requests first."""
+        every: dict[tuple[Quantity, Unit], int | None] = {
             ("requests", "minute"): self.requests_per_minute,
             ("requests", "hour"): self.requests_per_hour,
             ("requests", "day"): self.requests_per_day,
@@ -64,18 +64,18 @@ FREE_TIER = RateLimits(
     tokens_per_minute=30_000,
     tokens_per_day=1_000_000,
 )
-"""The free tier of 2026, from its documentation and its headers."""
+"""Free tier of 2026, from documentation and response headers."""
 
 DEVELOPER_TIER = RateLimits(requests_per_minute=1_000, tokens_per_minute=1_000_000)
-"""The developer tier of 2026 for gpt-oss-120b."""
+"""Developer tier of 2026 for gpt-oss-120b."""
 
 
-def shown_windows(text: str) -> frozenset[tuple[Kind, Unit]]:
-    """The windows that headers tell of: `all`, `none`, or some, as `requests-day,tokens-minute`.
+def parse_windows(text: str) -> frozenset[tuple[Quantity, Unit]]:
+    """Return the windows with headers: `all`, `none`, or a list such as `requests-day,tokens-minute`.
 
-    Raises ValueError for a window that there is none of.
+    Raise ValueError for unknown windows.
     """
-    every: dict[str, tuple[Kind, Unit]] = {
+    every: dict[str, tuple[Quantity, Unit]] = {
         f"{kind}-{unit}": (kind, unit) for kind in ("requests", "tokens") for unit in SECONDS
     }
     names = {"all": list(every), "none": []}.get(text, text.split(","))
@@ -89,10 +89,10 @@ def shown_windows(text: str) -> frozenset[tuple[Kind, Unit]]:
     return frozenset(found)
 
 
-class Bucket:
-    """A token bucket: starts full, refills continuously with one `window`'s worth in `seconds`.
+class TokenBucket:
+    """Token bucket: starts full, and refills continuously with `window` tokens in `seconds`.
 
-    It never holds more than `capacity`, which is the window's worth unless it is given.
+    It holds at most `capacity` tokens, by default `window`.
     """
 
     def __init__(self, window: float, seconds: float, now: float, capacity: float | None = None) -> None:
@@ -103,21 +103,21 @@ class Bucket:
         self._seen = now
 
     def level(self, now: float) -> float:
-        """What is in the bucket at this time; a clock that goes back adds nothing."""
+        """Return the tokens in the bucket at this time; a clock that goes back adds none."""
         if now > self._seen:
             self._level = min(self.capacity, self._level + (now - self._seen) * self._rate)
             self._seen = now
         return self._level
 
     def take(self, amount: float, now: float) -> bool:
-        """Take all of the amount, or nothing and return False."""
+        """Take the whole amount, or take nothing and return False."""
         if amount > self.level(now):
             return False
         self._level -= amount
         return True
 
     def seconds_until_full(self, now: float) -> float:
-        """The seconds until nothing is missing."""
+        """Return the seconds until the bucket is full."""
         return (self.capacity - self.level(now)) / self._rate
 
 
@@ -125,10 +125,10 @@ class Limiter:
     """Admits calls or refuses them.
 
     Args:
-        limits: what is admitted.
-        clock: gives simulated seconds.
-        time_scale: so many of them pass in one real second.
-        shown: which windows the headers tell of.
+        limits: of each model.
+        clock: returns simulated seconds.
+        time_scale: simulated seconds in one real second.
+        shown: windows with headers.
 
     """
 
@@ -137,16 +137,16 @@ class Limiter:
     ) -> None:
         self._windows = limits.windows()
         self._burst = limits.burst
-        self._shown = shown_windows(shown)
+        self._shown = parse_windows(shown)
         self._clock = clock
         self._time_scale = time_scale
-        self._buckets: dict[str, dict[tuple[Kind, Unit], Bucket]] = {}
+        self._buckets: dict[str, dict[tuple[Quantity, Unit], TokenBucket]] = {}
 
     def admit(self, model: str, tokens: int) -> None:
-        """Charge one request and its tokens to every window of the model, or to none. Raises Refused with a 429."""
+        """Charge a request and its tokens to all windows of the model, or raise Refused with 429 and charge none."""
         now = self._clock()
-        buckets = self._of(model)
-        cost: dict[Kind, int] = {"requests": 1, "tokens": tokens}
+        buckets = self._buckets_of(model)
+        cost: dict[Quantity, int] = {"requests": 1, "tokens": tokens}
         for (kind, unit), bucket in buckets.items():
             if cost[kind] > bucket.level(now):
                 refusal = problems.request_quota_exceeded if kind == "requests" else problems.token_quota_exceeded
@@ -155,10 +155,10 @@ class Limiter:
             bucket.take(cost[kind], now)
 
     def headers(self, model: str) -> dict[str, str]:
-        """The x-ratelimit headers as they stand. Resets are in the client's seconds: what it should wait."""
+        """Return the current x-ratelimit headers. Resets are in real seconds, as the client should wait."""
         now = self._clock()
         found: dict[str, str] = {}
-        for (kind, unit), bucket in self._of(model).items():
+        for (kind, unit), bucket in self._buckets_of(model).items():
             if (kind, unit) not in self._shown:
                 continue
             found[f"x-ratelimit-limit-{kind}-{unit}"] = str(int(bucket.window))
@@ -167,12 +167,12 @@ class Limiter:
                 found[f"x-ratelimit-reset-{kind}-{unit}"] = str(bucket.seconds_until_full(now) / self._time_scale)
         return found
 
-    def _of(self, model: str) -> dict[tuple[Kind, Unit], Bucket]:
+    def _buckets_of(self, model: str) -> dict[tuple[Quantity, Unit], TokenBucket]:
         if model not in self._buckets:
             now = self._clock()
             bursts = {("requests", "minute"): self._burst}
             self._buckets[model] = {
-                window: Bucket(limit, SECONDS[window[1]], now, bursts.get(window))
+                window: TokenBucket(limit, SECONDS[window[1]], now, bursts.get(window))
                 for window, limit in self._windows.items()
             }
         return self._buckets[model]

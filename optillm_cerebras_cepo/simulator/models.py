@@ -1,4 +1,4 @@
-"""The simulator's own table of models: an independent witness, so it shares nothing with the package's catalogue."""
+"""The models of the simulated API; independent of the package's catalogue, so that tests can compare them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOW_TO_HIGH = ("low", "medium", "high")
 
 @dataclass(frozen=True)
 class Window:
-    """How many tokens fit: `context` for input and output together, `output` for one answer."""
+    """Token limits: `context` for input and output together, `output` for one answer."""
 
     context: int
     output: int
@@ -24,10 +24,7 @@ class Window:
 
 @dataclass(frozen=True)
 class ServedModel:
-    """One model as the API serves it.
-
-    `efforts` are the levels of reasoning_effort that it takes; a model without any is not a reasoning model.
-    """
+    """One model of the API. `efforts` are the levels of reasoning_effort that it accepts; none: no reasoning model."""
 
     id: str
     owned_by: str
@@ -39,19 +36,19 @@ class ServedModel:
 
     @property
     def reasons(self) -> bool:
-        """Whether the model may take reasoning_effort."""
+        """Whether the model accepts reasoning_effort."""
         return bool(self.efforts)
 
     def window(self, tier: Tier) -> Window:
-        """The limits of one tier, in tokens."""
+        """Return the token limits of a tier."""
         return self.free if tier == "free" else self.paid
 
     def entry(self) -> dict[str, Any]:
-        """What `GET /v1/models` says about it."""
+        """Return its entry in `GET /v1/models`."""
         return {"id": self.id, "object": "model", "created": 0, "owned_by": self.owned_by}
 
     def public_entry(self, tier: Tier) -> dict[str, Any]:
-        """What `GET /public/v1/models` says about it: the documented fields that a client may rely on."""
+        """Return its entry in `GET /public/v1/models`, with the documented fields."""
         window = self.window(tier)
         return {
             **self.entry(),
@@ -103,11 +100,11 @@ TABLE: tuple[ServedModel, ...] = (
 DEFAULT_MODELS: tuple[str, ...] = tuple(model.id for model in TABLE if model.id != "gemma-4-31b")
 
 
-def served(names: Iterable[str]) -> dict[str, ServedModel]:
-    """The models of these names, by the id under which they are served.
+def models_by_id(names: Iterable[str]) -> dict[str, ServedModel]:
+    """Return the models with these names by the id under which they are served.
 
-    `my-endpoint=llama-3.3-70b` serves a model of the table under another id, as a dedicated endpoint does. Raises
-    ValueError for a name that is not in the table.
+    `my-endpoint=llama-3.3-70b` serves a model of the table under another id, like a dedicated endpoint. Raise
+    ValueError for unknown models.
     """
     table = {model.id: model for model in TABLE}
     found: dict[str, ServedModel] = {}

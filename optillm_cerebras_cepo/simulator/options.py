@@ -1,4 +1,4 @@
-"""What a simulator is told: one frozen record, and how to read it from a command line and a file of rules."""
+"""Options of a simulator, and how to read them from a command line and a file of rules."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from . import models
-from .answers import Rule, ToolUse
+from .answers import Responder, Rule, ToolUse
 from .faults import KNOWN, Faults, parse_faults
 from .latency import Latency
-from .limits import DEVELOPER_TIER, FREE_TIER, UNLIMITED, RateLimits, shown_windows
+from .limits import DEVELOPER_TIER, FREE_TIER, UNLIMITED, RateLimits, parse_windows
 from .models import DEFAULT_MODELS, Tier
 from .problems import Reply
-from .statistical import Statistics
-from .statistical_options import add_statistical, statistics_from
 
 KEY_PREFIX = "csk-"
 
@@ -32,24 +30,33 @@ _PRESETS = {"off": UNLIMITED, "free": FREE_TIER, "developer": DEVELOPER_TIER}
 
 @dataclass(frozen=True)
 class SimulatorOptions:
-    """How a simulated API behaves. Raises ValueError for values that cannot work.
+    """Options of a simulated API. Raise ValueError for invalid values.
 
-    `rules` answer first, then `statistics` if the mode is on, and what neither answers gets a default text.
-    `models` are ids of the simulator's table, or `endpoint-id=table-id` for a dedicated endpoint. `keys` are the keys
-    accepted; none given means every key that starts with `csk-`. `limits` hold for each model by itself;
-    `limit_headers` says which of their windows replies tell of: `all`, `none`, or some (`requests-day,tokens-minute`).
-    `unsupported` fields are refused, one at a time, and temperatures above `max_temperature`. `lists` are what the list
-    of models answers in turn (None: nothing, ever) before it is the usual one.
-    `max_in_flight` calls run at once, the next gets queue_exceeded. `faults` come by chance, before rules are asked.
-    `validation_status` is 400, or 422 as before 2026-04-24. `clock` gives real seconds; `time_scale` simulated seconds
-    pass in each of them, for latency, refill and a trickle.
+    Attributes:
+        models: ids in the simulator's table, or `endpoint-id=table-id` for a dedicated endpoint.
+        tier: whose context lengths apply, "free" or "paid".
+        keys: accepted keys; empty: every key that starts with `csk-`.
+        rules: scripted answers, tried first.
+        responder: answers calls that no rule matches; calls that it does not answer get a default text.
+        limits: of each model.
+        limit_headers: windows with headers: `all`, `none`, or a list such as `requests-day,tokens-minute`.
+        max_in_flight: calls that may run at the same time; further ones get queue_exceeded.
+        faults: random faults, drawn before the rules are tried.
+        latency: of calls without a latency of their own.
+        time_scale: simulated seconds in one real second, for latency, refill and trickling replies.
+        validation_status: 400, or 422 as before 2026-04-24.
+        unsupported: fields that are refused, one at a time.
+        max_temperature: higher ones are refused.
+        lists: replies of the list of models, in turn, before the usual one; None: never a reply.
+        clock: returns real seconds.
+
     """
 
     models: tuple[str, ...] = DEFAULT_MODELS
     tier: Tier = "paid"
     keys: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
-    statistics: Statistics | None = None
+    responder: Responder | None = None
     limits: RateLimits = UNLIMITED
     limit_headers: str = "all"
     max_in_flight: int | None = None
@@ -63,8 +70,8 @@ class SimulatorOptions:
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        models.served(self.models)
-        shown_windows(self.limit_headers)
+        models.models_by_id(self.models)
+        parse_windows(self.limit_headers)
         if self.tier not in ("free", "paid"):
             raise ValueError(f"tier must be 'free' or 'paid', not {self.tier!r}")
         if self.max_in_flight is not None and self.max_in_flight < 1:
@@ -75,43 +82,47 @@ class SimulatorOptions:
             raise ValueError(f"validation_status must be 400 or 422, not {self.validation_status}")
 
     def accepts(self, key: str) -> bool:
-        """Whether this API key is let in."""
+        """Return whether this API key is accepted."""
         if self.keys:
             return key in self.keys
         return key.startswith(KEY_PREFIX) and key != KEY_PREFIX
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the simulator's options (not host and port) to a command line; `options_from` reads them back."""
+    """Add the simulator's options (without host and port) to a parser; `options_from` reads them."""
     presets = ", ".join(_PRESETS)
     add = parser.add_argument
     add("--model", action="append", metavar="ID", help="a model to serve, or ENDPOINT=ID; may be repeated")
-    add("--tier", choices=("free", "paid"), default="paid", help="whose context lengths hold (default: paid)")
+    add("--tier", choices=("free", "paid"), default="paid", help="tier of the context lengths (default: paid)")
     add("--key", action="append", metavar="KEY", help="an API key to accept (default: any that starts with csk-)")
     add("--rules", metavar="FILE", help="scripted answers: a JSON or YAML file with a list of rules")
     add("--limits", default="off", metavar="LIMITS", help=f"rate limits: {presets}, or requests_per_minute=9,burst=3,…")
-    add("--fault", action="append", default=[], metavar="NAME=SHARE", help=f"0 to 1: how many calls meet it; {KNOWN}")
+    add("--fault", action="append", default=[], metavar="NAME=SHARE", help=f"a fault and its probability; {KNOWN}")
     add("--limit-headers", default="all", metavar="WINDOWS", help="all, none, or some, as requests-day,tokens-minute")
-    add("--max-in-flight", type=int, metavar="N", help="calls that may run at once; the next gets queue_exceeded")
+    add("--max-in-flight", type=int, metavar="N", help="calls that may run at once; further ones get queue_exceeded")
     add("--latency", type=float, default=0.0, metavar="SECONDS", help="seconds before a call's first token")
-    add("--tokens-per-second", type=float, metavar="N", help="speed of the output (default: at once)")
-    add("--jitter", type=float, default=0.0, metavar="SHARE", help="0 to 1: how much latency varies")
-    add("--slow-share", type=float, default=0.0, metavar="SHARE", help="0 to 1: how many calls are slow ones")
-    add("--slow-factor", type=float, default=10.0, metavar="N", help="how many times as long those take (default: 10)")
-    add("--seed", type=int, default=0, metavar="N", help="seed of latency, faults and statistical answers")
-    add("--time-scale", type=float, default=1.0, metavar="N", help="simulated seconds in a real one (60: minutes)")
+    add("--tokens-per-second", type=float, metavar="N", help="speed of the output (default: unlimited)")
+    add("--jitter", type=float, default=0.0, metavar="SHARE", help="0 to 1: variation of the latency")
+    add("--slow-share", type=float, default=0.0, metavar="SHARE", help="0 to 1: share of slow calls")
+    add(
+        "--slow-factor",
+        type=float,
+        default=10.0,
+        metavar="N",
+        help="how many times as long slow calls take (default: 10)",
+    )
+    add("--seed", type=int, default=0, metavar="N", help="seed of latency and faults")
+    add("--time-scale", type=float, default=1.0, metavar="N", help="simulated seconds in one real second")
     add("--validation-status", type=int, choices=(400, 422), default=400, help="status of validation errors")
-    add_statistical(parser)
 
 
 def options_from(args: argparse.Namespace) -> SimulatorOptions:
-    """The options on a command line that `add_arguments` prepared. Raises ValueError that says what to mend."""
+    """Return the options that a parser prepared by `add_arguments` read. Raise ValueError for invalid values."""
     return SimulatorOptions(
         models=tuple(args.model or DEFAULT_MODELS),
         tier=args.tier,
         keys=tuple(args.key or ()),
         rules=load_rules(Path(args.rules)) if args.rules else (),
-        statistics=statistics_from(args),
         limits=parse_limits(args.limits),
         limit_headers=args.limit_headers,
         max_in_flight=args.max_in_flight,
@@ -130,7 +141,7 @@ def options_from(args: argparse.Namespace) -> SimulatorOptions:
 
 
 def parse_limits(text: str) -> RateLimits:
-    """Rate limits from `off`, `free`, `developer`, or pairs such as `requests_per_minute=5,tokens_per_minute=30000`."""
+    """Return the rate limits of `off`, `free`, `developer`, or pairs such as `requests_per_minute=5,burst=3`."""
     if text in _PRESETS:
         return _PRESETS[text]
     names = [item.name for item in dataclasses.fields(RateLimits)]
@@ -147,9 +158,9 @@ def parse_limits(text: str) -> RateLimits:
 
 
 def load_rules(path: Path) -> tuple[Rule, ...]:
-    """Scripted answers from a file: a list of rules, JSON when it is named .json, else YAML.
+    """Read a list of rules from a file: JSON if its name ends with .json, otherwise YAML.
 
-    Raises ValueError that names the file, the rule (from 1) and the field.
+    Raise ValueError with the file, the rule (from 1) and the field.
     """
     try:
         text = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The API's error bodies, flat objects. Each is marked [recorded] (in a public report of the real API) or [assumed]."""
+"""Error replies of the API, each marked [recorded] (in public reports of the real API) or [assumed]."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ Unit = Literal["minute", "hour", "day"]
 
 @dataclass(frozen=True)
 class Reply:
-    """One HTTP answer sent as it stands: an error, a gateway's HTML page, a broken body.
+    """An HTTP reply that is sent verbatim: an error, the HTML page of a gateway, an invalid body.
 
-    A string body goes out verbatim, anything else as JSON. `content_type` defaults to the one that fits the body.
+    A string body is sent as text, anything else as JSON. `content_type` defaults to text/plain or application/json.
+    Raise ValueError for an invalid status.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -32,12 +33,12 @@ class Reply:
 
     @property
     def payload(self) -> bytes:
-        """The body as it goes over the wire."""
+        """The encoded body."""
         return self.body.encode() if isinstance(self.body, str) else json.dumps(self.body).encode()
 
     @property
     def media_type(self) -> str:
-        """The content type: the one given, or plain text for a string and JSON for the rest."""
+        """The content type."""
         return self.content_type or ("text/plain" if isinstance(self.body, str) else "application/json")
 
     @property
@@ -47,7 +48,7 @@ class Reply:
 
 
 class Refused(Exception):
-    """A request that the API answers with an error; `reply` is the answer."""
+    """A request that the API refuses; `reply` is the error reply."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply.status, reply.body)
@@ -64,41 +65,40 @@ def not_authenticated() -> Reply:
 
 
 def wrong_key() -> Reply:
-    """[recorded] A key that the API does not know."""
+    """[recorded] An unknown key."""
     return _flat(401, "Wrong API Key", "invalid_request_error", "api_key", "wrong_api_key")
 
 
 def model_not_found(model: str) -> Reply:
-    """[recorded] A model that is retired, misspelt or not this account's."""
+    """[recorded] A model that is retired, misspelled or not available to this account."""
     message = f"Model {model} does not exist or you do not have access to it."
     return _flat(404, message, "not_found_error", "model", "model_not_found")
 
 
 def unknown_path(method: str, path: str) -> Reply:
-    """[assumed] A path that the API does not have."""
+    """[assumed] An unknown path."""
     return _flat(404, f"Unknown request URL: {method} {path}", "not_found_error", "url", "not_found")
 
 
 def body_too_large(limit: int) -> Reply:
-    """A request body over the size limit, in bytes. The status is documented, the body is [assumed]."""
+    """A request body above the size limit in bytes. The status is documented, the body [assumed]."""
     message = f"Request body is larger than {limit} bytes"
     return _flat(413, message, "invalid_request_error", "body", "request_too_large")
 
 
 def unsupported(paths: Sequence[str], status: int) -> Reply:
-    """[recorded] Properties that the closed schema does not have, by path.
+    """[recorded] Unknown properties, by path; the message has one line for each.
 
-    Recorded for a property inside a message (`messages.2.assistant.reasoning_content`) and for one of the body
-    (`body.maxTokens`), one line for each.
+    Recorded for a property of a message (`messages.2.assistant.reasoning_content`) and of the body (`body.maxTokens`).
     """
     message = "\n".join(f"{path}: property '{path}' is unsupported" for path in paths)
     return _flat(status, message, "invalid_request_error", "validation_error", "wrong_api_format")
 
 
 def invalid(errors: Sequence[tuple[str, str]], status: int) -> Reply:
-    """Values that the schema refuses, as pairs of path and explanation. The frame is [recorded], most texts [assumed].
+    """Invalid values, as pairs of path and explanation. The format is [recorded], most explanations are [assumed].
 
-    The frame is pydantic's own, with the indentation of the recorded bodies.
+    The format is pydantic's, with the indentation of the recorded replies.
     """
     plural = "" if len(errors) == 1 else "s"
     lines = [f"{len(errors)} validation error{plural} for ChatCompletionServerRequest"]
@@ -107,12 +107,12 @@ def invalid(errors: Sequence[tuple[str, str]], status: int) -> Reply:
 
 
 def at_most(number: float) -> str:
-    """A number above its largest value, as pydantic explains it."""
+    """Return pydantic's explanation of a number above its maximum."""
     return f"Input should be less than or equal to {number:g} [type=less_than_equal, input_type=float]"
 
 
 def effort_level(levels: Sequence[str], sent: str, status: int) -> Reply:
-    """A level of reasoning_effort that the model does not take. [recorded] for `none`, the other levels [assumed]."""
+    """An unsupported level of reasoning_effort. [recorded] for `none`, [assumed] for other levels."""
     names = [f"'{level}'" for level in levels]
     allowed = " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
     text = f"Input should be {allowed} [type=enum, input_value='{sent}', input_type=str]"
@@ -121,7 +121,7 @@ def effort_level(levels: Sequence[str], sent: str, status: int) -> Reply:
 
 
 def not_for_model(param: str, model: str, status: int) -> Reply:
-    """[assumed] A field of the schema that this model does not take."""
+    """[assumed] A field that this model does not support."""
     message = f"{param} is not supported by model {model}"
     return _flat(status, message, "invalid_request_error", param, "wrong_api_format")
 
@@ -132,7 +132,7 @@ def malformed(reason: str, status: int) -> Reply:
 
 
 def context_length_exceeded(length: int, limit: int) -> Reply:
-    """Input and reserved output together, in tokens, are over the context. Text [recorded], code unverified."""
+    """Input and reserved output tokens exceed the context. The text is [recorded], the code [assumed]."""
     message = (
         f"Please reduce the length of the messages or completion. Current length is {length} while limit is {limit}"
     )
@@ -140,34 +140,34 @@ def context_length_exceeded(length: int, limit: int) -> Reply:
 
 
 def request_quota_exceeded(unit: Unit = "minute") -> Reply:
-    """Too many requests in a window. [recorded] for the minute, the other units [assumed]."""
+    """Too many requests in a window. [recorded] for the minute, [assumed] for other units."""
     message = f"Requests per {unit} limit exceeded - too many requests sent."
     return _flat(429, message, "too_many_requests_error", "quota", "request_quota_exceeded")
 
 
 def token_quota_exceeded(unit: Unit = "minute") -> Reply:
-    """Too many tokens in a window; only the text tells which. [recorded] for minute and day, the hour [assumed]."""
+    """Too many tokens in a window, named only in the text. [recorded] for minute and day, [assumed] for the hour."""
     message = f"Tokens per {unit} limit exceeded - too many tokens processed."
     return _flat(429, message, "too_many_tokens_error", "quota", "token_quota_exceeded")
 
 
 def queue_exceeded() -> Reply:
-    """No capacity at the moment, whatever the quota says. Text and code [recorded], type and param [assumed]."""
+    """No capacity, regardless of the quota. Text and code are [recorded], type and param [assumed]."""
     message = "We're experiencing high traffic right now! Please try again soon."
     return _flat(429, message, "too_many_requests_error", "queue", "queue_exceeded")
 
 
 def internal_error() -> Reply:
-    """[assumed] Something went wrong on the API's side."""
+    """[assumed] An internal error of the API."""
     return _flat(500, "Encountered a server error, please try again.", "server_error", "", "internal_error")
 
 
 def unavailable() -> Reply:
-    """[assumed] The API cannot serve anybody at the moment."""
+    """[assumed] The API is temporarily unavailable."""
     return _flat(503, "Service temporarily unavailable.", "server_error", "", "service_unavailable")
 
 
 def gateway_page(status: int = 403) -> Reply:
-    """What a gateway in front of the API answers: HTML, no JSON. That it happens is reported, the page is [assumed]."""
+    """The HTML page of a gateway in front of the API. Such replies are reported, the page is [assumed]."""
     page = f"<html><head><title>{status}</title></head><body>Request blocked</body></html>"
     return Reply(status, page, content_type="text/html")

@@ -1,7 +1,7 @@
 """The closed schema of a chat completion request (official OpenAPI of 2026-07, types as in the SDK 1.91).
 
-Closed means that an unknown field is refused at every depth. Optional fields take null where the SDK's types do;
-`reasoning_format` and a tool's `strict` do not. Content parts are text only: no model of the table sees images.
+Closed means that unknown fields are refused at every depth. Optional fields accept null where the SDK's types do, which
+excludes `reasoning_format` and a tool's `strict`. Content parts are text only: no simulated model accepts images.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 
 
-class Closed(BaseModel):
-    """The base of every object: no unknown fields, no conversion of types."""
+class ClosedModel(BaseModel):
+    """Base of all objects: no unknown fields, no type conversion."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class TextPart(Closed):
+class TextPart(ClosedModel):
     """One part of a content list."""
 
     type: Literal["text"]
@@ -30,15 +30,15 @@ class TextPart(Closed):
 Parts = Annotated[list[TextPart], Field(min_length=1)]
 
 
-class SystemMessage(Closed):
-    """Instructions. An empty text is taken: no source says that it is refused, and OptiLLM sends one by default."""
+class SystemMessage(ClosedModel):
+    """Instructions. Empty text is accepted: no source says otherwise, and OptiLLM sends it by default."""
 
     role: Literal["system"]
     content: str | Parts
     name: str | None = None
 
 
-class DeveloperMessage(Closed):
+class DeveloperMessage(ClosedModel):
     """Instructions, for OpenAI's models only."""
 
     role: Literal["developer"]
@@ -46,7 +46,7 @@ class DeveloperMessage(Closed):
     name: str | None = None
 
 
-class UserMessage(Closed):
+class UserMessage(ClosedModel):
     """A question."""
 
     role: Literal["user"]
@@ -54,14 +54,14 @@ class UserMessage(Closed):
     name: str | None = None
 
 
-class CalledFunction(Closed):
+class CalledFunction(ClosedModel):
     """The function of a tool call."""
 
     name: str
     arguments: str
 
 
-class ToolCall(Closed):
+class ToolCall(ClosedModel):
     """A tool call that an assistant made."""
 
     id: str
@@ -70,8 +70,8 @@ class ToolCall(Closed):
     index: int | None = None
 
 
-class AssistantMessage(Closed):
-    """An earlier answer. Only one that calls tools may be without content."""
+class AssistantMessage(ClosedModel):
+    """An earlier answer. It needs content unless it calls tools."""
 
     role: Literal["assistant"]
     content: str | Parts | None = None
@@ -80,13 +80,13 @@ class AssistantMessage(Closed):
     tool_calls: list[ToolCall] | None = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> AssistantMessage:
+    def _check_content(self) -> AssistantMessage:
         if self.content is None and not self.tool_calls:
             raise ValueError("content must be given when there are no tool_calls")
         return self
 
 
-class ToolMessage(Closed):
+class ToolMessage(ClosedModel):
     """A tool's result."""
 
     role: Literal["tool"]
@@ -96,31 +96,30 @@ class ToolMessage(Closed):
 
 
 Message = Annotated[
-    SystemMessage | DeveloperMessage | UserMessage | AssistantMessage | ToolMessage,
-    Field(discriminator="role"),
+    SystemMessage | DeveloperMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")
 ]
 
 
-class Prediction(Closed):
+class Prediction(ClosedModel):
     """A predicted output."""
 
     type: Literal["content"]
     content: str | Parts
 
 
-class TextFormat(Closed):
+class TextFormat(ClosedModel):
     """Free text."""
 
     type: Literal["text"]
 
 
-class JsonObjectFormat(Closed):
+class JsonObjectFormat(ClosedModel):
     """Any JSON object."""
 
     type: Literal["json_object"]
 
 
-class NamedJsonSchema(Closed):
+class NamedJsonSchema(ClosedModel):
     """A JSON schema and its name."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=False)
@@ -131,8 +130,8 @@ class NamedJsonSchema(Closed):
     strict: bool | None = None
 
 
-class JsonSchemaFormat(Closed):
-    """A JSON object after a schema."""
+class JsonSchemaFormat(ClosedModel):
+    """A JSON object that conforms to a schema."""
 
     type: Literal["json_schema"]
     json_schema: NamedJsonSchema
@@ -141,26 +140,26 @@ class JsonSchemaFormat(Closed):
 ResponseFormat = Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Field(discriminator="type")]
 
 
-class StreamOptions(Closed):
+class StreamOptions(ClosedModel):
     """Options of a stream."""
 
     include_usage: bool | None = None
 
 
-class ChosenFunction(Closed):
+class ChosenFunction(ClosedModel):
     """The function that must be called."""
 
     name: str
 
 
-class ChosenTool(Closed):
+class ChosenTool(ClosedModel):
     """The tool that must be called."""
 
     type: str
     function: ChosenFunction
 
 
-class ToolFunction(Closed):
+class ToolFunction(ClosedModel):
     """A function that the model may call."""
 
     name: str
@@ -169,15 +168,15 @@ class ToolFunction(Closed):
     strict: bool = False
 
 
-class Tool(Closed):
+class Tool(ClosedModel):
     """A tool that the model may call."""
 
     type: str
     function: ToolFunction
 
 
-class ChatCompletionServerRequest(Closed):
-    """A chat completion request. The name is the one that the real API's error texts show."""
+class ChatCompletionServerRequest(ClosedModel):
+    """A chat completion request. The class name is the one in the real API's error messages."""
 
     messages: Annotated[list[Message], Field(min_length=1)]
     model: Annotated[str, Field(min_length=1)]
@@ -190,7 +189,7 @@ class ChatCompletionServerRequest(Closed):
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     min_completion_tokens: Annotated[int, Field(ge=-1)] | None = None
     min_tokens: Annotated[int, Field(ge=-1)] | None = None
-    # In the schema n may be larger; what the API then does is unknown, so a client must not rely on it.
+    # The real schema allows a larger n, but its effect is unknown, so clients must not use it.
     n: Annotated[int, Field(ge=1, le=1)] | None = None
     parallel_tool_calls: bool | None = None
     prediction: Prediction | None = None
@@ -212,7 +211,7 @@ class ChatCompletionServerRequest(Closed):
     user: str | None = None
 
     @model_validator(mode="after")
-    def _fields_agree(self) -> ChatCompletionServerRequest:
+    def _check_combinations(self) -> ChatCompletionServerRequest:
         if self.max_tokens is not None and self.max_completion_tokens is not None:
             raise ValueError("max_tokens and max_completion_tokens cannot both be given")
         if self.tools is not None and self.response_format is not None:
@@ -223,18 +222,18 @@ class ChatCompletionServerRequest(Closed):
 
     @property
     def reserved(self) -> int | None:
-        """The most tokens that the answer may have, under either name, or None when the client did not say."""
+        """The token limit of the answer under either name, or None."""
         return self.max_completion_tokens if self.max_completion_tokens is not None else self.max_tokens
 
     @property
     def stops(self) -> tuple[str, ...]:
-        """The stop sequences, empty ones left out."""
-        found = [self.stop] if isinstance(self.stop, str) else self.stop or []
-        return tuple(sequence for sequence in found if sequence)
+        """The stop sequences without empty ones."""
+        stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return tuple(sequence for sequence in stops if sequence)
 
     @property
     def offered(self) -> frozenset[str]:
-        """The names of the functions that the model may call."""
+        """Names of the functions that the model may call."""
         if self.tool_choice == "none":
             return frozenset()
         names = frozenset(tool.function.name for tool in self.tools or ())

@@ -1,4 +1,4 @@
-"""A deterministic estimate of token counts: four characters make a token. No tokenizer, so nothing to download."""
+"""Deterministic token counts: one token for four characters. Needs no tokenizer, so nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ TOKENS_PER_PROMPT = 3
 
 
 def count(text: str) -> int:
-    """The tokens in a text: a quarter of its characters, rounded up."""
+    """Return the tokens in a text: a quarter of its characters, rounded up."""
     return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 
 def cut(text: str, tokens: int) -> str:
-    """The first so many tokens of a text."""
+    """Return the first tokens of a text."""
     return text[: max(tokens, 0) * CHARACTERS_PER_TOKEN]
 
 
 def plain(content: str | Sequence[TextPart] | None) -> str:
-    """The text of a message's content, whichever form it has."""
+    """Return the text of a message's content, a string or a list of parts."""
     if content is None or isinstance(content, str):
         return content or ""
     return "".join(part.text for part in content)
 
 
 def count_prompt(request: ChatCompletionServerRequest) -> int:
-    """The input tokens of a request: messages with their overhead, and the tools."""
+    """Return the input tokens of a request: messages with their overhead, and tools."""
     total = TOKENS_PER_PROMPT + sum(_count_message(message) for message in request.messages)
     return total + sum(count(tool.model_dump_json(exclude_none=True)) for tool in request.tools or ())
 

@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from optillm_cerebras_cepo.voting.choices import offered
-from optillm_cerebras_cepo.voting.equivalence import equal_formulas
-from optillm_cerebras_cepo.voting.reading import Reading, SameFormula, read, same
+from optillm_cerebras_cepo.voting.algebra_worker import equal_formulas
+from optillm_cerebras_cepo.voting.comparison import Reading, SameFormula, read, same
+from optillm_cerebras_cepo.voting.multiple_choice import offered
 
 MISSES = 2  # questions of one vote that the algebra may leave open for want of time; after that words decide
 

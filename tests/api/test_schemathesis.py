@@ -83,10 +83,7 @@ def ends_well(_: Any, response: Response, case: Case[Any]) -> None:
 def test_every_answer_is_one_that_is_described(case: Case[Any], server: Server) -> None:
     """Examples, the edges of every field, wrong kinds of everything, and what chance comes up with."""
     case.call_and_validate(
-        base_url=server.url,
-        additional_checks=[in_openais_form, ends_well],
-        excluded_checks=LEFT_OUT,
-        timeout=30,
+        base_url=server.url, additional_checks=[in_openais_form, ends_well], excluded_checks=LEFT_OUT, timeout=30
     )
 
 

@@ -1,1 +1,1 @@
-"""Benchmarks: OptiLLM's loop and ours side by side, in one run. `make bench` writes docs/benchmarks.md."""
+"""Benchmarks of OptiLLM's loop and ours in one run. `make bench` writes docs/benchmarks.md."""

@@ -1,4 +1,4 @@
-"""`python -m bench`: run every section and write docs/benchmarks.md with its pictures."""
+"""`python -m bench`: run all sections, and write docs/benchmarks.md with its pictures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from bench import (
     timeline,
     waiting,
 )
-from bench.loops import hang_up
+from bench.loops import close_connections
 from bench.page import DOCS, Run, Section, write
 
 SECTIONS: Mapping[str, Run] = MappingProxyType(
@@ -53,23 +53,25 @@ SECTIONS: Mapping[str, Run] = MappingProxyType(
 
 
 def main() -> None:
-    """Parse, run, write."""
-    parser = argparse.ArgumentParser(prog="bench", description="OptiLLM's loop and ours, side by side.")
-    parser.add_argument("--quick", action="store_true", help="small numbers that show nothing but that it runs")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: docs/; --quick: nowhere)")
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"some only, with --out: {', '.join(SECTIONS)}")
+    """Run the benchmarks of the command line."""
+    parser = argparse.ArgumentParser(prog="bench", description="Benchmarks of OptiLLM's loop and ours.")
+    parser.add_argument("--quick", action="store_true", help="few requests, to test the benchmarks themselves")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="output folder (default: docs/; --quick: none)")
+    parser.add_argument(
+        "sections", nargs="*", metavar="SECTION", help=f"only these, requires --out: {', '.join(SECTIONS)}"
+    )
     given = parser.parse_args()
     unknown = set(given.sections) - set(SECTIONS)
     if unknown:
-        parser.error(f"no such section: {', '.join(sorted(unknown))}")
+        parser.error(f"unknown section: {', '.join(sorted(unknown))}")
     out = given.out or (None if given.quick else DOCS)
     if given.sections and out == DOCS:
-        parser.error("a page of some sections only needs --out DIR")
-    # The loops log every call, a line each: it would be counted as their work.
+        parser.error("SECTION requires --out DIR")
+    # Both loops log every call, which would count as their work.
     logging.disable(logging.WARNING)
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as nowhere:
-        folder = out or Path(nowhere)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = out or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         sections = [_run(name, folder / "benchmarks", given.quick) for name in given.sections or SECTIONS]
         write(sections, time.monotonic() - started, folder / "benchmarks.md")
@@ -80,10 +82,10 @@ def _run(name: str, pictures: Path, quick: bool) -> Section:
     try:
         section = SECTIONS[name](pictures, quick)
     finally:
-        hang_up()
+        close_connections()
     print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
     for claim in section.claims:
-        print(f"  {'yes' if claim.holds else 'NO '} {claim.what}: {claim.limit}, seen {claim.seen}", flush=True)
+        print(f"  {'yes' if claim.holds else 'NO '} {claim.what}: {claim.limit}, measured {claim.measured}", flush=True)
     return section
 
 

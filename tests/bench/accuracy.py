@@ -1,4 +1,4 @@
-"""Accuracy against tokens: every effort, a single call and OptiLLM's default, on a simulated model of known skills."""
+"""Accuracy and tokens of each effort, a single call and OptiLLM's default, on a model with assumed skills."""
 
 from __future__ import annotations
 
@@ -7,121 +7,137 @@ from concurrent.futures import Executor
 from pathlib import Path
 from statistics import fmean
 
+from statistical_model.model import Skills
+from statistical_model.population import Mix
+from statistical_model.texts import Lengths
+
 from bench.page import Claim, Section, table
 from bench.pictures import AUTO, GREY, OPTILLM, OURS, canvas, save
-from bench.trials import Estimate, OptiLlm, Ours, Trial, Way, World, accuracy, by_level, gain, spent, submit, workers
-from optillm_cerebras_cepo.simulator import Lengths, Mix, Statistics
+from bench.trials import (
+    Estimate,
+    Method,
+    OptiLlm,
+    Ours,
+    Scenario,
+    Trial,
+    accuracy,
+    by_level,
+    difference,
+    submit,
+    tokens_spent,
+    workers,
+)
 
-DEFAULT, SINGLE, AS_NEEDED = "OptiLLM's default", "single call (`none`)", "`auto`"
-WAYS: Mapping[str, Way] = {
+DEFAULT, SINGLE, AUTO_EFFORT = "OptiLLM's default", "single call (`none`)", "`auto`"
+METHODS: Mapping[str, Method] = {
     SINGLE: Ours("none"),
     "`low`": Ours("low"),
-    AS_NEEDED: Ours("auto"),
+    AUTO_EFFORT: Ours("auto"),
     "`medium`": Ours("medium"),
     "`high`": Ours("high"),
     DEFAULT: OptiLlm(),
 }
-COLOURS = {SINGLE: GREY, AS_NEEDED: AUTO, DEFAULT: OPTILLM}
+COLOURS = {SINGLE: GREY, AUTO_EFFORT: AUTO, DEFAULT: OPTILLM}
 QUESTIONS, FEWER, AGAIN = 2_000, 1_000, 500
-JUDGES, CORRELATIONS = (0.7, 0.5, 0.3), (0.0, 0.3)
+RATER_WRONG, CORRELATIONS = (0.7, 0.5, 0.3), (0.0, 0.3)
 MOST_TOKENS = 0.4  # of OptiLLM's default
 
 Trials = Mapping[str, Sequence[Trial]]
 
 
 def run(pictures: Path, quick: bool) -> Section:
-    """Ask everything, draw, and say what follows."""
+    """Measure all methods in all scenarios."""
     n, fewer, again = (30, 4, 10) if quick else (QUESTIONS, FEWER, AGAIN)
     with workers(quick) as pool:
-        asked = {name: submit(pool, way, World(n)) for name, way in WAYS.items()}
-        others = _submit_worlds(pool, fewer)
-        repeated = {name: submit(pool, WAYS[name], World(n), again) for name in (AS_NEEDED, DEFAULT)}
-        trials: Trials = {name: result() for name, result in asked.items()}
-        worlds: dict[World, tuple[Sequence[Trial], ...]] = {
-            world: tuple(result() for result in results) for world, results in others.items()
+        results = {name: submit(pool, method, Scenario(n)) for name, method in METHODS.items()}
+        others = _submit_scenarios(pool, fewer)
+        repeated = {name: submit(pool, METHODS[name], Scenario(n), again) for name in (AUTO_EFFORT, DEFAULT)}
+        trials: Trials = {name: result() for name, result in results.items()}
+        scenarios: dict[Scenario, tuple[Sequence[Trial], ...]] = {
+            scenario: tuple(result() for result in results) for scenario, results in others.items()
         }
         repeats: Trials = {name: result() for name, result in repeated.items()}
-    worlds = {World(n): (trials[AS_NEEDED], trials[DEFAULT])} | worlds
+    scenarios = {Scenario(n): (trials[AUTO_EFFORT], trials[DEFAULT])} | scenarios
     parts = [
         _assumptions(n),
         _draw(pictures, trials),
         _methods(trials),
-        "By level: accuracy in % ± half the 95 % interval, and the mean completion tokens of a question.",
+        "By level: accuracy in % ± half the 95 % interval, and the mean completion tokens per question.",
         _levels(trials),
-        "**How much hangs on the judge, and on independent samples.** `rater_wrong` is how often the judge sees that a"
-        " wrong answer is wrong. The simulated one errs anew in each call. A real one is often the same model, falls"
-        " for the wrong answer that the solver fell for, and is so a worse one: lower values stand for it. ρ is the"
-        " correlation between samples of one question: with it, plans also agree on what is wrong, which `auto` takes"
-        f" for certainty, while the judge still errs independently. {n:,} questions in the first row, {fewer:,} in each"
-        " other.",
-        _sensitivity(worlds),
+        "**Sensitivity to the judge and to correlated samples.** `rater_wrong` is the probability that the judge"
+        " recognizes a wrong answer. The simulated judge's errors are independent. A real judge is often the same model"
+        " as the solver, makes the same mistakes, and is therefore worse, like a lower `rater_wrong`. ρ is the"
+        " correlation between samples of one question: with ρ > 0 plans also agree on wrong answers, which `auto`"
+        f" treats as certain, while the judge's errors stay independent. {n:,} questions in the first row, {fewer:,} in"
+        " the others.",
+        _sensitivity(scenarios),
         _repeatable(trials, repeats),
     ]
-    return Section("Accuracy against tokens, simulated", "\n\n".join(parts), _claims(trials))
+    return Section("Accuracy and tokens, simulated", "\n\n".join(parts), _claims(trials))
 
 
-def _submit_worlds(pool: Executor, n: int) -> dict[World, tuple[Callable[[], list[Trial]], ...]]:
-    """All but the documented one, by `auto` and by OptiLLM's default."""
-    worlds = [World(n, judge, rho) for rho in CORRELATIONS for judge in JUDGES]
+def _submit_scenarios(pool: Executor, n: int) -> dict[Scenario, tuple[Callable[[], list[Trial]], ...]]:
+    """Start `auto` and OptiLLM's default in all scenarios but the first."""
+    scenarios = [Scenario(n, rater_wrong, rho) for rho in CORRELATIONS for rater_wrong in RATER_WRONG]
     return {
-        world: (submit(pool, WAYS[AS_NEEDED], world), submit(pool, WAYS[DEFAULT], world))
-        for world in worlds
-        if (world.rater_wrong, world.rho) != (JUDGES[0], CORRELATIONS[0])
+        scenario: (submit(pool, METHODS[AUTO_EFFORT], scenario), submit(pool, METHODS[DEFAULT], scenario))
+        for scenario in scenarios
+        if (scenario.rater_wrong, scenario.rho) != (RATER_WRONG[0], CORRELATIONS[0])
     }
 
 
 def _claims(trials: Trials) -> tuple[Claim, ...]:
-    difference = gain(trials[AS_NEEDED], trials[DEFAULT])
-    share = spent(trials[AS_NEEDED]).mean / spent(trials[DEFAULT]).mean
+    points_more = difference(trials[AUTO_EFFORT], trials[DEFAULT])
+    share = tokens_spent(trials[AUTO_EFFORT]).mean / tokens_spent(trials[DEFAULT]).mean
     return (
         Claim(
             "accuracy of `auto` minus that of OptiLLM's default, points, same simulated questions",
             "upper end of the 95 % interval at least 0",
-            points(difference),
-            difference.high >= 0,
+            points(points_more),
+            points_more.high >= 0,
         ),
         Claim(
-            "tokens of `auto` on the mixed set, of OptiLLM's default",
+            "tokens of `auto` on mixed questions, relative to OptiLLM's default",
             f"at most {MOST_TOKENS} ×",
             f"{share:.2f} ×",
             share <= MOST_TOKENS,
+            headline=True,
         ),
     )
 
 
 def _assumptions(n: int) -> str:
-    skills, mix, lengths = Statistics(), Mix(), Lengths()
-    return f"""What this can show is how spending relates to accuracy for a model, a judge and a mix of questions that
-are all assumed, and how that changes with the assumptions. What it cannot show is a real model's accuracy: none was
-asked here, and no percentage below is one.
+    skills, mix, lengths = Skills(), Mix(), Lengths()
+    return f"""This shows how tokens and accuracy relate for an assumed model, an assumed judge and an assumed mix of
+questions, and how the relation depends on the assumptions. It does not show a real model's accuracy.
 
 Assumed, for {n:,} questions:
 
-- {mix.easy:.0%} are easy (a sample is right with p = 0.85 to 0.99), {mix.medium:.0%} medium (0.55 to 0.85, with a
-  favourite among the wrong answers), {mix.hard:.0%} hard (0.25 to 0.55, eight wrong answers alike: a vote of many is
-  right), {mix.misleading:.0%} misleading (0.15 to 0.4, and one wrong answer is more probable than the right one: a vote
-  of many is wrong).
-- Samples of a question are independent (ρ = {mix.rho:g}); no plan is better than another.
-- A review of several answers finds the right one among them with {skills.review_finds:g}, else keeps the most frequent
-  one with {skills.review_keeps:g}, else samples anew. A final answer never slips.
-- The judge rates a right answer 1 with {skills.rater_right:g} and a wrong one 0 with {skills.rater_wrong:g}, and errs
-  anew each time.
-- A reply of any step has {lengths.execute:g} tokens in the mean, lognormal with σ = {lengths.sigma:g}.
+- {mix.easy:.0%} are easy (a sample is right with p = 0.85 to 0.99), {mix.medium:.0%} medium (0.55 to 0.85, with one
+  frequent wrong answer), {mix.hard:.0%} hard (0.25 to 0.55, eight equally frequent wrong answers: a vote over many
+  samples is right), {mix.misleading:.0%} misleading (0.15 to 0.4, and one wrong answer is more probable than the right
+  one: a vote over many samples is wrong).
+- Samples of a question are independent (ρ = {mix.rho:g}); all plans are equally good.
+- A review of several answers finds the right one among them with probability {skills.review_finds:g}; otherwise it
+  keeps the most frequent one with probability {skills.review_keeps:g}, or samples again. A final answer never deviates.
+- The judge rates a right answer 1 with probability {skills.rater_right:g} and a wrong one 0 with probability
+  {skills.rater_wrong:g}; its errors are independent.
+- Replies of all steps have {lengths.execute:g} tokens on average, lognormal with σ = {lengths.sigma:g}.
 
-Both loops are the real ones, called without HTTP. All completion tokens of all calls count, also those that OptiLLM's
-loop does not report, and those of cut replies that ours asked for again. Intervals are 95 %: Wilson's for an accuracy,
-for a difference that of the paired differences, question by question."""
+Both loops are the real ones, called without HTTP. The completion tokens of all calls count, including those that
+OptiLLM's loop does not report and those of cut replies that our loop requested again. Intervals are 95 % intervals:
+Wilson's for accuracies, and those of the paired differences per question for differences."""
 
 
 def _draw(pictures: Path, trials: Trials) -> str:
     figure, axes = canvas(7.0, 4.0)
     for name, found in trials.items():
-        right, tokens, colour = accuracy(found), spent(found), COLOURS.get(name, OURS)
+        right, tokens, colour = accuracy(found), tokens_spent(found), COLOURS.get(name, OURS)
         axes.errorbar(
             tokens.mean, right.mean, [[right.mean - right.low], [right.high - right.mean]], tokens.half,
             fmt="o", color=colour, capsize=3,
         )  # fmt: skip
-        # Where there is room: names below the bars, the outer three beside them.
+        # Names are below the bars, those of the outer three beside them.
         outer = name in (SINGLE, "`high`", DEFAULT)
         axes.annotate(
             name.replace("`", ""),
@@ -134,14 +150,17 @@ def _draw(pictures: Path, trials: Trials) -> str:
     axes.set(
         xscale="log",
         xlim=(300, 70_000),
-        xlabel="mean completion tokens of a question (logarithmic)",
+        xlabel="mean completion tokens per question (logarithmic)",
         ylabel="right answers, % (simulated)",
     )
     ticks = [500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000]
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.minorticks_off()
     return save(
-        figure, pictures, "accuracy", "simulated accuracy against tokens: a single call, each effort, OptiLLM's default"
+        figure,
+        pictures,
+        "accuracy",
+        "simulated accuracy and tokens of a single call, each effort and OptiLLM's default",
     )
 
 
@@ -149,18 +168,25 @@ def _methods(trials: Trials) -> str:
     base = trials[DEFAULT]
     rows = []
     for name, found in trials.items():
-        right, tokens = accuracy(found), spent(found)
+        right, tokens = accuracy(found), tokens_spent(found)
         rows.append(
             [
                 name,
                 f"{right.mean:.1f} ({right.low:.1f} to {right.high:.1f})",
-                "" if found is base else points(gain(found, base)),
+                "" if found is base else points(difference(found, base)),
                 f"{fmean(trial.calls for trial in found):.1f}",
                 f"{tokens.mean:,.0f} ± {tokens.half:,.0f}",
-                f"{tokens.mean / spent(base).mean:.2f} ×",
+                f"{tokens.mean / tokens_spent(base).mean:.2f} ×",
             ]
         )
-    head = ["", "right, %", "minus OptiLLM's default, points", "calls", "tokens", "of OptiLLM's default"]
+    head = [
+        "",
+        "right, %",
+        "difference to OptiLLM's default, points",
+        "calls",
+        "tokens",
+        "tokens relative to OptiLLM's default",
+    ]
     return table(head, rows)
 
 
@@ -169,44 +195,47 @@ def _levels(trials: Trials) -> str:
     for name, found in trials.items():
         levels = by_level(found).values()
         rows.append(
-            [name, *(f"{accuracy(of).mean:.1f} ± {accuracy(of).half:.1f}; {spent(of).mean:,.0f}" for of in levels)]
+            [
+                name,
+                *(f"{accuracy(of).mean:.1f} ± {accuracy(of).half:.1f}; {tokens_spent(of).mean:,.0f}" for of in levels),
+            ]
         )
     sizes = {level: len(of) for level, of in by_level(trials[DEFAULT]).items()}
     return table(["", *(f"{level} ({size})" for level, size in sizes.items())], rows)
 
 
-def _sensitivity(worlds: Mapping[World, tuple[Sequence[Trial], ...]]) -> str:
+def _sensitivity(scenarios: Mapping[Scenario, tuple[Sequence[Trial], ...]]) -> str:
     rows = [
         [
-            world.rater_wrong,
-            f"{world.rho:g}",
+            scenario.rater_wrong,
+            f"{scenario.rho:g}",
             f"{accuracy(default).mean:.1f}",
             f"{accuracy(auto).mean:.1f}",
-            points(gain(auto, default)),
-            f"{spent(auto).mean / spent(default).mean:.2f} ×",
+            points(difference(auto, default)),
+            f"{tokens_spent(auto).mean / tokens_spent(default).mean:.2f} ×",
         ]
-        for world, (auto, default) in worlds.items()
+        for scenario, (auto, default) in scenarios.items()
     ]
     head = ["`rater_wrong`", "ρ", "OptiLLM's default, %", "`auto`, %", "difference, points", "tokens of `auto`"]
     return table(head, rows)
 
 
 def _repeatable(trials: Trials, repeats: Trials) -> str:
-    """How far another run of the same seeds comes to the same."""
-    said = []
+    """Describe how much a second run with the same seeds differs."""
+    differences = []
     for name, second in repeats.items():
         first = trials[name][: len(second)]
         other = sum(one.right != two.right for one, two in zip(first, second, strict=True))
-        said.append(
+        differences.append(
             f"{name} {other} of {len(second)} answers ({accuracy(first).mean:.1f} and {accuracy(second).mean:.1f} %)"
         )
     return (
-        "**How repeatable.** Questions and draws follow from seeds, and a single call is the same in each run. Parallel"
-        " calls draw in the order in which their threads come to it, and OptiLLM's loop takes the three plans that are"
-        f" there first. Asked again in this run, right became wrong or wrong right for {' and '.join(said)}."
+        "**Repeatability.** Seeds determine questions and draws, so a single call gives the same answer in each run."
+        " Parallel calls draw in the order of their threads, and OptiLLM's loop uses the first three plans that finish."
+        f" In a second run of the same questions, correctness changed for {' and '.join(differences)}."
     )
 
 
 def points(value: Estimate) -> str:
-    """With its interval, for a table."""
+    """Format points with their interval."""
     return f"{value.mean:+.1f} ({value.low:+.1f} to {value.high:+.1f})".replace("-", "−")

@@ -1,8 +1,8 @@
-"""The simulated API, in a process of its own: its work is not counted as ours."""
+"""The simulated API in its own process, so that its processor time is not counted as ours."""
 
 from __future__ import annotations
 
-import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,14 +12,15 @@ from pathlib import Path
 
 from support import web
 
-LEDGER = "/simulator/calls"
+CALL_LOG = "/simulator/calls"
+TESTS = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
 class Call:
-    """A chat call as the simulator saw it. Times are its clock's, in seconds; `kind` is what it took the call for."""
+    """A chat call in the simulator's log. Times are in seconds of its clock; `label` is the kind of call."""
 
-    kind: str
+    label: str
     status: int
     started: float
     ended: float
@@ -34,42 +35,43 @@ class Api:
     url: str
 
     def calls(self) -> list[Call]:
-        """Every chat call since the last `clear`, in the order of arrival; those that still run are left out."""
-        seen = web.get(self.url + LEDGER).json()["calls"]
+        """Return the finished chat calls since the last `clear`, in order of arrival."""
+        calls = web.get(self.url + CALL_LOG).json()["calls"]
         names = Call.__dataclass_fields__
         return [
             Call(**{name: call[name] for name in names})
-            for call in seen
+            for call in calls
             if call["path"].endswith("/chat/completions") and call["ended"] is not None
         ]
 
     def clear(self) -> None:
-        """Forget the calls so far."""
-        web.delete(self.url + LEDGER)
+        """Delete the calls so far."""
+        web.delete(self.url + CALL_LOG)
 
 
 @contextmanager
 def simulated(*options: str, seconds: float = 0.0, rating: float = 1.0, sigma: float = 0.0) -> Iterator[Api]:
-    """Run `cepo-cerebras simulate` while the block runs, with replies of 400 tokens from its statistical mode.
+    """Run the simulated API within the block, with a statistical model whose replies have 400 tokens on average.
 
     Args:
-        options: further options of the command.
-        seconds: how long a call with a reply of 400 tokens takes; shorter replies take less.
-        rating: how long ratings are, as a share of the other replies.
-        sigma: how much the lengths vary (the logarithm's standard deviation).
+        options: further options of `cepo-cerebras simulate`.
+        seconds: duration of a call with a reply of 400 tokens; shorter replies take proportionally less.
+        rating: mean length of ratings, as a fraction of the other replies.
+        sigma: standard deviation of the logarithm of the lengths.
 
     """
-    command = [str(Path(sys.executable).with_name("cepo-cerebras")), "simulate", "--port", "0", "--statistical"]
-    command += ["--reply-tokens", f"rating={400 * rating:g},sigma={sigma:g}", *options]
+    command = [sys.executable, "-m", "statistical_model", f"--rating-tokens={400 * rating:g}", f"--sigma={sigma:g}"]
+    command += options
     if seconds:
-        command += ["--tokens-per-second", f"{400 / seconds:g}"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        command.append(f"--tokens-per-second={400 / seconds:g}")
+    environ = os.environ | {"PYTHONPATH": str(TESTS)}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ)
     try:
         assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the simulated API did not start: {json.dumps(command)}")
-        yield Api(line.split(": ", 1)[1].strip())
+        url = process.stdout.readline().strip()
+        if not url:
+            raise RuntimeError(f"the simulated API did not start: {' '.join(command)}")
+        yield Api(url)
     finally:
         process.terminate()
         process.wait(10)

@@ -1,4 +1,4 @@
-"""What one request costs: calls and tokens, as the API counts them."""
+"""Calls and tokens of one request, as the API counts them."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ from bench.pictures import BLUE, GREY, OPTILLM, canvas, save
 from optillm_cerebras_cepo.runtime import Runtime
 
 OPTILLM_DEFAULT, MEDIUM, AUTO = "OptiLLM's default", "ours, `medium`", "ours, `auto`, plans agree"
-REQUESTS_TO_LEARN = 8  # after them the lengths of every step's replies are known, whatever the effort
+REQUESTS_TO_LEARN = 8  # enough to learn the reply lengths of all steps with any effort
 
 TEXT = """\
-One request at a time, every reply 400 tokens long, every token limit 4096 (a direct answer: 2000). OptiLLM's
-default has its reasoning switched off here, as everywhere on this page: with it, the API refuses the calls.
-*Charged* is what admission costs: prompts and token limits, whatever the replies then take. *Charged later* is the
-same once the lengths of replies are known; in the first request of `high` the last calls may know them already, from
-run to run another number of them. *Reported* is what the loop says of completion tokens to its client.
+One request at a time, all replies have 400 tokens, all token limits are 4096 (direct answers: 2000). OptiLLM's default
+runs without reasoning here and everywhere on this page, because the API refuses its calls with reasoning. *Charged* are
+the tokens that count against the rate limits: prompts and token limits, whatever the length of the replies. *Charged
+later* is the same after the reply lengths were learned; the last calls of the first request of `high` may use learned
+lengths already, and their number varies between runs. *Reported* are the completion tokens that the loop reports.
 
 {rows}
 
-{picture}
+OptiLLM starts six attempts at a plan for each candidate and uses three of them, which costs 18 calls, and requests
+each rating twice, which costs 3. *Plans never agree* is the maximum cost of `auto`; for mixed questions it is lower."""
 
-OptiLLM starts six attempts at a plan for each candidate and uses three of them, which is 18 calls, and asks for
-each rating twice, which is 3. *Plans never agree* is the most that `auto` can cost; on mixed questions it is in
-between."""
+CAPTION = """\
+The picture shows one request of OptiLLM and of each effort. Grey is what the API charges a first request, colour what
+it charges later ones, when the lengths of replies are known."""
 
 
 @dataclass(frozen=True)
-class Spent:
-    """One request's calls and tokens."""
+class Cost:
+    """Calls and tokens of one request."""
 
     calls: int
     completion: int
@@ -43,52 +44,52 @@ class Spent:
 
 
 def run(pictures: Path, quick: bool) -> Section:
-    """Count one request of each kind."""
+    """Measure one request of each kind."""
     learning = 0 if quick else REQUESTS_TO_LEARN
     with simulated() as api:
-        spent = {OPTILLM_DEFAULT: _count(api, optillm_loop(api.url), easy, 0)}
+        costs = {OPTILLM_DEFAULT: _count(api, optillm_loop(api.url), easy, 0)}
         for effort in ("none", "low", "medium", "high"):
-            spent[f"ours, `{effort}`"] = _count(api, _ours(api, effort), easy, learning)
-        spent[AUTO] = _count(api, _ours(api, "auto"), easy, learning)
-        spent["ours, `auto`, plans never agree"] = _count(api, _ours(api, "auto"), split, learning)
+            costs[f"ours, `{effort}`"] = _count(api, _ours(api, effort), easy, learning)
+        costs[AUTO] = _count(api, _ours(api, "auto"), easy, learning)
+        costs["ours, `auto`, plans never agree"] = _count(api, _ours(api, "auto"), split, learning)
     head = ["", "calls", "completion tokens", "charged", "charged later", "reported"]
-    rows = [[name, *(f"{number:,}" for number in astuple(row))] for name, row in spent.items()]
-    text = TEXT.format(rows=table(head, rows), picture=_draw(spent, pictures))
-    medium, auto, optillm = (spent[name].calls for name in (MEDIUM, AUTO, OPTILLM_DEFAULT))
-    honest = all(row.reported == row.completion for name, row in spent.items() if name != OPTILLM_DEFAULT)
+    rows = [[name, *(f"{number:,}" for number in astuple(row))] for name, row in costs.items()]
+    text = TEXT.format(rows=table(head, rows))
+    medium, auto, optillm = (costs[name].calls for name in (MEDIUM, AUTO, OPTILLM_DEFAULT))
+    complete = all(row.reported == row.completion for name, row in costs.items() if name != OPTILLM_DEFAULT)
     claims = [
-        Claim("calls of a request of effort `medium`", "27", f"{medium} (OptiLLM: {optillm})", medium == 27),
+        Claim("calls of a request of effort `medium`", "27", f"{medium} (OptiLLM: {optillm})", medium == 27, True),
         Claim("calls of effort `auto` when its plans agree", "≤ 8", str(auto), auto <= 8),
-        Claim("completion tokens reported, of those spent", "all", "all" if honest else "not all", honest),
+        Claim("share of the completion tokens that is reported", "all", "all" if complete else "not all", complete),
     ]
-    return Section("What a request costs", text, claims)
+    return Section("Cost of a request", text, claims, f"{_draw(costs, pictures)}\n\n{CAPTION}")
 
 
 def _ours(api: Api, effort: str) -> Loop:
-    return our_loop(api.url, runtime=Runtime(), effort=effort)  # a runtime that knows no lengths yet
+    return our_loop(api.url, runtime=Runtime(), effort=effort)  # a new runtime has learned no lengths
 
 
-def _count(api: Api, loop: Loop, ask: Callable[[object], str], learning: int) -> Spent:
+def _count(api: Api, loop: Loop, question: Callable[[object], str], learning: int) -> Cost:
     api.clear()
-    answered = loop(ask("first"))
+    result = loop(question("first"))
     calls = api.calls()
     later = calls
     for number in range(learning):
         api.clear()
-        loop(ask(number))
+        loop(question(number))
         later = api.calls()
-    return Spent(
+    return Cost(
         len(calls),
         sum(call.completion_tokens for call in calls),
         sum(call.admission_tokens for call in calls),
         sum(call.admission_tokens for call in later),
-        answered.tokens,
+        result.tokens,
     )
 
 
-def _draw(spent: Mapping[str, Spent], pictures: Path) -> str:
+def _draw(costs: Mapping[str, Cost], pictures: Path) -> str:
     figure, (left, right) = canvas(8, 2.8, ncols=2, sharey=True)
-    upwards = [*reversed([*spent.items()])]
+    upwards = [*reversed([*costs.items()])]
     names = [name.replace("`", "") for name, _ in upwards]
     rows = [row for _, row in upwards]
     colours = [OPTILLM if name == OPTILLM_DEFAULT else BLUE for name, _ in upwards]
@@ -96,7 +97,7 @@ def _draw(spent: Mapping[str, Spent], pictures: Path) -> str:
     right.barh(names, [row.charged / 1000 for row in rows], color=GREY, alpha=0.35)
     right.barh(names, [row.later / 1000 for row in rows], color=colours)
     left.set_xlabel("calls of a request")
-    right.set_xlabel("tokens charged at admission (thousands)\ngrey: first requests; coloured: later ones")
+    right.set_xlabel("charged tokens (thousands)\ngrey: first request; coloured: later ones")
     for axes in (left, right):
         axes.grid(axis="y", visible=False)
         axes.margins(x=0.12)

@@ -1,7 +1,7 @@
-"""`python -m bench.faults`: OptiLLM's loop and ours among faults and under limits; writes a table into a page of docs/.
+"""`python -m bench.faults`: measure OptiLLM's loop and ours with faults and rate limits.
 
-The questions are such that the simulated model answers every one of them rightly. So an answer that is not the right
-one is a text that was cut, or none: the loop's fault.
+Writes a table into docs/reliability.md. The simulated model answers all questions correctly, so a wrong answer is a
+text that was cut.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from cerebras.cloud.sdk import Cerebras
+from statistical_model.questions import SimQuestion
+from statistical_model.texts import read_answer
 
 from bench.api import simulated
-from bench.loops import KEY, Answered, Loop, hang_up, optillm_loop, our_loop
-from bench.measure import simultaneously
+from bench.loops import KEY, Loop, LoopResult, close_connections, optillm_loop, our_loop
+from bench.measure import run_parallel
 from bench.page import DOCS, insert, table
 from optillm_cerebras_cepo.runtime import Runtime
-from optillm_cerebras_cepo.simulator import SimQuestion, read_answer
 
 PAGE = DOCS / "reliability.md"
 BEGIN, END = "<!-- faults -->", "<!-- /faults -->"
 
-TIME_SCALE = 20  # so many of the API's seconds pass in a real one, for its limits and for the waits of both loops
+TIME_SCALE = 20  # simulated seconds in one real second, for the API's limits and the waits of both loops
 REQUESTS = 200
 OPTILLM_REQUESTS = 50
-AT_ONCE = 8
+CLIENTS = 8
 ANSWER = "42"
 
 Row = Sequence[str]  # options of the simulated API
@@ -58,18 +59,18 @@ ROWS: Mapping[str, Row] = MappingProxyType(
 LOOPS = ("OptiLLM", "ours", "ours, auto")
 
 TEXT = """\
-{requests} requests of each of ours and {optillm_requests} of OptiLLM's own loop, {at_once} at a time, each row and loop
-on an API of its own whose calls meet these faults by chance. An hour of the API's passes in {hour:g} minutes: so many
-times faster do limits refill, and do the waits of both loops pass. *Wrong* are answers that are not what the model
-said: it is right about every question, so they are texts that were cut. *Calls* are those of a request, on the average;
-*seconds* are real ones, until all requests are over, answered or not: to fail is quick. Now and then a call of
-OptiLLM's loop waits out its client's time-out of 60 s, here as in [benchmarks.md](benchmarks.md).
+{requests} requests of our loop with each effort and {optillm_requests} of OptiLLM's loop, {clients} at a time; each
+row and loop on its own API with these random faults. An hour of the API takes {hour:g} minutes: limits refill faster
+by this factor, and the waits of both loops are shorter by it. *Wrong* are answers that differ from the model's, which
+are all right, so these are texts that were cut. *Calls* is the average per request. *Seconds* are real seconds until
+all requests have ended, answered or failed; failing is fast. Occasionally a call of OptiLLM's loop waits for its
+client's timeout of 60 s, as in [benchmarks.md](benchmarks.md).
 
 {rows}"""
 
 
-class Hurried(Cerebras):
-    """The SDK's client with its own retries, whose waits pass as fast as everything else here."""
+class FastClient(Cerebras):
+    """The SDK's client with its own retries, with waits shortened by TIME_SCALE."""
 
     def _calculate_retry_timeout(self, *args: object, **named: object) -> float:
         return float(super()._calculate_retry_timeout(*args, **named)) / TIME_SCALE  # type: ignore[arg-type]
@@ -77,63 +78,65 @@ class Hurried(Cerebras):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the requests of one loop in one row."""
+    """Results of the requests of one loop in one row."""
 
-    asked: int
+    requests: int
     answered: int
-    whole: int
+    complete: int
     wrong: int
     calls: int
     seconds: float
 
 
 def measure(row: Row, name: str, requests: int, seed: int = 1) -> Outcome:
-    """Ask so many questions of one loop, on a fresh API."""
+    """Run this many requests of one loop, on a new API."""
     with simulated(f"--time-scale={TIME_SCALE}", f"--seed={seed}", *row) as api:
         questions = [SimQuestion(f"fault-{number}", 1.0, ANSWER) for number in range(requests)]
         started = time.monotonic()
-        with contextlib.redirect_stdout(io.StringIO()):  # OptiLLM's functions print what failed
-            answered = simultaneously(_loop(api.url, name), [question.text for question in questions], AT_ONCE)
+        with contextlib.redirect_stdout(io.StringIO()):  # OptiLLM's functions print failures
+            results = run_parallel(_loop(api.url, name), [question.text for question in questions], CLIENTS)
         seconds = time.monotonic() - started
         calls = len(api.calls())
-    good = [one for one in answered if one.answer is not None]
-    wrong = sum(not _right(one, question) for one, question in zip(answered, questions, strict=True))
+    good = [one for one in results if one.answer is not None]
+    wrong = sum(not _right(one, question) for one, question in zip(results, questions, strict=True))
     return Outcome(requests, len(good), sum(not one.degraded for one in good), wrong, calls, seconds)
 
 
-def _right(answered: Answered, question: SimQuestion) -> bool:
-    """Whether there is no answer, or the whole of the right one: its last line is the last that the model writes."""
-    return answered.answer is None or read_answer(answered.answer, question.id) == ANSWER
+def _right(result: LoopResult, question: SimQuestion) -> bool:
+    """Return whether there is no answer, or a complete and right one: the model writes the answer in the last line."""
+    return result.answer is None or read_answer(result.answer, question.id) == ANSWER
 
 
 def _loop(url: str, name: str) -> Loop:
     if name == "OptiLLM":
-        return optillm_loop(url, Hurried(api_key=KEY, base_url=url, warm_tcp_connection=False))
+        return optillm_loop(url, FastClient(api_key=KEY, base_url=url, warm_tcp_connection=False))
     runtime = Runtime(time_scale=TIME_SCALE)
     return our_loop(url, runtime=runtime, **({"effort": "auto"} if "auto" in name else {}))
 
 
-def tabled(seen: Mapping[str, Mapping[str, Outcome]]) -> str:
-    """The table, a line for each loop in each row."""
-    head = ["faults", "", "answered", "with nothing left out", "wrong", "calls", "seconds"]
+def report(outcomes: Mapping[str, Mapping[str, Outcome]]) -> str:
+    """Return the table, with a line for each loop and row."""
+    head = ["faults", "", "answered", "without omissions", "wrong", "calls", "seconds"]
     rows = [
-        [row, name, f"{done.answered} of {done.asked}", "not told" if name == "OptiLLM" else done.whole, done.wrong,
-         f"{done.calls / done.asked:.1f}", f"{done.seconds:.0f}"]
-        for row, loops in seen.items()
+        [row, name, f"{done.answered} of {done.requests}", "not reported" if name == "OptiLLM" else done.complete,
+         done.wrong, f"{done.calls / done.requests:.1f}", f"{done.seconds:.0f}"]
+        for row, loops in outcomes.items()
         for name, done in loops.items()
     ]  # fmt: skip
     return table(head, rows)
 
 
 def main() -> None:
-    """Parse, measure, write."""
-    parser = argparse.ArgumentParser(prog="bench.faults", description="OptiLLM's loop and ours among faults.")
-    parser.add_argument("--requests", type=int, default=REQUESTS, metavar="N", help="of each of our loops")
-    parser.add_argument("--optillm-requests", type=int, default=OPTILLM_REQUESTS, metavar="N", help="of OptiLLM's loop")
-    parser.add_argument("--only", action="append", metavar="WORD", help="rows with this word; then nothing is written")
+    """Run the measurement of the command line."""
+    parser = argparse.ArgumentParser(prog="bench.faults", description="OptiLLM's loop and ours with faults.")
+    parser.add_argument("--requests", type=int, default=REQUESTS, metavar="N", help="requests of our loop per effort")
+    parser.add_argument(
+        "--optillm-requests", type=int, default=OPTILLM_REQUESTS, metavar="N", help="requests of OptiLLM's loop"
+    )
+    parser.add_argument("--only", action="append", metavar="WORD", help="only rows with this word; writes nothing")
     given = parser.parse_args()
-    logging.disable(logging.WARNING)  # a line for each call
-    seen: dict[str, dict[str, Outcome]] = {}
+    logging.disable(logging.WARNING)  # both loops log every call
+    outcomes: dict[str, dict[str, Outcome]] = {}
     for row, options in ROWS.items():
         if given.only and not any(word in row for word in given.only):
             continue
@@ -142,16 +145,16 @@ def main() -> None:
             try:
                 done = measure(options, name, count)
             finally:
-                hang_up()
-            seen.setdefault(row, {})[name] = done
+                close_connections()
+            outcomes.setdefault(row, {})[name] = done
             print(f"{row}; {name}: {done}", flush=True)
-    rows = tabled(seen)
+    rows = report(outcomes)
     print(rows)
     if given.only is None:
         text = TEXT.format(
             requests=given.requests,
             optillm_requests=given.optillm_requests,
-            at_once=AT_ONCE,
+            clients=CLIENTS,
             hour=60 / TIME_SCALE,
             rows=rows,
         )

@@ -1,4 +1,4 @@
-"""What measured numbers come to."""
+"""Statistics of measurements."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from math import ceil
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share of the values does not exceed."""
+    """Return the smallest value that at least this share of the values does not exceed."""
     return sorted(values)[max(0, ceil(share * len(values)) - 1)]
 
 
-def ratio(value: float, of: float) -> str:
-    """How many times as much, to two digits after the point."""
-    return f"{value / of:.2f} ×"
+def ratio(value: float, base: float) -> str:
+    """Return the ratio of two values as text, with two decimals."""
+    return f"{value / base:.2f} ×"

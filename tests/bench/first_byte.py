@@ -1,4 +1,4 @@
-"""How soon a stream begins."""
+"""Time to the first chunk of a stream."""
 
 from __future__ import annotations
 
@@ -17,49 +17,49 @@ from bench.loops import KEY, easy
 from bench.page import Claim, Section, table
 from optillm_cerebras_cepo.host.plugin import SLUG
 
-SECONDS = 0.2  # of a call
-MOST = 50  # milliseconds until the first chunk
+SECONDS = 0.2  # per call
+TARGET = 50  # milliseconds until the first chunk
 
 TEXT = """\
-Streams of effort `medium` through OptiLLM's own application, in this process, on an API whose calls take
-{seconds:g} s: medians of {count}, and the slowest. *Called* is the moment when OptiLLM calls the plugin; before it,
-OptiLLM makes a client for each request.
+Streams of effort `medium` through OptiLLM's application in this process, on an API whose calls take {seconds:g} s:
+medians of {count} streams, and the slowest. Times start when OptiLLM calls the plugin; before that, OptiLLM creates a
+client for each request.
 
 {rows}"""
 
 
 def run(pictures: Path, quick: bool) -> Section:
-    """Measure the time to the first chunk and to the first line of progress."""
+    """Measure the time to the first chunk, the first line of progress and the first piece of the answer."""
     del pictures
     count = 2 if quick else 12
     with simulated(seconds=SECONDS) as api, _serving(api.url) as called:
-        streams = [_stream(called, number) for number in range(count + 1)][1:]  # the first makes the connections
-    first, told, answered = ([stream[at] * 1000 for stream in streams] for at in range(3))
+        streams = [_stream(called, number) for number in range(count + 1)][1:]  # the first one opens the connections
+    first, progress, answer = ([stream[at] * 1000 for stream in streams] for at in range(3))
     rows = [
         [name, f"{median(times):.1f}", f"{max(times):.1f}"]
         for name, times in (
             ("first chunk: the role", first),
-            ("first line of progress", told),
-            ("first piece of the answer", answered),
+            ("first line of progress", progress),
+            ("first piece of the answer", answer),
         )
     ]
     claims = [
         Claim(
-            "first chunk of a stream, from the plugin's call",
-            f"≤ {MOST} ms",
+            "first chunk of a stream, after the plugin is called",
+            f"≤ {TARGET} ms",
             f"{median(first):.1f} ms, slowest {max(first):.1f} ms",
-            max(first) <= MOST,
+            max(first) <= TARGET,
         )
     ]
     text = TEXT.format(
         seconds=SECONDS, count=count, rows=table(["after the call", "median (ms)", "slowest (ms)"], rows)
     )
-    return Section("How soon a stream begins", text, () if quick else claims)
+    return Section("Time to the first chunk", text, () if quick else claims)
 
 
 @contextmanager
 def _serving(url: str) -> Iterator[list[float]]:
-    """OptiLLM's application before this API; yields the moments of the plugin's calls."""
+    """Configure OptiLLM's application for this API; yield the times of the plugin's calls."""
     os.environ["CEREBRAS_API_KEY"] = KEY
     server.load_plugins()
     server.server_config.update(base_url=url, approach=SLUG)
@@ -86,7 +86,7 @@ def _serving(url: str) -> Iterator[list[float]]:
 
 
 def _stream(called: list[float], number: int) -> tuple[float, float, float]:
-    """Seconds from the plugin's call to the first chunk, the first line of progress and the first piece of answer."""
+    """Return the seconds to the first chunk, the first line of progress and the first piece of the answer."""
     body = {"model": "any", "stream": True, "messages": [{"role": "user", "content": easy(f"stream-{number}")}]}
     response = server.app.test_client().post("/v1/chat/completions", json=body)
     seen: dict[str, float] = {}
@@ -96,7 +96,7 @@ def _stream(called: list[float], number: int) -> tuple[float, float, float]:
         for name in ('"role": "assistant"', '"reasoning_content"', '"content": "'):
             if name in text and (name != '"content": "' or '"role"' not in text):
                 seen.setdefault(name, now)
-    first, told, answered = (
+    first, progress, answer = (
         seen[name] - called[-1] for name in ('"role": "assistant"', '"reasoning_content"', '"content": "')
     )
-    return first, told, answered
+    return first, progress, answer

@@ -1,7 +1,7 @@
-"""`python instant.py`: an API that answers each call at once with the same reply, and does nothing else.
+"""`python instant.py`: an API that answers each call immediately with the same reply.
 
-A program of its own, without a library: what it takes of the processor is a tenth of what a server takes for a request.
-It counts the calls; `GET /calls` says how many there were.
+A separate process without libraries, so that it uses only a tenth of the processor time that a server uses for a
+request. It counts the calls; `GET /calls` returns their number.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import asyncio
 import json
 
 MODEL = "llama-3.3-70b"
-# Good for every step: a plan, its execution, a review, an answer, and a judge's word.
+# Valid for all steps: a plan, its execution, a review, an answer and a rating.
 TEXT = "Six times seven is forty-two, so the answer is 42.\n\nRating: [[8]]"
 TOKENS = {"prompt_tokens": 120, "completion_tokens": 30, "total_tokens": 150}
 CALLS = b"GET /calls"
 
 
 def response(body: object) -> bytes:
-    """What is sent: head and body in one write, for two of them would wait for each other (Nagle, delayed ACK)."""
+    """Return head and body, to send in one write: two writes would be delayed by Nagle's algorithm and delayed ACKs."""
     text = json.dumps(body).encode()
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
     return head.encode() + text
@@ -42,19 +42,19 @@ class Instant(asyncio.Protocol):
     calls = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Initialize."""
         self._transport = transport
-        self._come = b""
+        self._received = b""
 
     def data_received(self, data: bytes) -> None:
-        """Answer all requests that have come whole."""
-        self._come += data
-        while (end := self._come.find(b"\r\n\r\n") + 4) > 3:
-            _, told, rest = self._come[:end].lower().partition(b"content-length:")
-            end += int(rest.split(b"\r\n", 1)[0]) if told else 0
-            if len(self._come) < end:
+        """Answer all complete requests."""
+        self._received += data
+        while (end := self._received.find(b"\r\n\r\n") + 4) > 3:
+            _, found, rest = self._received[:end].lower().partition(b"content-length:")
+            end += int(rest.split(b"\r\n", 1)[0]) if found else 0
+            if len(self._received) < end:
                 return
-            request, self._come = self._come, self._come[end:]
+            request, self._received = self._received, self._received[end:]
             self._transport.write(self._answer(request))  # type: ignore[attr-defined]
 
     def _answer(self, request: bytes) -> bytes:
@@ -65,7 +65,7 @@ class Instant(asyncio.Protocol):
 
 
 async def main() -> None:
-    """Say where, and serve until the process is ended."""
+    """Print the URL, and serve until the process is terminated."""
     server = await asyncio.get_running_loop().create_server(Instant, "127.0.0.1", 0, backlog=1024)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await server.serve_forever()

@@ -1,4 +1,4 @@
-"""Many requests at the same time."""
+"""Many simultaneous requests."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from typing import Any
 from bench.api import simulated
 from bench.figures import percentile
 from bench.loops import Loop, easy, optillm_loop, our_loop
-from bench.measure import most_threads, simultaneously
+from bench.measure import most_threads, run_parallel
 from bench.page import Claim, Section, table
 from bench.pictures import OPTILLM, OURS, canvas, save
 from optillm_cerebras_cepo.runtime import REQUESTS as PLANNED
 
-SECONDS = 0.2  # of a call
+SECONDS = 0.2  # per call
 CLIENTS = (1, 2, 4, 8, 16, 32, 64)
-LEAST = 2  # requests at each number of clients
+LEAST = 2  # smallest number of requests
 
 TEXT = """\
-So many clients at the same time, each asking one question after another; calls of {seconds:g} s (ratings too), an
-API without limits. Of ours, at most 64 calls (`CEPO_CEREBRAS_CONCURRENCY`) are under way at once, of OptiLLM's all
-that it makes: on this unlimited API that is to its advantage. From about 16 clients on, both are held up by the
-processor, which the simulated API shares. Threads are the most that ran at once beside the clients' own.
+Simultaneous clients that each send one request after another, on an API without limits; calls take {seconds:g} s,
+ratings too. Our loop makes at most 64 calls at the same time (`CEPO_CEREBRAS_CONCURRENCY`), OptiLLM's has no limit,
+which is an advantage on this unlimited API. From about 16 clients on, the processor limits both; the simulated API
+shares it. *Threads* is the largest number of simultaneous threads without the clients' own.
 
 {rows}
 
 {picture}
 
-At most 32 requests are planned at once, others wait for their turn: so the threads never exceed 32 times those of
-one."""
+At most 32 requests are planned at the same time, others wait, so the threads never exceed 32 times those of one
+request."""
 
 
 @dataclass(frozen=True)
 class Level:
-    """One loop under so many clients."""
+    """Results of one loop with this many clients."""
 
     clients: int
     rate: float
@@ -70,21 +70,21 @@ def run(pictures: Path, quick: bool) -> Section:
     head = ["clients", "", "requests/s", "mean (s)", "95th percentile (s)", "threads"]
     text = TEXT.format(seconds=call, rows=table(head, rows), picture=_draw(optillm, ours, pictures))
     bound = PLANNED * ours[0].threads
-    seen = ", ".join(f"{level.threads} at {level.clients}" for level in ours[-2:])
+    measured = ", ".join(f"{level.threads} at {level.clients}" for level in ours[-2:])
     within = all(level.threads <= bound for level in ours)
-    bounded = Claim(f"threads at any load: those of {PLANNED} requests", f"≤ {bound}", seen, within)
-    return Section("1 to 64 requests at once", text, () if quick else (bounded,))
+    bounded = Claim(f"threads at any load, at most those of {PLANNED} requests", f"≤ {bound}", measured, within)
+    return Section("1 to 64 simultaneous requests", text, () if quick else (bounded,))
 
 
 def _level(loop: Loop, clients: int, name: str) -> Level:
     questions = [easy(f"{name}.{number}") for number in range(max(LEAST, clients))]
     with most_threads(clients=clients) as threads:
         started = time.monotonic()
-        answered = simultaneously(loop, questions, clients)
+        results = run_parallel(loop, questions, clients)
         took = time.monotonic() - started
-    if any(one.answer is None for one in answered):
+    if any(one.answer is None for one in results):
         raise RuntimeError(f"{name}: not all requests were answered")
-    return Level(clients, len(questions) / took, [one.seconds for one in answered], threads[0])
+    return Level(clients, len(questions) / took, [one.seconds for one in results], threads[0])
 
 
 def _draw(optillm: Sequence[Level], ours: Sequence[Level], pictures: Path) -> str:
@@ -99,6 +99,6 @@ def _draw(optillm: Sequence[Level], ours: Sequence[Level], pictures: Path) -> st
         axes.set_xscale("log", base=2)
         axes.set_xticks(numbers, [str(number) for number in numbers])
         axes.set_ylim(bottom=0)
-        axes.set_xlabel("requests at once")
+        axes.set_xlabel("simultaneous requests")
         axes.legend()
-    return save(figure, pictures, "load", "mean time of a request and threads, with 1 to 64 requests at once")
+    return save(figure, pictures, "load", "mean time of a request and threads, with 1 to 64 simultaneous requests")

@@ -1,7 +1,8 @@
-"""In which order requests finish when the API takes only so many calls at once."""
+"""Order in which requests finish if the API limits simultaneous calls."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
@@ -9,115 +10,148 @@ from statistics import mean, median
 from bench.api import simulated
 from bench.figures import ratio
 from bench.loops import easy, our_loop
-from bench.measure import simultaneously
+from bench.measure import run_parallel
 from bench.page import Claim, Section, table
 from bench.pictures import GREY, OURS, canvas, save
-from optillm_cerebras_cepo.chat import ChatRequest
-from optillm_cerebras_cepo.events import Observer
-from optillm_cerebras_cepo.llm.limits import Cost, Ticket
-from optillm_cerebras_cepo.llm.line import Rank
-from optillm_cerebras_cepo.llm.pace import Gate
+from optillm_cerebras_cepo.core.chat import ChatRequest
+from optillm_cerebras_cepo.core.events import Observer
+from optillm_cerebras_cepo.llm.rate_limits.limiter import RateLimiter
+from optillm_cerebras_cepo.llm.rate_limits.limits import Cost, Permit
+from optillm_cerebras_cepo.llm.rate_limits.priority_queue import Priority
+from optillm_cerebras_cepo.llm.rate_limits.registry import LimiterRegistry
 from optillm_cerebras_cepo.runtime import Runtime
 
 REQUESTS = 8
-PLACES = (4, 8)  # calls at once
-PROMISED = 4
-SECONDS = 0.1  # of a call
+CAPACITIES = (4, 8)  # simultaneous calls
+TARGETED = 4
+SECONDS = 0.1  # per call
 REPEAT = 2
 
 TEXT = """\
-{requests} requests that come at the same time, on an API that takes 4 or 8 calls at once ({seconds:g} s each,
-ratings too). We know the number (`CEPO_CEREBRAS_CONCURRENCY`) and let the oldest request's next call go first.
-Beside it the same code with every call of the same rank, so that calls go in the order in which they come.
-OptiLLM's loop keeps no order of its own. The promise is about an API that is short of places: with 8 the last
-request, alone at the end, no longer fills them (its reviews, final answers and ratings are three at a time). \
-Medians of {repeat} runs, the two taking turns. The picture is one of
-those with 4 calls at once.
+{requests} simultaneous requests, on an API that allows 4 or 8 simultaneous calls of {seconds:g} s, ratings too. Our
+loop knows this number (`CEPO_CEREBRAS_CONCURRENCY`) and sends the calls of the oldest request first. It is compared
+with the same code without priorities, which sends calls in the order of their arrival. OptiLLM's loop has no order of
+its own. The targets apply to 4 calls: with 8 the last request alone cannot use them all, because it makes three
+reviews, final answers or ratings at a time. Medians of {repeat} runs; both orders take turns. The picture shows one
+run with 4 calls.
 
 {rows}
 
 {picture}"""
 
 
-class FirstCome(Gate):
-    """Calls go in the order of their coming, whatever their rank."""
+class FirstCome(RateLimiter):
+    """Sends calls in the order of their arrival, whatever their priority."""
 
-    def enter(self, rank: Rank, cost: Cost, request: ChatRequest, observer: Observer) -> Ticket:
+    def acquire(self, priority: Priority, cost: Cost, request: ChatRequest, observer: Observer) -> Permit:
         """Wait until this call may go out."""
-        del rank
-        return super().enter((0,), cost, request, observer)
+        del priority
+        return super().acquire((0,), cost, request, observer)
 
 
-class FirstComeRuntime(Runtime):
-    """Our runtime without our order."""
+class FirstComeRegistry(LimiterRegistry):
+    """Registry whose limiters ignore priorities."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._gates.kind = FirstCome
+        self._first_come: dict[RateLimiter, FirstCome] = {}
+
+    def limiter(
+        self,
+        redis_url: str | None,
+        api: tuple[str, str],
+        model: str,
+        concurrency: int,
+        operator_limits: Mapping[str, float],
+    ) -> RateLimiter:
+        """Return the one limiter of this model."""
+        limiter = super().limiter(redis_url, api, model, concurrency, operator_limits)
+        return self._first_come.setdefault(limiter, FirstCome(limiter._store, concurrency))
+
+
+class FirstComeRuntime(Runtime):
+    """Our runtime without priorities."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared.limiters = FirstComeRegistry()
 
 
 @dataclass(frozen=True)
 class Race:
-    """Seconds until each of the requests was answered, the first first; a list for each run."""
+    """Sorted seconds until each request was answered; a list for each run."""
 
     by_age: list[list[float]]
-    by_coming: list[list[float]]
+    by_arrival: list[list[float]]
 
 
 def run(pictures: Path, quick: bool) -> Section:
-    """Measure our order and first come, first served."""
+    """Measure both orders."""
     seconds = 0.02 if quick else SECONDS
-    races = {places: _race(places, seconds, 1 if quick else REPEAT) for places in PLACES}
+    races = {capacity: _race(capacity, seconds, 1 if quick else REPEAT) for capacity in CAPACITIES}
     rows = []
     claims = []
-    for places, race in races.items():
-        means = [median(mean(times) for times in runs) for runs in (race.by_age, race.by_coming)]
+    for capacity, race in races.items():
+        means = [median(mean(times) for times in runs) for runs in (race.by_age, race.by_arrival)]
         firsts, lasts = (
-            [median(times[at] for times in runs) for runs in (race.by_age, race.by_coming)] for at in (0, -1)
+            [median(times[at] for times in runs) for runs in (race.by_age, race.by_arrival)] for at in (0, -1)
         )
         for name, *figures in zip(("the oldest first", "first come, first served"), means, firsts, lasts, strict=True):
-            rows.append([places, name, *(f"{figure:.2f}" for figure in figures)])
-        if places > PROMISED:
+            rows.append([capacity, name, *(f"{figure:.2f}" for figure in figures)])
+        if capacity > TARGETED:
             continue
-        what = f"{REQUESTS} requests, {places} calls at once"
+        what = f"{REQUESTS} requests, {capacity} simultaneous calls"
         claims += [
             Claim(
-                f"mean wait, {what}, of first come first served", "≤ 0.7 ×", ratio(*means), means[0] <= 0.7 * means[1]
+                f"mean wait, {what}, relative to first come, first served",
+                "≤ 0.7 ×",
+                ratio(*means),
+                means[0] <= 0.7 * means[1],
             ),
-            Claim(f"wait of the last, {what}", "≤ 1.05 ×", ratio(*lasts), lasts[0] <= 1.05 * lasts[1]),
+            Claim(
+                f"wait of the last request, {what}, relative to first come, first served",
+                "≤ 1.05 ×",
+                ratio(*lasts),
+                lasts[0] <= 1.05 * lasts[1],
+            ),
         ]
-    head = ["calls at once", "order", "mean (s)", "first request (s)", "last request (s)"]
+    head = ["simultaneous calls", "order", "mean (s)", "first request (s)", "last request (s)"]
     text = TEXT.format(
         requests=REQUESTS,
         seconds=seconds,
         repeat=REPEAT,
         rows=table(head, rows),
-        picture=_draw(races[PLACES[0]], pictures),
+        picture=_draw(races[CAPACITIES[0]], pictures),
     )
-    return Section("Order under load", text, () if quick else claims)
+    return Section("Order of requests under load", text, () if quick else claims)
 
 
-def _race(places: int, seconds: float, repeat: int) -> Race:
+def _race(capacity: int, seconds: float, repeat: int) -> Race:
     race = Race([], [])
-    with simulated(f"--max-in-flight={places}", seconds=seconds) as api:
-        loops = [our_loop(api.url, runtime=kind(), concurrency=places) for kind in (Runtime, FirstComeRuntime)]
+    with simulated(f"--max-in-flight={capacity}", seconds=seconds) as api:
+        loops = [our_loop(api.url, runtime=kind(), concurrency=capacity) for kind in (Runtime, FirstComeRuntime)]
         for loop in loops:
             loop(easy("warm"))
         for turn in range(repeat):
-            for index, (loop, runs) in enumerate(zip(loops, (race.by_age, race.by_coming), strict=True)):
+            for index, (loop, runs) in enumerate(zip(loops, (race.by_age, race.by_arrival), strict=True)):
                 questions = [easy(f"{index}.{turn}.{number}") for number in range(REQUESTS)]
-                runs.append(sorted(answered.seconds for answered in simultaneously(loop, questions, REQUESTS)))
+                runs.append(sorted(result.seconds for result in run_parallel(loop, questions, REQUESTS)))
     return race
 
 
 def _draw(race: Race, pictures: Path) -> str:
     figure, axes = canvas(7, 2.8)
-    by_age, by_coming = race.by_age[-1], race.by_coming[-1]
+    by_age, by_arrival = race.by_age[-1], race.by_arrival[-1]
     numbers = range(1, len(by_age) + 1)
-    axes.plot(numbers, by_coming, "s--", color=GREY, label="first come, first served")
+    axes.plot(numbers, by_arrival, "s--", color=GREY, label="first come, first served")
     axes.plot(numbers, by_age, "o-", color=OURS, label="ours, the oldest first")
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("request, in the order of finishing")
+    axes.set_xlabel("request, in order of completion")
     axes.set_ylabel("seconds until answered")
     axes.legend()
-    return save(figure, pictures, "order", "when each of 8 requests is answered, by age and first come first served")
+    return save(
+        figure,
+        pictures,
+        "order",
+        "time until each of 8 requests is answered, oldest first, and first come, first served",
+    )

@@ -1,4 +1,4 @@
-"""What our own code costs, without the model's time."""
+"""Processor time and latency of our code, without the model's time."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ from bench.loops import MODEL, easy, optillm_loop, our_loop, sdk_client
 from bench.page import Claim, Section, table
 
 TEXT = """\
-An API that answers at once, in a process of its own, one request at a time, medians of {count} requests that take
-turns. *CPU of a call* is the processor time of the process that runs the loop, all its threads, divided by the
-calls; neither the simulated API is in it nor the process that compares formulas for voting. *Wall* is what one
-request takes from the call of the loop to its answer, and in it is the simulated API's own time: about as much for
-a call as the bare SDK needs.
+An API in another process that answers immediately, one request at a time, medians of {count} requests; the loops take
+turns. *CPU per call* is the processor time of all threads of the loop's process, divided by the calls; it excludes the
+simulated API and the process that compares formulas for voting. *Wall time* is the time of a request, including that of
+the simulated API, which for each call is about that of a call by the SDK alone.
 
 {rows}
 
-A request of effort `none` is one call, and what ours adds to the bare SDK's call is the difference of the first two
-rows. What a planned request adds to its calls' own time stands in the section on waiting: the seconds beyond its
-critical path."""
+A request of effort `none` is one call; the difference of the first two rows is our overhead. The section on the
+duration of requests shows the overhead of planned requests, as seconds beyond the critical path."""
 
 
 def run(pictures: Path, quick: bool) -> Section:
@@ -36,7 +34,7 @@ def run(pictures: Path, quick: bool) -> Section:
             return sdk.chat.completions.create(messages=[{"role": "user", "content": question}], model=MODEL)
 
         loops: dict[str, tuple[Callable[[str], object], int]] = {
-            "one bare call of the SDK": (bare, 1),
+            "one call by the SDK alone": (bare, 1),
             "ours, `none`": (our_loop(api.url, effort="none"), 1),
             "ours, `medium`": (our_loop(api.url), _calls(api, our_loop(api.url))),
             "OptiLLM's default": (optillm_loop(api.url), _calls(api, optillm_loop(api.url))),
@@ -56,15 +54,15 @@ def run(pictures: Path, quick: bool) -> Section:
     ]
     direct, planned = median(wall["ours, `none`"]), median(used["ours, `medium`"])
     claims = [
-        Claim("CPU of a call, effort `medium`", "≤ 3 ms", f"{planned:.2f} ms", planned <= 3),
-        Claim("a request of effort `none`, API that answers at once", "≤ 10 ms", f"{direct:.1f} ms", direct <= 10),
+        Claim("CPU per call, effort `medium`", "≤ 3 ms", f"{planned:.2f} ms", planned <= 3),
+        Claim("wall time of a request of effort `none`", "≤ 10 ms", f"{direct:.1f} ms", direct <= 10),
     ]
-    head = ["", "calls", "CPU of a call (ms)", "wall of a request (ms)"]
-    return Section("What our own code costs", TEXT.format(count=count, rows=table(head, rows)), () if quick else claims)
+    head = ["", "calls", "CPU per call (ms)", "wall time per request (ms)"]
+    return Section("Overhead of our code", TEXT.format(count=count, rows=table(head, rows)), () if quick else claims)
 
 
 def _calls(api: Api, loop: Callable[[str], object]) -> int:
-    """How many calls a request takes; after it connections are open and lengths on their way to be known."""
+    """Return the number of calls of a request. It also opens connections and learns lengths."""
     api.clear()
     loop(easy("counted"))
     return len(api.calls())

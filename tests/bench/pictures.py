@@ -1,4 +1,4 @@
-"""How the pictures look, and that a picture of the same figures is the same file."""
+"""Style of the pictures. The same figures give the same file."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ mpl.use("svg")
 
 import matplotlib.pyplot as plt
 
-# Okabe and Ito's colours: they can be told apart by the colour-blind too.
+# Okabe and Ito's colours, which color-blind readers can distinguish.
 ORANGE, BLUE, GREEN, SKY, RED, PINK, GREY = "#E69F00", "#0072B2", "#009E73", "#56B4E9", "#D55E00", "#CC79A7", "#777777"
 OPTILLM, OURS, AUTO = ORANGE, BLUE, GREEN
 
 mpl.rcParams.update(
     {
-        "svg.hashsalt": "cepo",  # ids in the file follow from it
-        "svg.fonttype": "none",  # text stays text: small, and can be searched
+        "svg.hashsalt": "cepo",  # makes the ids in the file reproducible
+        "svg.fonttype": "none",  # small and searchable
         "font.family": "sans-serif",
         "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
         "font.size": 10,
@@ -35,12 +35,12 @@ mpl.rcParams.update(
 
 
 def canvas(width: float = 7.0, height: float = 3.2, **options: Any) -> tuple[Any, Any]:
-    """A figure and its axes, in inches."""
+    """Return a figure of this size in inches, and its axes."""
     return plt.subplots(figsize=(width, height), **options)
 
 
 def save(figure: Any, folder: Path, name: str, alt: str) -> str:
-    """Write `name`.svg into the folder and return the Markdown that shows it on the page."""
+    """Write `name`.svg into the folder, and return its Markdown for the page."""
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
     plt.close(figure)

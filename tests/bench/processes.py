@@ -1,4 +1,4 @@
-"""The processes of a measurement of whole servers: an API, clients, and the servers between them. Linux only."""
+"""Processes for measuring servers: the API, the clients and the servers. Linux only."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from pathlib import Path
 
 from support.ports import free_port
 
-from bench.clients import Load, Told
+from bench.clients import Load, LoadResult
 
 HERE = Path(__file__).parent
 KEY = "csk-0123456789abcdef"
-STEERING = ("CEPO_", "CEREBRAS_", "OPTILLM_", "OPENAI_")  # variables of the developer's shell that no server sees
+STEERING = ("CEPO_", "CEREBRAS_", "OPTILLM_", "OPENAI_")  # variables of the shell that the servers must not see
 TICK = 1 / os.sysconf("SC_CLK_TCK")  # seconds
-PATIENCE = 120.0  # seconds for a server to come up; `optillm` with all that it requires takes half a minute
+PATIENCE = 120.0  # seconds for a server to start; `optillm` with all requirements takes half a minute
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Resident megabytes of a process, and of all processes that it has started."""
+    """Resident megabytes of a process and of its descendants."""
 
     own: float
     helpers: float
 
     @property
     def all(self) -> float:
-        """Together."""
+        """Sum of both."""
         return self.own + self.helpers
 
 
@@ -43,9 +43,9 @@ class Server:
     """A server under measurement.
 
     Args:
-        command: what starts it, without its port.
-        environ: beside what every process here has.
-        folder: an empty one, for its home, its working directory and its log.
+        command: without the port.
+        environ: further environment variables.
+        folder: an empty folder for its home, working directory and log.
 
     """
 
@@ -57,7 +57,7 @@ class Server:
             name: value for name, value in os.environ.items() if not name.startswith(("CEPO_", "CEREBRAS_", "OPTILLM_"))
         }
         program = Path(sys.executable).with_name(command[0])
-        # A file, and no pipe: somebody would have to read it, on the same processor.
+        # A file instead of a pipe, which would need a reader on the same processor.
         with self._log.open("w") as log:
             self._began = time.monotonic()
             self._process = subprocess.Popen(
@@ -69,7 +69,7 @@ class Server:
             )
 
     def healthy(self) -> float:
-        """Wait until /health answers 200; returns the seconds since the process was started."""
+        """Wait until /health returns 200, and return the seconds since the start of the process."""
         while time.monotonic() - self._began < PATIENCE:
             try:
                 connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
@@ -86,17 +86,17 @@ class Server:
 
     @property
     def memory(self) -> Memory:
-        """As it is now."""
+        """Current memory."""
         own, *helpers = [_resident(process) for process in _tree(self._process.pid)]
         return Memory(own, sum(helpers))
 
     @property
     def processor(self) -> float:
-        """Seconds that it has used so far, with all that it has started and that still run."""
+        """Processor seconds of the process and its running descendants."""
         return sum(_processor(process) for process in _tree(self._process.pid))
 
     def stop(self) -> None:
-        """End it."""
+        """Terminate the process."""
         self._process.terminate()
         try:
             self._process.wait(30)
@@ -107,7 +107,7 @@ class Server:
 
 @contextmanager
 def serving(commands: Iterable[Sequence[str]], environ: Mapping[str, str]) -> Iterator[list[Server]]:
-    """Start all of these at once, and stop them when the block ends."""
+    """Start servers together, and stop them at the end of the block."""
     with tempfile.TemporaryDirectory() as folder:
         servers = [Server(command, environ, folder) for command in commands]
         try:
@@ -119,38 +119,38 @@ def serving(commands: Iterable[Sequence[str]], environ: Mapping[str, str]) -> It
 
 @contextmanager
 def most_memory(server: Server) -> Iterator[list[Memory]]:
-    """Look at a server's memory while the block runs; then the list holds the most that was seen."""
-    seen = [server.memory]
-    over = threading.Event()
+    """Measure a server's memory within the block; afterwards the list has the largest value."""
+    samples = [server.memory]
+    done = threading.Event()
 
     def watch() -> None:
-        while not over.wait(0.1):
-            seen.append(server.memory)
+        while not done.wait(0.1):
+            samples.append(server.memory)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    found: list[Memory] = []
+    result: list[Memory] = []
     try:
-        yield found
+        yield result
     finally:
-        over.set()
+        done.set()
         watcher.join()
-        found.append(max(seen, key=lambda memory: memory.all))
+        result.append(max(samples, key=lambda memory: memory.all))
 
 
 class Clients:
-    """The process of the clients."""
+    """Process that runs the clients."""
 
     def __init__(self) -> None:
         self._process = _program("clients.py")
 
-    def ask(self, load: Load) -> Told:
-        """Put a load on a server, and wait for its end."""
+    def send(self, load: Load) -> LoadResult:
+        """Send a load to a server, and wait for the result."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(asdict(load)) + "\n")
         self._process.stdin.flush()
-        return Told(**json.loads(self._process.stdout.readline()))
+        return LoadResult(**json.loads(self._process.stdout.readline()))
 
     def __enter__(self) -> Clients:
         return self
@@ -161,7 +161,7 @@ class Clients:
 
 @contextmanager
 def instant_api() -> Iterator[str]:
-    """Run the API that answers at once; yields its address."""
+    """Run the API that answers immediately, and yield its URL."""
     process = _program("instant.py")
     assert process.stdout is not None
     try:
@@ -171,7 +171,7 @@ def instant_api() -> Iterator[str]:
 
 
 def _program(name: str) -> subprocess.Popen[str]:
-    # Isolated, for neither needs more than the standard library.
+    # Isolated, because both programs need only the standard library.
     command = [sys.executable, "-I", str(HERE / name)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
@@ -182,7 +182,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def _tree(process: int) -> list[int]:
-    """A process and all that it has started, first itself."""
+    """Return a process and its descendants."""
     parents = {int(path.name): _parent(int(path.name)) for path in Path("/proc").iterdir() if path.name.isdigit()}
     found = [process]
     for one in found:
@@ -191,7 +191,7 @@ def _tree(process: int) -> list[int]:
 
 
 def _stat(process: int) -> list[str]:
-    """The fields after the name, which may hold anything; none of a process that is gone."""
+    """Return the fields after the process name, which may contain any character; none for an ended process."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Both loops on a real, very small model."""
+"""Both loops with a real, very small model."""
 
 from __future__ import annotations
 
@@ -9,14 +9,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from bench.loops import Answered, Loop, optillm_loop, our_loop, sdk_client
+from bench.loops import Loop, LoopResult, optillm_loop, our_loop, sdk_client
 from bench.page import Section, table
 from optillm_cerebras_cepo.demo.local_model import LocalModel, serving
 
-QUESTIONS = (
-    "Anna has 3 apples and buys 4 more. How many apples does she have?",
-    "What is 12 plus 9?",
-)
+QUESTIONS = ("Anna has 3 apples and buys 4 more. How many apples does she have?", "What is 12 plus 9?")
 TOKENS = 100
 SMALL: Mapping[str, Any] = {
     "bestofn_n": 2,
@@ -27,17 +24,17 @@ SMALL: Mapping[str, Any] = {
 }
 
 TEXT = """\
-SmolLM2-135M-Instruct (4 bits) on this machine's processor, two calls at once, two candidates with two plans each,
-at most {tokens} tokens a reply, both loops on the same questions. It is a real model: its replies are cut, empty
-and off the point, and its ratings are often no ratings. It is far too weak for any claim about accuracy, and the
-times are those of two processor cores; the table shows what becomes of a request when replies are what models give.
-OptiLLM's calls and tokens are counted at its client.
+SmolLM2-135M-Instruct (4 bits) on this machine's processor, two simultaneous calls, two candidates with two plans each,
+at most {tokens} tokens per reply, both loops with the same questions. It is a real model: some replies are cut, empty
+or irrelevant, and many ratings are invalid. It is too weak for conclusions about accuracy, and the times are those of
+two processor cores; the table shows how requests end with such replies. OptiLLM's calls and tokens are counted in its
+client.
 
 {rows}"""
 
 
-class Counting:
-    """A client of the SDK's that counts the calls and their completion tokens."""
+class CountingClient:
+    """The SDK's client, which counts calls and completion tokens."""
 
     def __init__(self, client: Any) -> None:
         self.chat = SimpleNamespace(completions=SimpleNamespace(create=self._create))
@@ -55,26 +52,26 @@ class Counting:
 
 
 def run(pictures: Path, quick: bool) -> Section:
-    """Ask the questions of both loops; without the model installed, say so."""
+    """Ask both loops the questions, unless the model is not installed."""
     del pictures
     title = "A real, very small model"
     if quick or not importlib.util.find_spec("xllamacpp"):
-        return Section(title, "Not run: it takes minutes, and the demo's model (`make venv`).")
+        return Section(title, "Not run: it takes minutes and needs the demo's model (`make venv`).")
     rows = []
     with serving(context=2048) as model:
-        counting = Counting(sdk_client(model.base_url, model.api_key))
+        counting = CountingClient(sdk_client(model.base_url, model.api_key))
         loops = _loops(model, counting)
         for number, question in enumerate(QUESTIONS, 1):
             for name, loop in loops.items():
                 counting.calls = counting.tokens = 0
                 done = loop(question)
                 calls, tokens = (done.calls, done.tokens) if done.calls else (counting.calls, counting.tokens)
-                rows.append([number, name, calls, tokens, f"{done.seconds:.0f}", _told(done)])
+                rows.append([number, name, calls, tokens, f"{done.seconds:.0f}", _describe(done)])
     head = ["question", "", "calls", "completion tokens", "seconds", "outcome"]
     return Section(title, TEXT.format(tokens=TOKENS, rows=table(head, rows)))
 
 
-def _loops(model: LocalModel, counting: Counting) -> dict[str, Loop]:
+def _loops(model: LocalModel, counting: CountingClient) -> dict[str, Loop]:
     return {
         "OptiLLM": optillm_loop(model.base_url, counting, model.model, **SMALL),
         "ours": our_loop(model.base_url, model.api_key, model=model.model, **SMALL),
@@ -82,7 +79,7 @@ def _loops(model: LocalModel, counting: Counting) -> dict[str, Loop]:
     }
 
 
-def _told(done: Answered) -> str:
+def _describe(done: LoopResult) -> str:
     if done.answer is None:
         return f"no answer ({done.error})"
-    return f"answered; {done.degraded} things left out" if done.degraded else "answered"
+    return f"answered; {done.degraded} omissions" if done.degraded else "answered"

@@ -1,4 +1,4 @@
-"""How long requests take when some calls are slow."""
+"""Duration of requests if some calls are slow."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from statistics import mean
 from bench.api import simulated
 from bench.figures import percentile
 from bench.loops import easy, optillm_loop, our_loop
-from bench.measure import simultaneously
+from bench.measure import run_parallel
 from bench.page import Section, table
 from bench.pictures import AUTO, OPTILLM, OURS, canvas, save
 
-SECONDS = 0.1  # of a call that is not slow
+SECONDS = 0.1  # per call that is not slow
 SHARES = (0.02, 0.1)
 SHOWN = 0.02
 FACTOR = 10
-AT_ONCE = 6
+CLIENTS = 6
 COLOURS = {"OptiLLM": OPTILLM, "ours": OURS, "ours, auto": AUTO}
 
 TEXT = """\
-{count} requests of each loop, {at_once} at a time, calls of {seconds:g} s (ratings too), of which a share takes
-{factor} times as long. The more calls a request waits for, the surer it meets a slow one: OptiLLM's waits for 18
-attempts at a plan where 9 are used, and for six ratings in a row. `auto` is asked questions on which its plans
-agree. No call is made twice to get round a slow one, by neither loop.
+{count} requests of each loop, {clients} at a time; calls take {seconds:g} s, ratings too, and some take {factor} times
+as long. The more calls a request waits for, the more likely one of them is slow: OptiLLM's loop waits for 18 attempts
+at a plan, of which it uses 9, and for six ratings in sequence. `auto` gets questions on which its plans agree. Neither
+loop repeats slow calls.
 
 {rows}
 
@@ -32,19 +32,19 @@ agree. No call is made twice to get round a slow one, by neither loop.
 
 
 def run(pictures: Path, quick: bool) -> Section:
-    """Measure both loops with several shares of slow calls."""
+    """Measure the loops with several shares of slow calls."""
     count = 4 if quick else 32
     shares = (SHOWN,) if quick else SHARES
-    seen = {share: _measure(share, count) for share in shares}
+    measured = {share: _measure(share, count) for share in shares}
     rows = []
-    for share, loops in seen.items():
+    for share, loops in measured.items():
         for name, seconds in loops.items():
             values = (mean(seconds), percentile(seconds, 0.5), percentile(seconds, 0.95))
             rows.append([f"{share:.0%}", name, *(f"{value:.2f}" for value in values)])
     shown = table(["slow calls", "", "mean (s)", "median (s)", "95th percentile (s)"], rows)
-    picture = _draw(seen[SHOWN], pictures)
-    text = TEXT.format(count=count, at_once=AT_ONCE, seconds=SECONDS, factor=FACTOR, rows=shown, picture=picture)
-    return Section("With slow calls mixed in", text)
+    picture = _draw(measured[SHOWN], pictures)
+    text = TEXT.format(count=count, clients=CLIENTS, seconds=SECONDS, factor=FACTOR, rows=shown, picture=picture)
+    return Section("Slow calls", text)
 
 
 def _measure(share: float, count: int) -> Mapping[str, Sequence[float]]:
@@ -56,20 +56,19 @@ def _measure(share: float, count: int) -> Mapping[str, Sequence[float]]:
         }
         return {
             name: [
-                answered.seconds
-                for answered in simultaneously(loop, [easy(f"{index}.{n}") for n in range(count)], AT_ONCE)
+                result.seconds for result in run_parallel(loop, [easy(f"{index}.{n}") for n in range(count)], CLIENTS)
             ]
             for index, (name, loop) in enumerate(loops.items())
         }
 
 
-def _draw(seen: Mapping[str, Sequence[float]], pictures: Path) -> str:
+def _draw(measured: Mapping[str, Sequence[float]], pictures: Path) -> str:
     figure, axes = canvas(7, 2.8)
-    for name, seconds in seen.items():
+    for name, seconds in measured.items():
         axes.ecdf(list(seconds), color=COLOURS[name], label=name, linewidth=2)
     axes.set_xlim(left=0)
     axes.set_xlabel("seconds")
-    axes.set_ylabel("share of requests\nanswered by then")
+    axes.set_ylabel("share of requests\nanswered")
     axes.set_title(f"{SHOWN:.0%} of calls take {FACTOR} times as long", fontsize=10)
     axes.legend(loc="lower right")
-    return save(figure, pictures, "slow", "share of requests answered over time when some calls are slow")
+    return save(figure, pictures, "slow", "share of requests answered over time if some calls are slow")

@@ -1,4 +1,4 @@
-"""The benchmarks run, and what they promise about numbers of calls holds. Seconds are not judged here."""
+"""The benchmarks run, and meet their targets for numbers of calls. Times are not checked."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 from bench.__main__ import SECTIONS
 from bench.page import insert, write
 
-COUNTED = {"cost", "fitting"}  # sections that in a quick run still claim: numbers of calls, and answers
+COUNTED = {"cost", "fitting"}  # sections that check targets in a quick run: numbers of calls, and answers
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SECTIONS)
 def test_a_quick_run(name: str, tmp_path: Path) -> None:
-    """Of each section: it has a text, draws the pictures that the text shows, and its counts are as promised."""
+    """Each section is written with its pictures, and meets its targets for counts."""
     section = SECTIONS[name](tmp_path / "benchmarks", True)
     write([section], 60, tmp_path / "benchmarks.md")
     page = (tmp_path / "benchmarks.md").read_text()
@@ -27,8 +27,8 @@ def test_a_quick_run(name: str, tmp_path: Path) -> None:
         assert [claim for claim in section.claims if not claim.holds] == []
 
 
-def test_a_page_is_written_between_its_marks(tmp_path: Path) -> None:
-    """What stands around them stays; a page without them is not touched."""
+def test_text_is_inserted_between_marks(tmp_path: Path) -> None:
+    """The rest of the page is unchanged; a page without marks is not changed."""
     page = tmp_path / "page.md"
     page.write_text("before\n<b>\nold\n</b>\nafter\n")
     insert("new", page, "<b>", "</b>")

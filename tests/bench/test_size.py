@@ -1,4 +1,4 @@
-"""Counting what is installed. What pip brings with OptiLLM is gigabytes: `make size` does that."""
+"""Measuring an installation. OptiLLM's is gigabytes, which `make size` measures."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from bench.size import Size, size_of
 
 
-def test_an_environment_is_its_packages_and_their_bytes(tmp_path: Path) -> None:
-    """What a file or a link takes, and no folder."""
+def test_size_counts_packages_and_bytes(tmp_path: Path) -> None:
+    """The bytes of files and links, without folders."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path)], check=True)
     before = size_of(tmp_path)
     (site,) = tmp_path.glob("lib/python3*/site-packages")

@@ -1,4 +1,4 @@
-"""A picture of one request of each loop: a bar for each call."""
+"""A picture of one request of each loop, with a bar for each call."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from bench.loops import easy, optillm_loop, our_loop
 from bench.page import Section
 from bench.pictures import BLUE, GREEN, ORANGE, PINK, SKY, canvas, save
 
-SECONDS = 0.2  # of a call
+SECONDS = 0.2  # per call
 STEPS = {"plan": SKY, "execute": BLUE, "review": GREEN, "final": PINK, "rating": ORANGE}
 
 TEXT = """\
-One request of each loop, on the same time axis: a bar for every call, as the simulated API saw it. Calls of
+One request of each loop on the same time axis, with a bar for each call in the simulated API's log. Calls take
 {seconds:g} s, ratings half as long.
 
 {picture}"""
 
 
 def run(pictures: Path, quick: bool) -> Section:
-    """Record one request of each loop and draw it."""
+    """Record one request of each loop, and draw it."""
     seconds = 0.02 if quick else SECONDS
     recorded = {}
     with simulated(seconds=seconds, rating=0.5) as api:
@@ -34,7 +34,7 @@ def run(pictures: Path, quick: bool) -> Section:
         for name, loop in loops.items():
             loop(easy("warm"))
             api.clear()
-            loop(easy("seen"))
+            loop(easy("recorded"))
             recorded[name] = api.calls()
     figure, every = canvas(
         8, 5, nrows=3, sharex=True, height_ratios=[len(_lanes(calls)) for calls in recorded.values()]
@@ -46,12 +46,12 @@ def run(pictures: Path, quick: bool) -> Section:
     every[-1].set_xlabel("seconds")
     handles = [every[0].barh(0, 0, color=colour, label=step) for step, colour in STEPS.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(STEPS))
-    picture = save(figure, pictures, "timeline", "a bar for every call of one request: OptiLLM's, ours, ours with auto")
+    picture = save(figure, pictures, "timeline", "a bar for each call of one request: OptiLLM, ours, ours with auto")
     return Section("One request, call by call", TEXT.format(seconds=seconds, picture=picture))
 
 
 def _lanes(calls: Sequence[Call]) -> list[list[Call]]:
-    """The calls in as few rows as they need not to overlap."""
+    """Return the calls in the smallest number of rows without overlaps."""
     lanes: list[list[Call]] = []
     for call in sorted(calls, key=lambda call: call.started):
         free = next((lane for lane in lanes if lane[-1].ended <= call.started), None)
@@ -67,7 +67,7 @@ def _bars(axes: Any, calls: Sequence[Call]) -> None:
     for row, lane in enumerate(_lanes(calls)):
         for call in lane:
             width = call.ended - call.started
-            axes.barh(row, width, left=call.started - start, height=0.8, color=STEPS[call.kind], edgecolor="white")
+            axes.barh(row, width, left=call.started - start, height=0.8, color=STEPS[call.label], edgecolor="white")
     axes.invert_yaxis()
     axes.set_yticks([])
     axes.grid(axis="y", visible=False)

@@ -1,4 +1,4 @@
-"""Asking a simulated model many questions in several ways, without HTTP, and what their answers come to."""
+"""Ask a simulated model many questions with several methods, without HTTP, and evaluate the answers."""
 
 from __future__ import annotations
 
@@ -15,19 +15,23 @@ from statistics import fmean, stdev
 from typing import Any, NamedTuple, Protocol
 
 import optillm.cepo.cepo as upstream
-from simulator.loops import MODEL, Direct, OpenAiLike, optillm_config
+from statistical_model.clients import MODEL, DirectClient, OpenAiClient, optillm_config
+from statistical_model.model import Skills
+from statistical_model.population import Mix, population
+from statistical_model.questions import SimQuestion
+from statistical_model.texts import read_answer
+from support.solving import solve
 
-from optillm_cerebras_cepo.chat import Question
+from optillm_cerebras_cepo.core.chat import Question
 from optillm_cerebras_cepo.runtime import Runtime
-from optillm_cerebras_cepo.settings import load
-from optillm_cerebras_cepo.simulator import Mix, SimQuestion, Statistics, population, read_answer
+from optillm_cerebras_cepo.settings.loading import load
 
-CHUNK = 250  # questions that are asked in one go; fixed, so that the figures do not depend on the number of cores
-Z = 1.96  # of a normal distribution, for 95 %
+CHUNK = 250  # questions of one task; fixed, so that the figures do not depend on the number of cores
+Z = 1.96  # of the normal distribution, for 95 % intervals
 
 
 class Trial(NamedTuple):
-    """What became of one question: its level, and all calls and completion tokens that were spent on it."""
+    """Result of one question: its level, and the number of all its calls and completion tokens."""
 
     level: str
     right: bool
@@ -38,30 +42,30 @@ class Trial(NamedTuple):
 Ask = Callable[[SimQuestion], Trial]
 
 
-class Way(Protocol):
-    """A way of answering. It is sent to another process, so what it needs there is made there."""
+class Method(Protocol):
+    """A method of answering. It is sent to another process, and creates its model there."""
 
-    def start(self, statistics: Statistics) -> Ask:
-        """Make a simulated model of its own, and what asks it."""
+    def start(self, skills: Skills) -> Ask:
+        """Create a simulated model, and return a function that asks it a question."""
         ...
 
 
 @dataclass(frozen=True)
-class World:
-    """What is assumed: the documented mix of questions, how they correlate, and the judge. The seeds are all 0."""
+class Scenario:
+    """Assumptions: number of questions of the default mix, correlation of samples, and the judge. All seeds are 0."""
 
     n: int
-    rater_wrong: float = Statistics.rater_wrong
+    rater_wrong: float = Skills.rater_wrong
     rho: float = 0.0
 
     @property
     def questions(self) -> list[SimQuestion]:
-        """The same ones each time."""
+        """The questions, the same ones each time."""
         return population(self.n, mix=Mix(rho=self.rho))
 
 
-class Counted(OpenAiLike):
-    """A client for OptiLLM's loop that counts the tokens of every reply; the loop reports fewer than it spends."""
+class CountingClient(OpenAiClient):
+    """Client for OptiLLM's loop that counts completion tokens; the loop does not report all of them."""
 
     tokens = 0
 
@@ -74,11 +78,11 @@ class Counted(OpenAiLike):
 
 @dataclass(frozen=True)
 class OptiLlm:
-    """OptiLLM's own loop in its packaged configuration, reasoning off."""
+    """OptiLLM's loop with its packaged configuration, without reasoning."""
 
-    def start(self, statistics: Statistics) -> Ask:
-        """With one client for all questions, read before and after each."""
-        client, config = Counted(statistics), optillm_config(planning_n=3, planning_m=6, bestofn_n=3)
+    def start(self, skills: Skills) -> Ask:
+        """Use one client for all questions, and read its counters before and after each."""
+        client, config = CountingClient(skills), optillm_config(planning_n=3, planning_m=6, bestofn_n=3)
 
         def ask(question: SimQuestion) -> Trial:
             calls, tokens = client.kinds.total(), client.tokens
@@ -91,19 +95,19 @@ class OptiLlm:
 
 @dataclass(frozen=True)
 class Ours:
-    """Our loop with an effort, all else at its defaults: also what a lowered token limit makes it ask again counts."""
+    """Our loop with an effort and default settings. Calls repeated because of a lowered token limit count as well."""
 
     effort: str
 
-    def start(self, statistics: Statistics) -> Ask:
-        """With a runtime of its own: what it learns of replies is not another's."""
-        api: Any = Direct(statistics)
+    def start(self, skills: Skills) -> Ask:
+        """Use a new runtime, so that lengths learned elsewhere have no effect."""
+        api: Any = DirectClient(skills)
         runtime, settings = Runtime(), load({}, {}, {"cepo_cerebras_effort": self.effort})
 
         def ask(question: SimQuestion) -> Trial:
-            solved = runtime.solve(Question(question.text), settings, api, lambda _: None)
-            right = read_answer(solved.outcome.answer, question.id) == question.answer
-            total = solved.ledger.total
+            result = solve(runtime, Question(question.text), settings, api, lambda _: None)
+            right = read_answer(result.outcome.answer, question.id) == question.answer
+            total = result.ledger.total
             return Trial(question.level, right, total.calls, total.completion_tokens)
 
         return ask
@@ -111,9 +115,9 @@ class Ours:
 
 @contextlib.contextmanager
 def workers(quick: bool) -> Iterator[Executor]:
-    """Processes to run trials in, one a core; a thread when it is not worth their start.
+    """Yield a pool for trials: a process for each core, or one thread for quick runs.
 
-    They are not forked: locks and threads of what ran before would be copied in whatever state they are.
+    The processes are spawned, because forked ones would inherit locks of other threads.
     """
     pool: Executor = (
         ThreadPoolExecutor(1)
@@ -124,18 +128,18 @@ def workers(quick: bool) -> Iterator[Executor]:
         yield pool
 
 
-def submit(pool: Executor, way: Way, world: World, stop: int | None = None) -> Callable[[], list[Trial]]:
-    """Begin to ask the world's questions, or the first `stop` of them; the result waits for their end."""
-    starts = range(0, min(world.n, stop or world.n), CHUNK)
-    parts: list[Future[list[Trial]]] = [pool.submit(_chunk, way, world, start) for start in starts]
+def submit(pool: Executor, method: Method, scenario: Scenario, stop: int | None = None) -> Callable[[], list[Trial]]:
+    """Start asking the scenario's questions, or the first `stop`; return a function that waits for the trials."""
+    starts = range(0, min(scenario.n, stop or scenario.n), CHUNK)
+    parts: list[Future[list[Trial]]] = [pool.submit(_chunk, method, scenario, start) for start in starts]
     return lambda: [trial for part in parts for trial in part.result()]
 
 
-def _chunk(way: Way, world: World, start: int) -> list[Trial]:
-    # Draws belong to a question, so a model made afresh for each chunk answers as one for all would.
-    ask = way.start(Statistics(rater_wrong=world.rater_wrong))
-    with contextlib.redirect_stdout(io.StringIO()):  # OptiLLM prints that a review was left out
-        return [ask(question) for question in world.questions[start : start + CHUNK]]
+def _chunk(method: Method, scenario: Scenario, start: int) -> list[Trial]:
+    # Draws depend on the question only, so a new model for each chunk gives the same answers.
+    ask = method.start(Skills(rater_wrong=scenario.rater_wrong))
+    with contextlib.redirect_stdout(io.StringIO()):  # OptiLLM prints skipped reviews
+        return [ask(question) for question in scenario.questions[start : start + CHUNK]]
 
 
 def _quiet() -> None:
@@ -151,30 +155,30 @@ class Estimate(NamedTuple):
 
     @property
     def half(self) -> float:
-        """Half the interval."""
+        """Half the width of the interval."""
         return (self.high - self.low) / 2
 
 
 def accuracy(trials: Sequence[Trial]) -> Estimate:
-    """The share of right answers in per cent, with Wilson's interval."""
+    """Return the percentage of right answers with Wilson's interval."""
     n = len(trials)
     share = fmean(trial.right for trial in trials)
     middle, half = share + Z**2 / (2 * n), Z * sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
     return Estimate(100 * share, *(100 * (middle + sign * half) / (1 + Z**2 / n) for sign in (-1, 1)))
 
 
-def spent(trials: Sequence[Trial]) -> Estimate:
-    """The mean tokens of a question."""
+def tokens_spent(trials: Sequence[Trial]) -> Estimate:
+    """Return the mean tokens per question."""
     return _normal([trial.tokens for trial in trials])
 
 
-def gain(trials: Sequence[Trial], over: Sequence[Trial]) -> Estimate:
-    """By how many points the accuracy is higher on the same questions; the interval is that of paired differences."""
-    return _normal([100 * (one.right - other.right) for one, other in zip(trials, over, strict=True)])
+def difference(trials: Sequence[Trial], base: Sequence[Trial]) -> Estimate:
+    """Return the difference in accuracy in points on the same questions, with the interval of paired differences."""
+    return _normal([100 * (one.right - other.right) for one, other in zip(trials, base, strict=True)])
 
 
 def by_level(trials: Sequence[Trial]) -> Mapping[str, list[Trial]]:
-    """The trials of each level, in the order of the mix."""
+    """Return the trials of each level, in the order of the mix."""
     return {level: [trial for trial in trials if trial.level == level] for level in Mix().shares}
 
 

@@ -1,4 +1,4 @@
-"""How long one request takes when every call takes the same time."""
+"""Duration of a request if all calls take the same time."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from bench.pictures import AUTO, GREY, OPTILLM, OURS, canvas, save
 
 NAMES = ("OptiLLM", "ours", "ours, auto")
 RATINGS = {0.5: "half as long", 1.0: "as long"}
-LATENCIES = {0.05: 5, 0.2: 3, 1.0: 1}  # seconds of a call: requests of each loop
+LATENCIES = {0.05: 5, 0.2: 3, 1.0: 1}  # seconds per call: requests of each loop
 QUICK = {0.05: 1}
-REFERENCE = 0.2  # seconds of a call for which the claims are checked
+REFERENCE = 0.2  # seconds per call in the targets
 
 TEXT = """\
-One request at a time; the loops take turns, and the figures are medians. Every call takes the seconds of the first
-column, a rating half as many or as many. The critical path is plan, execute, review, final and rating, one after
-the other: no loop that makes these steps can be quicker. OptiLLM's makes its six calls for ratings one by one.
-`auto` is asked a question on which its plans agree: plan, execute, final.
+One request at a time; the loops take turns, and the figures are medians. Calls take the seconds in the first column,
+ratings half as long or as long. The critical path is plan, execution, review, final answer and rating in sequence: a
+loop with these steps cannot be faster. OptiLLM's loop makes its six rating calls in sequence. `auto` gets a question
+on which its plans agree: plan, execution, final answer.
 
-The rows of 1 s are a first request, to an API that says nothing of limits: before its first reply four calls go out at
-once, then two more for each, which costs it two rounds. In the other rows a request before them is not counted.
+The rows with 1 s are a first request to an API without limit headers: our loop starts with four simultaneous calls and
+adds two for each reply, which costs it two rounds. In the other rows an earlier request is not counted.
 
 {rows}
 
@@ -35,21 +35,21 @@ once, then two more for each, which costs it two rounds. In the other rows a req
 def run(pictures: Path, quick: bool) -> Section:
     """Measure both loops, and effort `auto`, at several latencies."""
     latencies = QUICK if quick else LATENCIES
-    seen = {
+    measured = {
         (seconds, rating): _measure(seconds, rating, repeat)
         for seconds, repeat in latencies.items()
         for rating in RATINGS
     }
-    head = ["a call (s)", "ratings", "critical path (s)", "OptiLLM (s)", "ours (s)", "× critical path", "× OptiLLM",
-            "`auto` (s)", "× OptiLLM"]  # fmt: skip
+    head = ["call (s)", "ratings", "critical path (s)", "OptiLLM (s)", "ours (s)", "relative to critical path",
+            "relative to OptiLLM", "`auto` (s)", "relative to OptiLLM"]  # fmt: skip
     rows = []
-    for (seconds, rating), (optillm, ours, auto) in seen.items():
+    for (seconds, rating), (optillm, ours, auto) in measured.items():
         path = seconds * (4 + rating)
         figures = [f"{value:.3f}" for value in (optillm, ours)]
         figures += [f"{ours / path:.2f}", f"{ours / optillm:.2f}", f"{auto:.3f}", f"{auto / optillm:.2f}"]
         rows.append([seconds, RATINGS[rating], f"{path:.3g}", *figures])
-    text = TEXT.format(rows=table(head, rows), picture=_draw(seen, pictures))
-    return Section("How long a request takes", text, _claims(seen, REFERENCE if REFERENCE in latencies else 0.05))
+    text = TEXT.format(rows=table(head, rows), picture=_draw(measured, pictures))
+    return Section("Duration of a request", text, _claims(measured, REFERENCE if REFERENCE in latencies else 0.05))
 
 
 def _measure(seconds: float, rating: float, repeat: int) -> tuple[float, float, float]:
@@ -63,38 +63,43 @@ def _measure(seconds: float, rating: float, repeat: int) -> tuple[float, float, 
         return optillm, ours, auto
 
 
-def _claims(seen: Mapping[tuple[float, float], tuple[float, float, float]], at: float) -> list[Claim]:
+def _claims(measured: Mapping[tuple[float, float], tuple[float, float, float]], at: float) -> list[Claim]:
     claims = []
     for rating, limit in ((0.5, 0.65), (1.0, 0.55)):
-        optillm, ours, auto = seen[at, rating]
+        optillm, ours, auto = measured[at, rating]
         path = at * (4 + rating)
         what = f"ratings {RATINGS[rating]} (calls of {at:g} s)"
         claims += [
-            Claim(f"wait, of the critical path, {what}", "≤ 1.10 ×", ratio(ours, path), ours <= 1.10 * path),
-            Claim(f"wait, of OptiLLM's, {what}", f"≤ {limit} ×", ratio(ours, optillm), ours <= limit * optillm),
-            Claim(f"wait of `auto`, of OptiLLM's, plans agree, {what}", "≤ 0.45 ×", ratio(auto, optillm),
+            Claim(f"duration relative to the critical path, {what}", "≤ 1.10 ×", ratio(ours, path),
+                  ours <= 1.10 * path),
+            Claim(f"duration relative to OptiLLM's, {what}", f"≤ {limit} ×", ratio(ours, optillm),
+                  ours <= limit * optillm, headline=rating == 0.5),
+            Claim(f"duration of `auto` relative to OptiLLM's, plans agree, {what}", "≤ 0.45 ×", ratio(auto, optillm),
                   auto <= 0.45 * optillm),
         ]  # fmt: skip
     return claims
 
 
-def _draw(seen: Mapping[tuple[float, float], tuple[float, float, float]], pictures: Path) -> str:
+def _draw(measured: Mapping[tuple[float, float], tuple[float, float, float]], pictures: Path) -> str:
     figure, axes = canvas(7.5, 3)
-    labels = [f"{seconds:g} s,\nratings {RATINGS[rating]}" for seconds, rating in seen]
+    labels = [f"{seconds:g} s,\nratings {RATINGS[rating]}" for seconds, rating in measured]
     for index, (name, colour) in enumerate(zip(NAMES, (OPTILLM, OURS, AUTO), strict=True)):
-        places = [place + (index - 1) * 0.27 for place in range(len(seen))]
-        heights = [times[index] / seconds for (seconds, _), times in seen.items()]
+        places = [place + (index - 1) * 0.27 for place in range(len(measured))]
+        heights = [times[index] / seconds for (seconds, _), times in measured.items()]
         axes.bar(places, heights, width=0.25, color=colour, label=name)
-    for place, (_, rating) in enumerate(seen):
+    for place, (_, rating) in enumerate(measured):
         path = 4 + rating
         axes.hlines(
             path, place - 0.42, place + 0.42, color=GREY, linestyle="--", label="" if place else "critical path"
         )
     axes.set_xticks(range(len(labels)), labels, fontsize=8)
-    axes.set_xlabel("time of a call")
-    axes.set_ylabel("time of a request,\nin times of a call")
+    axes.set_xlabel("duration of a call")
+    axes.set_ylabel("duration of a request,\nrelative to a call")
     axes.grid(axis="x", visible=False)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return save(
-        figure, pictures, "waiting", "time of a request at several times of a call: OptiLLM, ours, ours with auto"
+        figure,
+        pictures,
+        "waiting",
+        "duration of a request for several durations of a call: OptiLLM, ours, ours with auto",
     )

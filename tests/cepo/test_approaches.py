@@ -8,8 +8,8 @@ import pytest
 from support.desk import Desk, by_candidate, run
 from support.scripted import completion
 
-from optillm_cerebras_cepo.chat import Step
-from optillm_cerebras_cepo.errors import RefusedCall, WrongKey
+from optillm_cerebras_cepo.core.chat import Step
+from optillm_cerebras_cepo.core.errors import RefusedCall, WrongKey
 
 
 def test_each_candidate_plans_along_its_own_approach() -> None:
@@ -26,7 +26,7 @@ def test_each_candidate_plans_along_its_own_approach() -> None:
     assert (asked.max_tokens, asked.temperature) == (55, 0.9)
     plans = {request.label.candidate: request.messages[-1].content for request in it.client.of(Step.PLAN)}
     assert ["by adding" in plans[1], "by counting" in plans[2], "by heart" in plans[3]] == [True, True, True]
-    assert it.asker.degraded.lines == ()
+    assert it.caller.tracker.degraded.lines == ()
 
 
 def test_a_hopeless_error_in_the_approaches_ends_the_request() -> None:
@@ -42,7 +42,7 @@ def test_fewer_approaches_go_as_far_as_they_do(reply: str) -> None:
     """Candidates share them, and the reply says so."""
     it = Desk(lambda r: reply if r.label.step is Step.APPROACHES else by_candidate(r), use_plan_diversity=True)
     assert run(it).answer == "answer 2"
-    assert it.asker.degraded.lines[0].startswith("approaches: ")
+    assert it.caller.tracker.degraded.lines[0].startswith("approaches: ")
 
 
 @pytest.mark.parametrize("reply", ["no json", "[1, 2]", '"text"', "", completion(""), RefusedCall("no")])
@@ -50,4 +50,4 @@ def test_without_approaches_the_candidates_plan_freely(reply: Any) -> None:
     """What the model proposes is not worth losing the request for."""
     it = Desk(lambda r: reply if r.label.step is Step.APPROACHES else by_candidate(r), use_plan_diversity=True)
     assert run(it).answer == "answer 2"
-    assert it.asker.degraded.lines == ("approaches: 0 of 3 could be read",)
+    assert it.caller.tracker.degraded.lines == ("approaches: 0 of 3 could be read",)

@@ -10,8 +10,8 @@ import pytest
 from support.desk import Desk, run
 from support.scripted import completion
 
-from optillm_cerebras_cepo.chat import ChatRequest, Step
-from optillm_cerebras_cepo.errors import ApiUnavailable, WrongKey
+from optillm_cerebras_cepo.core.chat import ChatRequest, Step
+from optillm_cerebras_cepo.core.errors import ApiUnavailable, WrongKey
 
 
 def auto(*executions: str, final: str = "") -> tuple[Desk, Any]:
@@ -62,7 +62,7 @@ def test_auto_survives_a_candidate_that_fails() -> None:
     """Another takes its place, and the reply says so."""
     it = Desk(lambda r: ApiUnavailable("busy") if r.label.candidate == 1 else "The answer is 7.", effort="auto")
     assert run(it).answer == "The answer is 7."
-    assert "candidate 1 left out: busy" in it.asker.degraded.lines
+    assert "candidate 1 left out: busy" in it.caller.tracker.degraded.lines
 
 
 def test_auto_has_candidates_rated_that_disagree() -> None:

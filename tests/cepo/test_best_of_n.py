@@ -14,9 +14,9 @@ from support.desk import Desk, by_candidate, run
 from support.scripted import completion
 
 from optillm_cerebras_cepo.cepo.candidate import Candidate
-from optillm_cerebras_cepo.cepo.choosing import choose
-from optillm_cerebras_cepo.chat import ChatRequest, Completion, Step
-from optillm_cerebras_cepo.errors import (
+from optillm_cerebras_cepo.cepo.selection import best_candidate
+from optillm_cerebras_cepo.core.chat import ChatRequest, Completion, Step
+from optillm_cerebras_cepo.core.errors import (
     ApiUnavailable,
     CepoError,
     ModelUnavailable,
@@ -51,7 +51,7 @@ def test_the_best_rated_candidate_answers() -> None:
 def test_no_candidate_is_rated_better_than_the_chosen_one(ratings: list[float | None]) -> None:
     """And none before it as well; one without a rating is taken only where nobody has one."""
     candidates = [Candidate(number, f"answer {number}") for number in range(1, len(ratings) + 1)]
-    chosen = choose("?", candidates, tuple(ratings))
+    chosen = best_candidate("?", candidates, tuple(ratings))
     known = [rating for rating in ratings if rating is not None]
     best = max(known) if known else None
     assert chosen.number == ratings.index(best) + 1
@@ -61,9 +61,9 @@ def test_no_candidate_is_rated_better_than_the_chosen_one(ratings: list[float | 
 def test_ties_go_to_the_majority_among_the_tied(ratings: tuple[float | None, ...]) -> None:
     """In whatever notation; then to the first."""
     candidates = [Candidate(1, "It is 0.25."), Candidate(2, "The answer is 1/2"), Candidate(3, "So we get 0.5")]
-    assert choose("What is it?", candidates, ratings).number == 2
-    assert choose("What is it?", candidates, (0.0, 1.0, 0.5)).number == 2
-    assert choose("What is it?", candidates[:2], ratings[:2]).number == 1
+    assert best_candidate("What is it?", candidates, ratings).number == 2
+    assert best_candidate("What is it?", candidates, (0.0, 1.0, 0.5)).number == 2
+    assert best_candidate("What is it?", candidates[:2], ratings[:2]).number == 1
 
 
 def test_a_candidate_that_fails_is_left_out() -> None:
@@ -71,7 +71,7 @@ def test_a_candidate_that_fails_is_left_out() -> None:
     it = Desk(lambda r: ApiUnavailable("busy") if r.label.candidate == 1 else by_candidate(r))
     outcome = run(it)
     assert outcome.answer == "answer 2"
-    assert "candidate 1 left out: busy" in it.asker.degraded.lines
+    assert "candidate 1 left out: busy" in it.caller.tracker.degraded.lines
 
 
 def test_the_only_candidate_left_is_not_rated() -> None:
@@ -130,7 +130,7 @@ def test_when_no_further_call_can_succeed_a_finished_candidate_answers(kind: typ
 
     it = Desk(answer, bestofn_n=2)
     assert [candidate.number for candidate in run(it).candidates] == [1]
-    assert "candidate 2 left out: no further call" in it.asker.degraded.lines
+    assert "candidate 2 left out: no further call" in it.caller.tracker.degraded.lines
 
 
 def test_without_a_finished_candidate_the_error_that_ended_the_request_is_raised() -> None:

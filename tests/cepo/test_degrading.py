@@ -15,12 +15,13 @@ from support.desk import Desk, run
 from support.error_kinds import error_kinds
 from support.quiet import quiet
 from support.scripted import completion
+from support.solving import solve
 
-from optillm_cerebras_cepo import errors
-from optillm_cerebras_cepo.chat import ChatRequest, Question, Step
-from optillm_cerebras_cepo.errors import Ends
+from optillm_cerebras_cepo.core import errors
+from optillm_cerebras_cepo.core.chat import ChatRequest, Question, Step
+from optillm_cerebras_cepo.core.errors import ErrorScope
 from optillm_cerebras_cepo.runtime import RUNTIME
-from optillm_cerebras_cepo.settings import Settings
+from optillm_cerebras_cepo.settings.declaration import Settings
 from optillm_cerebras_cepo.simulator import CLIENT_GONE
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.problems import Reply
@@ -28,7 +29,7 @@ from optillm_cerebras_cepo.simulator.server import Simulator
 
 BUSY = errors.ApiUnavailable("busy")
 FLAWS = [BUSY, completion("cut", "length"), completion(""), completion("f", "content_filter")]
-WIDE = [kind for kind in error_kinds() if kind.ends is not Ends.CALL and not kind.discards_answers]
+WIDE = [kind for kind in error_kinds() if kind.scope is not ErrorScope.CALL and not kind.discards_answers]
 
 
 def says(request: ChatRequest) -> str:
@@ -56,14 +57,14 @@ def test_a_failed_attempt_is_a_rejected_attempt(step: Step) -> None:
     outcome = run(it)
     assert len(outcome.candidates) == 3
     assert [len(candidate.solutions) for candidate in outcome.candidates] == [3, 3, 3]
-    assert it.asker.degraded.lines == (f"{failed[0].label} left out: busy",)
+    assert it.caller.tracker.degraded.lines == (f"{failed[0].label} left out: busy",)
 
 
 def test_a_failed_candidate_is_dropped_while_another_lives() -> None:
     """Its plans and its direct answer have all failed."""
     it = Desk(failing(BUSY, *Step, candidates=(1, 3)))
     assert [candidate.number for candidate in run(it).candidates] == [2]
-    assert {f"candidate {number} left out: busy" for number in (1, 3)} <= set(it.asker.degraded.lines)
+    assert {f"candidate {number} left out: busy" for number in (1, 3)} <= set(it.caller.tracker.degraded.lines)
 
 
 @pytest.mark.parametrize(("said", "chosen"), [((6, 7, 7), 2), ((5, 6, 7), 1)])
@@ -78,7 +79,9 @@ def test_failed_ratings_leave_it_to_the_majority_then_to_the_first(said: tuple[i
     it = Desk(answer)
     outcome = run(it)
     assert (outcome.chosen, outcome.ratings) == (chosen, (None, None, None))
-    assert sorted(it.asker.degraded.lines) == [f"rating of candidate {number} left out: busy" for number in (1, 2, 3)]
+    assert sorted(it.caller.tracker.degraded.lines) == [
+        f"rating of candidate {number} left out: busy" for number in (1, 2, 3)
+    ]
 
 
 def test_one_failed_rating_leaves_the_others() -> None:
@@ -95,7 +98,10 @@ def test_a_failed_final_step_gives_the_reviewed_solution(flaw: Any) -> None:
     assert run(it).answer == "candidate 1 review. Rating: [[1]]"
     it = Desk(failing(flaw, Step.REVIEW, Step.FINAL), bestofn_n=1)
     assert run(it).answer == "candidate 1 execute. Rating: [[1]]"
-    assert [line.split(" left")[0] for line in it.asker.degraded.lines] == ["candidate 1 review", "candidate 1 final"]
+    assert [line.split(" left")[0] for line in it.caller.tracker.degraded.lines] == [
+        "candidate 1 review",
+        "candidate 1 final",
+    ]
 
 
 @pytest.mark.parametrize("flaw", FLAWS)
@@ -104,14 +110,14 @@ def test_a_failed_plan_stage_gives_the_direct_answer(flaw: Any, step: Step) -> N
     """Which is reviewed like any other; where that fails too, it is the answer."""
     it = Desk(failing(flaw, step, Step.REVIEW, Step.FINAL), bestofn_n=1)
     assert run(it).answer == "candidate 1 direct. Rating: [[1]]"
-    assert it.asker.degraded.lines[0].startswith(f"candidate 1 {step.value} left out: ")
+    assert it.caller.tracker.degraded.lines[0].startswith(f"candidate 1 {step.value} left out: ")
 
 
 def test_what_was_lost_stands_in_degraded_with_the_reason() -> None:
     """Each thing once, in the order in which it came up, and nothing when nothing was lost."""
     it = Desk(failing(BUSY, Step.REVIEW, Step.RATING), bestofn_n=2)
     run(it)
-    assert sorted(it.asker.degraded.lines) == [
+    assert sorted(it.caller.tracker.degraded.lines) == [
         "candidate 1 review left out: busy",
         "candidate 2 review left out: busy",
         "rating of candidate 1 left out: busy",
@@ -119,7 +125,7 @@ def test_what_was_lost_stands_in_degraded_with_the_reason() -> None:
     ]
     whole = Desk(says)
     run(whole)
-    assert whole.asker.degraded.lines == ()
+    assert whole.caller.tracker.degraded.lines == ()
 
 
 @pytest.mark.parametrize("kind", WIDE)
@@ -132,9 +138,9 @@ def test_when_no_further_call_can_succeed_none_is_begun(kind: type[errors.CepoEr
             run(it)
     else:
         assert run(it).answer.startswith("candidate 1 execute" if step is Step.REVIEW else "candidate 1 review")
-        assert f"candidate 1 {step.value} left out: no further call" in it.asker.degraded.lines
+        assert f"candidate 1 {step.value} left out: no further call" in it.caller.tracker.degraded.lines
     asked = [request.label.step for request in it.client.requests]
-    assert asked.count(step) <= it.asker.settings.planning_n
+    assert asked.count(step) <= it.caller.request.settings.planning_n
     assert not set(asked) & set(list(Step)[list(Step).index(step) + 1 :])
 
 
@@ -167,7 +173,7 @@ def test_after_such_an_error_no_further_call_is_made(simulate: Callable[..., Sim
     refused = Rule(reply=Reply(status, body), times=1, latency=0.2)
     api = simulate(rules=(refused, Rule(latency=60.0)))
     with pytest.raises(kind) as caught:
-        RUNTIME.solve(Question("What is 6 times 7?"), Settings(), RUNTIME.client(api.url, KEY))
+        solve(RUNTIME, Question("What is 6 times 7?"), Settings(), RUNTIME.client(api.url, KEY))
     assert sorted(status or 0 for status in quiet(api)) == [status] + [CLIENT_GONE] * (len(api.chat_calls) - 1)
     assert len(api.chat_calls) <= 9
     assert caught.value.spent == {"calls": len(api.chat_calls), "prompt_tokens": 0, "completion_tokens": 0}
@@ -178,7 +184,7 @@ def test_whatever_fails_but_a_direct_answer_there_is_one(simulate: Callable[...,
     planning = r"^(?!What is 6 times 7\?$)"  # OptiLLM's own words stand around the question
     api = simulate(rules=(Rule(planning, reply=Reply(503, {"message": "down"})), Rule(text="It is 42.")))
     question = Question("What is 6 times 7?")
-    solved = RUNTIME.solve(question, Settings(call_attempts=1), RUNTIME.client(api.url, KEY))
+    solved = solve(RUNTIME, question, Settings(call_attempts=1), RUNTIME.client(api.url, KEY))
     assert solved.outcome.answer == "It is 42."
     assert len(solved.outcome.candidates) == 3
     assert solved.ledger.total.calls == len(api.chat_calls) == 3 * (6 + 1 + 2) + 3

@@ -6,8 +6,8 @@ import pytest
 from support.desk import Desk, run
 from support.scripted import completion
 
-from optillm_cerebras_cepo.chat import Message, Step
-from optillm_cerebras_cepo.errors import NoAnswer
+from optillm_cerebras_cepo.core.chat import Message, Step
+from optillm_cerebras_cepo.core.errors import NoAnswer
 
 
 def test_no_effort_is_one_direct_call() -> None:
@@ -18,7 +18,7 @@ def test_no_effort_is_one_direct_call() -> None:
     assert (request.label.step, request.max_tokens) == (Step.DIRECT, 2000)
     assert request.messages == (
         Message("system", "Be exact."),
-        *it.asker.question.history,
+        *it.caller.request.question.history,
         Message("user", "What is 6 times 7?"),
     )
     run(it, max_tokens=30)

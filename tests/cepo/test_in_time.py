@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.desk import Desk, run
+from support.desk import Desk, changed, run
 from support.scripted import completion
 from support.waiting import PATIENCE
 
 from optillm_cerebras_cepo.cepo.candidate import Candidate
-from optillm_cerebras_cepo.cepo.survivors import survivors
-from optillm_cerebras_cepo.cepo.timing import MARGIN, MOST_CHOOSING, Times, kept_for_answer, kept_for_choosing
-from optillm_cerebras_cepo.chat import ChatRequest, Step
-from optillm_cerebras_cepo.deadline import Deadline, unlimited
-from optillm_cerebras_cepo.errors import ApiTimeout, CepoError, DeadlineExceeded, OutOfTime
+from optillm_cerebras_cepo.cepo.selection import survivors
+from optillm_cerebras_cepo.cepo.timing import MARGIN, MOST_CHOOSING, CallTimes, kept_for_answer, kept_for_choosing
+from optillm_cerebras_cepo.core.chat import ChatRequest, Step
+from optillm_cerebras_cepo.core.deadline import Deadline, unlimited
+from optillm_cerebras_cepo.core.errors import ApiTimeout, CepoError, DeadlineExceeded, OutOfTime
 
 SEVEN = "The answer is 7. Rating: [[1]]"
 
@@ -52,7 +52,7 @@ def timed(seconds: Any, deadline: float, says: Any = (SEVEN,), **options: Any) -
         return ApiTimeout("too slow") if took > left else next(texts)
 
     it = Desk(answer, **options)
-    it.asker = replace(it.asker, deadline=Deadline(deadline, clock))
+    it.caller = replace(it.caller, deadline=Deadline(deadline, clock))
     return it, clock
 
 
@@ -91,7 +91,7 @@ def test_a_step_that_never_ends_costs_no_answer(late: Step) -> None:
     """Without a rating the first candidate answers, without a final the review, without that the first solution."""
     it, _ = timed(lambda request: 1e9 if request.label.step is late else 1, 100, bestofn_n=2)
     assert run(it).answer
-    assert any(line.endswith("left out: too slow") and late.value in line for line in it.asker.degraded.lines)
+    assert any(line.endswith("left out: too slow") and late.value in line for line in it.caller.tracker.degraded.lines)
 
 
 def test_a_plan_that_never_ends_leaves_time_for_a_direct_answer() -> None:
@@ -99,7 +99,7 @@ def test_a_plan_that_never_ends_leaves_time_for_a_direct_answer() -> None:
     it, clock = timed(lambda request: 9 if request.label.step is Step.DIRECT else 1e9, 100, bestofn_n=1)
     assert run(it).answer
     assert {request.label.step for request in it.client.requests} == {Step.PLAN, Step.DIRECT, Step.FINAL}
-    assert it.client.of(Step.DIRECT)[0].deadline.whole is it.asker.deadline
+    assert it.client.of(Step.DIRECT)[0].deadline.whole is it.caller.deadline
     assert clock.now <= 100
 
 
@@ -114,11 +114,11 @@ def test_no_answer_in_time_is_a_504() -> None:
 def test_less_is_begun_when_calls_are_known_to_be_slow() -> None:
     """Earlier requests' calls took 20 seconds each: a candidate without a review is what 75 seconds bear."""
     it, _ = timed(lambda _: 20, 75)
-    it.asker = replace(it.asker, times=Times(before=20.0))
+    it.caller = changed(it.caller, call_times=CallTimes(before=20.0))
     assert run(it).answer
-    assert it.asker.degraded.lines[:2] == (
-        "1 of 3 candidates: the 74 s that are left allow no more",
-        "no review: the 74 s that are left allow no more",
+    assert it.caller.tracker.degraded.lines[:2] == (
+        "1 of 3 candidates: the remaining 74 s allow no more",
+        "no review: the remaining 74 s allow no more",
     )
 
 
@@ -126,7 +126,7 @@ def test_auto_opens_no_candidate_for_which_there_is_no_time() -> None:
     """Four calls of 10 seconds and a rating, after four that took at least as long."""
     it, _ = timed(lambda _: 10, 85, ("The answer is 1.", "The answer is 2.", "Well."), effort="auto", planning_n=2)
     assert len(run(it).candidates) == 1
-    assert re.fullmatch(r"1 of 3 candidates: the \d+ s that are left allow no more", it.asker.degraded.lines[0])
+    assert re.fullmatch(r"1 of 3 candidates: the remaining \d+ s allow no more", it.caller.tracker.degraded.lines[0])
 
 
 class Stuck:
@@ -161,7 +161,7 @@ def over_after_ratings(it: Desk, stuck: Stuck, seconds: float, late: float, rati
         return inner(request)
 
     it.client._answer = answer
-    it.asker = replace(it.asker, deadline=Deadline(seconds, clock))
+    it.caller = replace(it.caller, deadline=Deadline(seconds, clock))
 
 
 def test_unfinished_candidates_are_ended_when_others_are_there_to_choose_from() -> None:
@@ -172,7 +172,7 @@ def test_unfinished_candidates_are_ended_when_others_are_there_to_choose_from() 
     outcome = run(it)
     assert [candidate.number for candidate in outcome.candidates] == [1, 3]
     assert outcome.ratings == (1.0, 1.0)
-    assert any(line.startswith("candidate 2 left out: ") for line in it.asker.degraded.lines)
+    assert any(line.startswith("candidate 2 left out: ") for line in it.caller.tracker.degraded.lines)
     assert {request.label.step for request in it.client.requests if request.label.candidate == 2} == {Step.PLAN}
 
 
@@ -185,10 +185,10 @@ def test_who_is_late_is_ended_when_one_more_call_is_all_there_is_time_for() -> N
     )
     over_after_ratings(it, stuck, 1.2, 0.9, ratings=1)
     for seconds in (0.0, 0.0, 10.0):  # most calls are quick, but one was not: a quarter of the time is kept
-        it.asker.times.add(seconds)
+        it.caller.tracker.call_times.add(seconds)
     assert [candidate.answer for candidate in run(it).candidates] == ["7", "7"]
-    why = "the time that is left is needed for choosing among the other candidates"
-    assert f"candidate 2 final left out: {why}" in it.asker.degraded.lines
+    why = "the remaining time is needed for choosing among the other candidates"
+    assert f"candidate 2 final left out: {why}" in it.caller.tracker.degraded.lines
 
 
 @pytest.mark.parametrize("step", [Step.EXECUTE, Step.REVIEW, Step.FINAL, Step.RATING])
@@ -203,17 +203,17 @@ def test_the_end_of_all_time_takes_nothing_that_is_there(step: Step) -> None:
 
     it = Desk(answer, bestofn_n=2 if step is Step.RATING else 1, planning_n=2)
     assert run(it).answer == "Rating: [[1]]"
-    assert any(line.endswith(" left out: over") for line in it.asker.degraded.lines)
+    assert any(line.endswith(" left out: over") for line in it.caller.tracker.degraded.lines)
 
 
 def test_a_candidate_whose_time_was_over_is_left_out_while_another_lives() -> None:
     """It is no reason to take the other's answer away."""
     it = Desk()
     lives = Candidate(1, "7")
-    assert survivors(it.asker, [lives, DeadlineExceeded("over")]) == (lives,)
-    assert it.asker.degraded.lines == ("candidate 2 left out: over",)
+    assert survivors(it.caller, [lives, DeadlineExceeded("over")]) == (lives,)
+    assert it.caller.tracker.degraded.lines == ("candidate 2 left out: over",)
     with pytest.raises(DeadlineExceeded):
-        survivors(it.asker, [ApiTimeout("slow"), DeadlineExceeded("over")])
+        survivors(it.caller, [ApiTimeout("slow"), DeadlineExceeded("over")])
 
 
 def test_every_step_leaves_time_for_choosing() -> None:
@@ -249,7 +249,7 @@ def test_an_unfinished_candidate_gives_the_solution_that_it_has() -> None:
     it = Desk(answer, bestofn_n=2)
     over_after_ratings(it, stuck, 0.6, 0.55, ratings=1)
     assert {one.number: one.answer for one in run(it).candidates} == {1: "Rating: [[1]]", 2: "a solution"}
-    assert any(line.startswith("candidate 2 review left out: ") for line in it.asker.degraded.lines)
+    assert any(line.startswith("candidate 2 review left out: ") for line in it.caller.tracker.degraded.lines)
 
 
 def test_without_any_finished_candidate_none_is_ended() -> None:
@@ -271,8 +271,8 @@ def test_what_is_kept_for_the_answer_follows_from_the_calls() -> None:
 
 def test_times_are_this_requests_where_it_has_any() -> None:
     """Else those of earlier ones, if they are known."""
-    times = Times(before=4.0)
-    assert (times.usual, times.longest, Times().usual) == (4.0, None, None)
+    times = CallTimes(before=4.0)
+    assert (times.usual, times.longest, CallTimes().usual) == (4.0, None, None)
     for seconds in (1.0, 9.0, 2.0):
         times.add(seconds)
     assert (times.usual, times.longest) == (2.0, 9.0)
@@ -281,7 +281,7 @@ def test_times_are_this_requests_where_it_has_any() -> None:
 def test_a_request_without_a_limit_keeps_nothing() -> None:
     """And its calls may take for ever."""
     it = Desk("x", bestofn_n=1)
-    it.asker = replace(it.asker, deadline=unlimited())
+    it.caller = replace(it.caller, deadline=unlimited())
     run(it)
     assert {request.deadline.remaining for request in it.client.requests} == {float("inf")}
 
@@ -289,6 +289,6 @@ def test_a_request_without_a_limit_keeps_nothing() -> None:
 def test_an_error_of_time_is_no_matter_of_one_call() -> None:
     """A call that was ended for want of time is told to the client as the request's time being over."""
     it = Desk(lambda request: OutOfTime("kept") if request.label.candidate else completion(""), bestofn_n=1)
-    it.asker = replace(it.asker, deadline=Deadline(60))
+    it.caller = replace(it.caller, deadline=Deadline(60))
     with pytest.raises(DeadlineExceeded, match="within 60 s"):
         run(it)

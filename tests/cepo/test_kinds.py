@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.desk import Desk, run
+from support.desk import Desk, changed, run
 from support.scripted import Scripted
 
-from optillm_cerebras_cepo.cepo.flow import solve
-from optillm_cerebras_cepo.cepo.kinds import kind_of
-from optillm_cerebras_cepo.chat import (
+from optillm_cerebras_cepo.cepo.call_kinds import kind_of
+from optillm_cerebras_cepo.cepo.solve import solve
+from optillm_cerebras_cepo.core.chat import (
     ChatRequest,
     Completion,
-    Forward,
     Label,
     Message,
+    Parameters,
+    PassthroughRequest,
     Question,
     RawMessage,
     Step,
     Usage,
 )
-from optillm_cerebras_cepo.llm.reserve import KNOWN, ReplyLengths, Reserve
-from optillm_cerebras_cepo.parameters import Parameters
+from optillm_cerebras_cepo.llm.adaptive_max_tokens import KNOWN, AdaptiveMaxTokens, ReplyLengths
 
 SCHEMA = {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}
-TOOLS = Forward("tools", (RawMessage({"role": "user", "content": "?"}),), {"tools": [{"function": {"name": "f"}}]})
+TOOLS = PassthroughRequest(
+    "tools", (RawMessage({"role": "user", "content": "?"}),), {"tools": [{"function": {"name": "f"}}]}
+)
 NO_PLAN = Question("no plan can be made")
 SETTINGS: dict[str, Any] = {"bestofn_n": 2, "planning_n": 1, "planning_m": 1}
 
@@ -51,7 +52,7 @@ WISHES: dict[str, Wish] = {
     "a direct answer of a form": ({"effort": "none"}, {"response_format": SCHEMA}, Question("?")),
     "a direct answer of a limit": ({"effort": "none"}, {"max_tokens": 900}, Question("?")),
     "a direct answer with penalties": ({"effort": "none"}, {"frequency_penalty": 2.0}, Question("?")),
-    "tools": ({}, {}, Question("?", forward=TOOLS)),
+    "tools": ({}, {}, Question("?", passthrough=TOOLS)),
     "a planned answer until a stop": ({}, {"stop": ("\n",)}, Question("?")),
     "a planned answer of a form": ({}, {"response_format": {"type": "json_object"}}, Question("?")),
     "a planned answer of a limit": ({}, {"max_tokens": 900}, Question("?")),
@@ -83,8 +84,8 @@ def ask(wish: Wish, lengths: ReplyLengths) -> tuple[Desk, Scripted]:
     own, parameters, question = wish
     api = Scripted(answer)
     it = Desk(question=question, **{**SETTINGS, **own})
-    it.client._answer = Reserve(api, lengths).complete
-    it.asker = replace(it.asker, usual=lambda label: lengths.usual(it.asker.model, label))
+    it.client._answer = AdaptiveMaxTokens(api, lengths).complete
+    it.caller = changed(it.caller, usual_reply_tokens=lambda label: lengths.mean(it.caller.model.id, label))
     run(it, **parameters)
     return it, api
 
@@ -104,10 +105,10 @@ def test_what_is_planned_is_what_calls_of_the_same_kind_have_taken(name: str) ->
     """The lengths that a budget is reckoned with are looked up by the key under which they are learnt."""
     asked, own, (parameters, question) = set[tuple[Step, str]](), WISHES[name][0], WISHES[name][1:]
     it = Desk(answer, question=question, **{**SETTINGS, **own})
-    it.asker = replace(it.asker, usual=lambda label: asked.add((label.step, label.kind)))
+    it.caller = changed(it.caller, usual_reply_tokens=lambda label: asked.add((label.step, label.kind)))
     run(it, **parameters)
     made = {(request.label.step, request.label.kind) for request in it.client.requests}
-    if it.asker.settings.effort != "none" and question.forward is None:  # else nothing is planned
+    if it.caller.request.settings.effort != "none" and question.passthrough is None:  # else nothing is planned
         assert made <= asked
 
 
@@ -115,22 +116,24 @@ def test_a_judge_of_its_own_is_planned_with_its_own_lengths() -> None:
     """Not with those of the model that answers."""
     it = Desk("Rating: [[1]]", max_total_tokens=12_000, **SETTINGS)
     seen: list[Step] = []
-    rater = replace(it.asker, usual=lambda label: seen.append(label.step) or 20)
-    it.asker = replace(it.asker, usual=lambda label: 4096 if label.step is Step.RATING else 20)
-    assert len(solve(it.asker, rater).candidates) == 2
+    rater = changed(it.caller, usual_reply_tokens=lambda label: seen.append(label.step) or 20)
+    it.caller = changed(it.caller, usual_reply_tokens=lambda label: 4096 if label.step is Step.RATING else 20)
+    assert len(solve(it.caller, rater).candidates) == 2
     assert set(seen) == {Step.RATING}
 
 
 def test_a_reply_is_expected_to_be_no_longer_than_the_client_lets_it() -> None:
     """Nor shorter than it may be, where nobody has seen one: the client's limit may be beyond the step's."""
     for limit in (50, 9000):
-        asker = replace(Desk().asker, parameters=Parameters(max_tokens=limit))
-        assert [asker.reply_tokens(Label(step)) for step in (Step.FINAL, Step.DIRECT, Step.PLAN)] == [
+        caller = changed(Desk().caller, parameters=Parameters(max_tokens=limit))
+        assert [caller.expected_reply_tokens(Label(step)) for step in (Step.FINAL, Step.DIRECT, Step.PLAN)] == [
             limit,
             limit,
             4096,
         ]
-        assert replace(asker, usual=lambda _: 300).reply_tokens(Label(Step.FINAL)) == min(limit, 300)
+        assert changed(caller, usual_reply_tokens=lambda _: 300).expected_reply_tokens(Label(Step.FINAL)) == min(
+            limit, 300
+        )
 
 
 @pytest.mark.parametrize("neutral", [{"seed": 7}, {"user": "u"}, {"top_p": 0.3}])

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.desk import Desk, run
+from support.desk import MODEL, Desk, changed, run
 
-from optillm_cerebras_cepo.cepo.means import HEADING, WORDS, costs, prompt_tokens
-from optillm_cerebras_cepo.chat import ChatRequest, Label, Message, Question, Step
-from optillm_cerebras_cepo.llm.estimate import FRAME, KNOWN, Estimates
+from optillm_cerebras_cepo.cepo.expected_costs import (
+    HEADING_BYTES,
+    PROMPT_BYTES,
+    expected_costs,
+    expected_prompt_tokens,
+)
+from optillm_cerebras_cepo.core.chat import ChatRequest, Label, Message, Question, Step
+from optillm_cerebras_cepo.llm.token_estimates import FRAME, KNOWN, TokenEstimates
 
 SCRIPTS = st.sampled_from(["abc ", "六七", "اب", "αβ", "🙂", "x² = 4\n", "é"])
 TEXTS = st.lists(SCRIPTS, min_size=1, max_size=8).map("".join) | st.text()
@@ -28,12 +33,12 @@ CONFIGURATIONS: list[dict[str, Any]] = [
 ]
 
 
-def learnt(bytes_per_token: float) -> Estimates:
+def learnt(bytes_per_token: float) -> TokenEstimates:
     """Estimates of a model of which enough was seen."""
-    estimates = Estimates()
+    estimates = TokenEstimates()
     for _ in range(KNOWN):
         request = ChatRequest("llama-3.3-70b", (Message("user", LONG),), 10, Label(Step.PLAN))
-        estimates.learn(request, round(len(LONG) / bytes_per_token) + 2 * FRAME)
+        estimates.record(request, round(len(LONG) / bytes_per_token) + 2 * FRAME)
     return estimates
 
 
@@ -56,28 +61,36 @@ def test_a_prompt_is_planned_with_the_tokens_that_are_counted_when_it_is_sent(
     """Of any script and by what was learnt, with no more on top than OptiLLM's own words; never with fewer."""
     it = Desk(short, Question(text, system, tuple(Message("user", turn) for turn in history)), **own)
     estimates = learnt(bytes_per_token)
-    it.asker = replace(it.asker, estimate=estimates.of_texts)
+    it.caller = changed(it.caller, count_tokens=partial(estimates.prompt_tokens_of_texts, MODEL))
     run(it)
     assert it.client.requests
     for request in it.client.requests:
-        step, sent = request.label.step, estimates.of(request)
-        words = WORDS.get(step, 0) + (HEADING * it.asker.settings.planning_n if step is Step.REVIEW else 0)
-        assert sent <= prompt_tokens(it.asker, step) <= sent + words / bytes_per_token + 4 * FRAME + 5
+        step, sent = request.label.step, estimates.prompt_tokens(request)
+        words = PROMPT_BYTES.get(step, 0) + (
+            HEADING_BYTES * it.caller.request.settings.planning_n if step is Step.REVIEW else 0
+        )
+        assert sent <= expected_prompt_tokens(it.caller, step) <= sent + words / bytes_per_token + 4 * FRAME + 5
 
 
 @pytest.mark.parametrize("step", [Step.PLAN, Step.FINAL, Step.DIRECT])
 def test_a_chinese_question_is_planned_with_a_token_a_character(step: Step) -> None:
     """Not with a third of it: what was begun for too little budget would be lost."""
-    asker = Desk(question=Question("六" * 6000)).asker
+    caller = Desk(question=Question("六" * 6000)).caller
     times = 2 if step is Step.PLAN else 1
-    assert prompt_tokens(asker, step) == pytest.approx(times * 6000 * 3 / 3.5, rel=0.05)
+    assert expected_prompt_tokens(caller, step) == pytest.approx(times * 6000 * 3 / 3.5, rel=0.05)
 
 
 def test_ratings_are_planned_with_what_is_known_of_the_judges_model() -> None:
     """Its tokens and its replies; the model that answers may count and write otherwise."""
-    asker = Desk(question=Question("ab " * 2000)).asker
-    rater = replace(asker, model="another", usual=lambda _: 20)
-    asker = replace(asker, estimate=learnt(7.0).of_texts, usual=lambda _: 300)
-    planned = costs(asker, rater)
-    assert planned.prompt(Step.RATING) == prompt_tokens(rater, Step.RATING) > prompt_tokens(asker, Step.RATING)
+    caller = Desk(question=Question("ab " * 2000)).caller
+    rater = changed(caller, id="another", usual_reply_tokens=lambda _: 20)
+    caller = changed(
+        caller, count_tokens=partial(learnt(7.0).prompt_tokens_of_texts, MODEL), usual_reply_tokens=lambda _: 300
+    )
+    planned = expected_costs(caller, rater)
+    assert (
+        planned.prompt(Step.RATING)
+        == expected_prompt_tokens(rater, Step.RATING)
+        > expected_prompt_tokens(caller, Step.RATING)
+    )
     assert (planned.reply(Step.RATING), planned.reply(Step.FINAL)) == (20, 300)

@@ -7,9 +7,9 @@ from threading import Event
 
 import pytest
 
-from optillm_cerebras_cepo.cepo.race import Race
-from optillm_cerebras_cepo.deadline import Deadline
-from optillm_cerebras_cepo.errors import OutOfTime
+from optillm_cerebras_cepo.cepo.best_of_n import Race
+from optillm_cerebras_cepo.core.deadline import Deadline
+from optillm_cerebras_cepo.core.errors import OutOfTime
 
 
 class Clock:

@@ -10,22 +10,22 @@ from support.desk import Desk
 from support.error_kinds import error_kinds
 from support.scripted import completion
 
-from optillm_cerebras_cepo.cepo.asker import Asker
 from optillm_cerebras_cepo.cepo.candidate import Candidate
+from optillm_cerebras_cepo.cepo.judge import judge_of
 from optillm_cerebras_cepo.cepo.outcome import Ratings
-from optillm_cerebras_cepo.cepo.rating import Panel
-from optillm_cerebras_cepo.chat import ChatRequest, Step
-from optillm_cerebras_cepo.errors import ApiUnavailable, CepoError
+from optillm_cerebras_cepo.cepo.step_caller import StepCaller
+from optillm_cerebras_cepo.core.chat import ChatRequest, Step
+from optillm_cerebras_cepo.core.errors import ApiUnavailable, CepoError
 
 THREE = [Candidate(1, "first answer"), Candidate(2, "second answer"), Candidate(3, "third answer")]
 
 
-def rate(asker: Asker, candidates: Sequence[Candidate]) -> Ratings:
+def rate(caller: StepCaller, candidates: Sequence[Candidate]) -> Ratings:
     """Rate these as they arrive one after another."""
-    panel = Panel(asker, len(candidates))
+    judge = judge_of(caller, len(candidates))
     for candidate in candidates:
-        panel.judge(candidate)
-    return panel.ratings(candidates)
+        judge.rate(candidate)
+    return judge.ratings(candidates)
 
 
 def text(request: ChatRequest) -> str:
@@ -36,14 +36,14 @@ def text(request: ChatRequest) -> str:
 def test_a_rating_is_one_call() -> None:
     """OptiLLM's rater makes two."""
     it = Desk(lambda request: f"Rating: [[{int('second' in text(request))}]]")
-    assert rate(it.asker, THREE) == (0.0, 1.0, 0.0)
+    assert rate(it.caller, THREE) == (0.0, 1.0, 0.0)
     assert len(it.client.requests) == 3
 
 
 def test_a_rating_has_its_own_temperature_and_limit() -> None:
     """And belongs to its candidate."""
     it = Desk("Rating: [[1]]", bestofn_temperature=0.7, bestofn_max_tokens=77)
-    rate(it.asker, THREE)
+    rate(it.caller, THREE)
     for request in it.client.requests:
         assert (request.label.step, request.temperature, request.max_tokens) == (Step.RATING, 0.7, 77)
     assert {request.label.candidate for request in it.client.requests} == {1, 2, 3}
@@ -52,10 +52,10 @@ def test_a_rating_has_its_own_temperature_and_limit() -> None:
 def test_the_judge_sees_question_and_conversation() -> None:
     """The client's system prompt stays first in the judge's."""
     it = Desk("Rating: [[1]]")
-    rate(it.asker, THREE)
+    rate(it.caller, THREE)
     messages = it.client.requests[0].messages
     assert messages[0].content.startswith("Be exact.")
-    assert messages[1:3] == it.asker.question.history
+    assert messages[1:3] == it.caller.request.question.history
     assert "What is 6 times 7?" in messages[-1].content
 
 
@@ -72,15 +72,15 @@ def test_the_judge_sees_question_and_conversation() -> None:
 def test_an_unreadable_rating_is_none_and_noted(reply: Any) -> None:
     """Not -1, and no crash (cepo.py:774)."""
     it = Desk(lambda request: reply if "second" in text(request) else "Rating: [[0]]")
-    assert rate(it.asker, THREE) == (0.0, None, 0.0)
-    assert it.asker.degraded.lines == ("rating of candidate 2 left out: the judge's reply says none",)
+    assert rate(it.caller, THREE) == (0.0, None, 0.0)
+    assert it.caller.tracker.degraded.lines == ("rating of candidate 2 left out: the judge's reply has none",)
 
 
 def test_a_rating_that_fails_is_left_out() -> None:
     """The others count."""
     it = Desk(lambda request: ApiUnavailable("busy") if "first" in text(request) else "Rating: [[1]]")
-    assert rate(it.asker, THREE) == (None, 1.0, 1.0)
-    assert it.asker.degraded.lines == ("rating of candidate 1 left out: busy",)
+    assert rate(it.caller, THREE) == (None, 1.0, 1.0)
+    assert it.caller.tracker.degraded.lines == ("rating of candidate 1 left out: busy",)
 
 
 @pytest.mark.parametrize("kind", error_kinds())
@@ -89,17 +89,17 @@ def test_a_judges_failure_is_a_failed_rating(kind: type[CepoError]) -> None:
     it = Desk(lambda _: kind("why"))
     if kind.discards_answers:
         with pytest.raises(kind):
-            rate(it.asker, THREE)
+            rate(it.caller, THREE)
     else:
-        assert rate(it.asker, THREE) == (None, None, None)
-        assert "rating of candidate 1 left out: why" in it.asker.degraded.lines
+        assert rate(it.caller, THREE) == (None, None, None)
+        assert "rating of candidate 1 left out: why" in it.caller.tracker.degraded.lines
 
 
 @pytest.mark.parametrize("kind", ["absolute", "pairwise", "majority"])
 def test_a_single_candidate_is_not_rated(kind: str) -> None:
     """It is chosen anyway."""
     it = Desk(bestofn_rating_type=kind)
-    assert rate(it.asker, THREE[:1]) == (None,)
+    assert rate(it.caller, THREE[:1]) == (None,)
     assert it.client.requests == []
 
 
@@ -107,7 +107,7 @@ def test_a_single_candidate_is_not_rated(kind: str) -> None:
 def test_pairs_are_compared_in_both_orders(count: int) -> None:
     """Over the candidates that exist, however many were wanted (OptiLLM: IndexError, cepo.py:824)."""
     it = Desk(lambda r: f"Better Response: [[{int('Response 1: second' in text(r))}]]", bestofn_rating_type="pairwise")
-    ratings = rate(it.asker, THREE[:count])
+    ratings = rate(it.caller, THREE[:count])
     assert len(it.client.requests) == count * (count - 1)
     assert ratings[1] == max(rating for rating in ratings if rating is not None)
     assert sum(rating for rating in ratings if rating is not None) == count * (count - 1)
@@ -116,8 +116,8 @@ def test_pairs_are_compared_in_both_orders(count: int) -> None:
 def test_a_judge_who_names_a_third_of_two_is_not_counted() -> None:
     """OptiLLM crashes on it (cepo.py:866); here neither order counts."""
     it = Desk("Better Response: [[7]]", bestofn_rating_type="pairwise")
-    assert rate(it.asker, THREE[:2]) == (None, None)
-    assert it.asker.degraded.lines == ("rating of candidate 1 and 2 left out: the judge's reply says none",)
+    assert rate(it.caller, THREE[:2]) == (None, None)
+    assert it.caller.tracker.degraded.lines == ("rating of candidate 1 and 2 left out: the judge's reply has none",)
 
 
 def test_a_comparison_that_fails_costs_its_pair_only() -> None:
@@ -129,23 +129,23 @@ def test_a_comparison_that_fails_costs_its_pair_only() -> None:
         return f"Better Response: [[{int('Response 1: third' in text(request))}]]"
 
     it = Desk(answer, bestofn_rating_type="pairwise")
-    assert rate(it.asker, THREE) == (0.0, 0.0, 4.0)
+    assert rate(it.caller, THREE) == (0.0, 0.0, 4.0)
 
 
 def test_a_majority_needs_no_call() -> None:
     """The choice is made among the answers alone."""
     it = Desk(bestofn_rating_type="majority")
-    assert rate(it.asker, THREE) == (None, None, None)
+    assert rate(it.caller, THREE) == (None, None, None)
     assert it.client.requests == []
 
 
 def test_the_last_candidate_left_is_not_rated() -> None:
     """When the others are lost there is nothing to choose."""
     it = Desk("Rating: [[1]]")
-    panel = Panel(it.asker, 3)
-    panel.lose()
-    panel.lose()
-    panel.judge(THREE[2])
+    judge = judge_of(it.caller, 3)
+    judge.expect_one_less()
+    judge.expect_one_less()
+    judge.rate(THREE[2])
     assert it.client.requests == []
 
 
@@ -154,11 +154,11 @@ def test_the_last_candidate_left_is_not_rated() -> None:
 )
 def test_ratings_are_read_leniently(verdict: str, rating: float) -> None:
     """Spacing, case, decimals, x/10, the last one given."""
-    assert rate(Desk(verdict).asker, THREE) == (rating,) * 3
+    assert rate(Desk(verdict).caller, THREE) == (rating,) * 3
 
 
 @pytest.mark.parametrize("remark", ["Confidence score: 95", "(It would be rated 1 with another sign.)", "Rating: 80%"])
 def test_no_remark_of_a_judge_makes_a_wrong_answer_beat_a_right_one(remark: str) -> None:
     """The numbers that a judge writes beside its rating are no ratings."""
     wrong = f"Rating: [[0]]\n{remark}"
-    assert rate(Desk(lambda r: "Rating: [[1]]" if "second" in text(r) else wrong).asker, THREE) == (0.0, 1.0, 0.0)
+    assert rate(Desk(lambda r: "Rating: [[1]]" if "second" in text(r) else wrong).caller, THREE) == (0.0, 1.0, 0.0)

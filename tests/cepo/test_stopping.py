@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optillm_cerebras_cepo.cepo.stopping import confidence, decided, unanimous
+from optillm_cerebras_cepo.cepo.adaptive import confidence, decided, unanimous
 
 COUNTS = st.lists(st.integers(0, 40), max_size=6)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
 from itertools import count
 from random import Random
 from typing import Any
@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.desk import Desk, run
+from support.desk import MODEL, Desk, changed, run
 from support.scripted import completion
 
-from optillm_cerebras_cepo.chat import ChatRequest, Completion, Question, Step, Usage
-from optillm_cerebras_cepo.errors import ApiUnavailable, CepoError, OutOfBudget
-from optillm_cerebras_cepo.llm.afford import Afford
-from optillm_cerebras_cepo.llm.estimate import Estimates
+from optillm_cerebras_cepo.core.chat import ChatRequest, Completion, Question, Step, Usage
+from optillm_cerebras_cepo.core.errors import ApiUnavailable, CepoError, OutOfBudget
+from optillm_cerebras_cepo.llm.budget_guard import BudgetGuard
+from optillm_cerebras_cepo.llm.token_estimates import TokenEstimates
 
 EFFORTS = st.sampled_from(["low", "medium", "high", "auto", "none"])
 
@@ -68,7 +68,7 @@ def test_every_budget_of_calls_is_kept_and_answers(max_calls: int, effort: Any, 
     assert run(it, n=n).answer
     assert len(it.client.requests) <= max_calls
     if effort != "none" and n == 1:
-        assert not [line for line in it.asker.degraded.lines if "left out" in line]
+        assert not [line for line in it.caller.tracker.degraded.lines if "left out" in line]
 
 
 @settings(max_examples=60, deadline=None)
@@ -95,7 +95,7 @@ def test_every_budget_of_tokens_is_kept(tokens: int, replies: int, effort: Any, 
         return Completion("m", differing(request), "stop" if written == replies else "length", Usage(10, written))
 
     it = Desk(answer, effort=effort, max_total_tokens=tokens)
-    it.asker = replace(it.asker, usual=lambda _: replies if known else None)
+    it.caller = changed(it.caller, usual_reply_tokens=lambda _: replies if known else None)
     assert outcome(it) not in (500, 504)
     assert sum(spent) <= tokens
 
@@ -107,7 +107,7 @@ def test_nothing_that_was_begun_is_lost_for_lack_of_calls(max_calls: int, own: d
     it = Desk(three_approaches, max_calls=max_calls, **own)
     assert run(it).answer
     assert len(it.client.requests) <= max_calls
-    assert not [line for line in it.asker.degraded.lines if "left out" in line]
+    assert not [line for line in it.caller.tracker.degraded.lines if "left out" in line]
 
 
 @settings(max_examples=60, deadline=None)
@@ -122,23 +122,30 @@ def test_nothing_that_was_begun_is_lost_for_lack_of_tokens(
     tokens: int, text: str, times: int, own: dict[str, Any], known: bool
 ) -> None:
     """For questions of any script and length, and whichever steps are switched off."""
-    estimates = Estimates()
+    estimates = TokenEstimates()
 
     def answer(request: ChatRequest) -> Completion:
-        return Completion("m", f"{three_approaches(request):<1000}", "stop", Usage(estimates.of(request), 400))
+        return Completion(
+            "m", f"{three_approaches(request):<1000}", "stop", Usage(estimates.prompt_tokens(request), 400)
+        )
 
     it = Desk(answer, Question(text * times, "Be exact."), max_total_tokens=tokens, **own)
-    counted = Afford(it.client, estimates.of)
-    it.asker = replace(it.asker, client=counted, estimate=estimates.of_texts, usual=lambda _: 400 if known else None)
+    counted = BudgetGuard(it.client, estimates.prompt_tokens)
+    it.caller = changed(
+        it.caller,
+        client=counted,
+        count_tokens=partial(estimates.prompt_tokens_of_texts, MODEL),
+        usual_reply_tokens=lambda _: 400 if known else None,
+    )
     assert outcome(it) != 422 or not it.client.requests
-    assert not [line for line in it.asker.degraded.lines if "left out" in line]
+    assert not [line for line in it.caller.tracker.degraded.lines if "left out" in line]
 
 
 def test_a_budget_of_tokens_bears_what_replies_are_known_to_take() -> None:
     """Limits of 4096 tokens are expected of replies that nobody has seen yet; then what they took."""
     for known, candidates in ((None, 1), (5, 3)):
         it = Desk("Rating: [[1]]", max_total_tokens=30_000)
-        it.asker = replace(it.asker, usual=lambda _, known=known: known)  # type: ignore[misc]
+        it.caller = changed(it.caller, usual_reply_tokens=lambda _, known=known: known)
         assert len(run(it).candidates) == candidates
 
 
@@ -146,7 +153,7 @@ def test_what_a_budget_leaves_out_is_said() -> None:
     """In words, first of all."""
     it = Desk("Rating: [[1]]", max_calls=24)
     assert len(run(it).candidates) == 2
-    assert it.asker.degraded.lines == ("2 of 3 candidates: max_calls 24 allows no more",)
+    assert it.caller.tracker.degraded.lines == ("2 of 3 candidates: max_calls 24 allows no more",)
     assert len(it.client.requests) == 18
 
 
@@ -162,7 +169,9 @@ def test_auto_opens_no_candidate_that_is_not_borne() -> None:
     for max_calls, candidates in ((17, 1), (18, 2)):
         it = Desk(differing, effort="auto", max_calls=max_calls)
         assert len(run(it).candidates) == candidates
-        assert it.asker.degraded.lines == (f"{candidates} of 3 candidates: max_calls {max_calls} allows no more",)
+        assert it.caller.tracker.degraded.lines == (
+            f"{candidates} of 3 candidates: max_calls {max_calls} allows no more",
+        )
 
 
 def test_the_answer_is_kept_for_when_plans_fail() -> None:

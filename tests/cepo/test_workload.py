@@ -9,27 +9,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optillm_cerebras_cepo.budget import Means
 from optillm_cerebras_cepo.cepo.workload import (
-    Costs,
-    Planned,
+    FittedWorkload,
+    StepCosts,
     Workload,
-    asked_for,
-    bill,
-    bill_of_another,
-    borne,
+    cost_of_another_candidate,
+    estimate_cost,
+    fit_to_resources,
     quoted,
+    requested_workload,
 )
-from optillm_cerebras_cepo.chat import Step
-from optillm_cerebras_cepo.settings import Settings
+from optillm_cerebras_cepo.core.budget import Resources
+from optillm_cerebras_cepo.core.chat import Step
+from optillm_cerebras_cepo.settings.declaration import Settings
 
-COSTS = Costs(prompt=lambda _: 300, reply=lambda _: 400, last_resort=400, seconds=2.0)
+COSTS = StepCosts(prompt=lambda _: 300, reply=lambda _: 400, last_resort=400, seconds=2.0)
 
 
-def planned(means: Means, answers: int = 1, **settings: Any) -> Planned:
+def planned(means: Resources, answers: int = 1, **settings: Any) -> FittedWorkload:
     """What these means bear of these settings' work."""
     own = Settings(**settings)
-    return borne(own, asked_for(own, max(own.bestofn_n, answers)), answers, means, COSTS)
+    return fit_to_resources(own, requested_workload(own, max(own.bestofn_n, answers)), answers, means, COSTS)
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,14 @@ def planned(means: Means, answers: int = 1, **settings: Any) -> Planned:
 )
 def test_the_least_needed_is_given_up_first(calls: int, work: Workload, degraded: tuple[str, ...]) -> None:
     """Of a default request of 27 calls: further candidates, the review, plans; down to one direct answer."""
-    done = planned(Means(calls=calls), max_calls=calls)
+    done = planned(Resources(calls=calls), max_calls=calls)
     assert done.work == work
     assert done.degraded == tuple(f"{one}: max_calls {calls} allows no more" for one in degraded)
 
 
 def test_ratings_go_before_reviews() -> None:
     """Where several answers are wanted, so that several candidates have to stay."""
-    done = planned(Means(calls=17), answers=2, max_calls=17)
+    done = planned(Resources(calls=17), answers=2, max_calls=17)
     assert done.work == Workload(2, False, False, True, 3)
     assert done.degraded[1] == "no ratings: max_calls 17 allows no more"
 
@@ -76,17 +76,17 @@ def test_ratings_go_before_reviews() -> None:
 def test_the_bill_is_what_a_request_makes(settings: dict[str, Any], calls: int) -> None:
     """`test_best_of_n.py` counts the calls of the default one."""
     own = Settings(**settings)
-    assert bill(own, asked_for(own, own.bestofn_n), COSTS).calls == calls
+    assert estimate_cost(own, requested_workload(own, own.bestofn_n), COSTS).calls == calls
 
 
 def test_tokens_grow_with_what_a_step_quotes() -> None:
     """A review quotes all solutions; a candidate's tokens are the sum of its calls."""
     assert COSTS.tokens(Step.PLAN) == 300 + 400
     assert COSTS.tokens(Step.REVIEW, (Step.EXECUTE,) * 3) == COSTS.tokens(Step.PLAN) + 3 * 400
-    one = bill(Settings(), Workload(1, False, False, True, 3), COSTS)
+    one = estimate_cost(Settings(), Workload(1, False, False, True, 3), COSTS)
     assert one.tokens == 3 * 700 + 3 * 1100 + 1900 + 1100
-    assert planned(Means(tokens=one.tokens), max_total_tokens=1).work == Workload(1, True, False, True, 3)
-    assert planned(Means(tokens=one.tokens - 1)).work.review is False
+    assert planned(Resources(tokens=one.tokens), max_total_tokens=1).work == Workload(1, True, False, True, 3)
+    assert planned(Resources(tokens=one.tokens - 1)).work.review is False
 
 
 @pytest.mark.parametrize(
@@ -109,46 +109,47 @@ def test_a_prompt_quotes_the_replies_that_it_is_about(
 ) -> None:
     """A comparison quotes two answers; an answer is the reply of the last step that is not switched off."""
     own = Settings(**settings)
-    assert quoted(own, replace(asked_for(own, 2), review=review), step) == steps
+    assert quoted(own, replace(requested_workload(own, 2), review=review), step) == steps
 
 
 def test_plans_and_their_execution_quote_an_approach_each() -> None:
     """An equal share of the reply that proposed them."""
     free, along = Settings(), Settings(use_plan_diversity=True)
-    less, more = (bill(own, asked_for(own, 3), COSTS) for own in (free, along))
+    less, more = (estimate_cost(own, requested_workload(own, 3), COSTS) for own in (free, along))
     assert more.tokens - less.tokens == pytest.approx(COSTS.tokens(Step.APPROACHES) + 3 * 3 * 2 * 400 / 3)
 
 
 def test_time_is_that_of_the_calls_that_wait_for_each_other() -> None:
     """Plan, execution, review, final answer and rating at two seconds each; candidates go side by side."""
-    assert planned(Means(seconds=10)).degraded == ()
-    less = planned(Means(seconds=9))
+    assert planned(Resources(seconds=10)).degraded == ()
+    less = planned(Resources(seconds=9))
     assert less.work == Workload(1, True, False, True, 3)
-    assert less.degraded == ("1 of 3 candidates: the 9 s that are left allow no more",)
-    assert planned(Means(seconds=3)).work.plans == 0
+    assert less.degraded == ("1 of 3 candidates: the remaining 9 s allow no more",)
+    assert planned(Resources(seconds=3)).work.plans == 0
 
 
 def test_what_limits_let_through_in_time_is_all_there_is() -> None:
     """Five calls a minute are 20 in four minutes: two candidates, where a budget would say so too."""
-    done = planned(Means(seconds=240, paced=20))
+    done = planned(Resources(seconds=240, rate_limit_calls=20))
     assert done.work == Workload(2, True, False, True, 3)
-    assert done.degraded == (
-        "2 of 3 candidates: the API's limits let no more calls through in the 240 s that are left",
-    )
+    assert done.degraded == ("2 of 3 candidates: the API's rate limits allow no more calls in the remaining 240 s",)
 
 
 def test_another_candidate_brings_its_ratings() -> None:
     """Its own, and that of the first where it makes ratings necessary."""
-    work = asked_for(Settings(), 1)
-    assert bill_of_another(Settings(), work, COSTS, 2).calls == 10
-    assert bill_of_another(Settings(), work, COSTS, 3).calls == 11
-    assert bill_of_another(Settings(bestofn_rating_type="majority"), work, COSTS, 3).calls == 8
+    work = requested_workload(Settings(), 1)
+    assert cost_of_another_candidate(Settings(), work, COSTS, 2).calls == 10
+    assert cost_of_another_candidate(Settings(), work, COSTS, 3).calls == 11
+    assert cost_of_another_candidate(Settings(bestofn_rating_type="majority"), work, COSTS, 3).calls == 8
 
 
 def test_another_candidate_does_not_propose_approaches_again() -> None:
     """It takes one of those that there are, in its plans and their execution."""
     own = Settings(use_plan_diversity=True)
-    free, along = (bill_of_another(own, replace(asked_for(own, 1), approaches=it), COSTS, 3) for it in (False, True))
+    free, along = (
+        cost_of_another_candidate(own, replace(requested_workload(own, 1), approaches=it), COSTS, 3)
+        for it in (False, True)
+    )
     assert (along.calls, along.seconds) == (free.calls, free.seconds) == (11, 10.0)
     assert along.tokens - free.tokens == pytest.approx(3 * 2 * 400 / 3)
 
@@ -166,22 +167,22 @@ COUNTS = st.integers(1, 5)
         bestofn_rating_type=st.sampled_from(["absolute", "pairwise", "majority"]),
     ),
     answers=st.integers(1, 3),
-    means=st.builds(Means, st.integers(1, 120), st.integers(1, 200_000), st.floats(0.1, 60)),
-    more=st.builds(Means, st.integers(0, 60), st.integers(0, 100_000), st.floats(0, 30)),
+    means=st.builds(Resources, st.integers(1, 120), st.integers(1, 200_000), st.floats(0.1, 60)),
+    more=st.builds(Resources, st.integers(0, 60), st.integers(0, 100_000), st.floats(0, 30)),
 )
 def test_more_never_bears_less_and_what_is_borne_is_paid_for(
-    settings: Settings, answers: int, means: Means, more: Means
+    settings: Settings, answers: int, means: Resources, more: Resources
 ) -> None:
     """For any configuration; a direct answer is tried with whatever there is."""
-    full = asked_for(settings, max(settings.bestofn_n, answers))
-    less = borne(settings, full, answers, means, COSTS).work
-    richer = Means(means.calls + more.calls, means.tokens + more.tokens, means.seconds + more.seconds)
-    work = borne(settings, full, answers, richer, COSTS).work
+    full = requested_workload(settings, max(settings.bestofn_n, answers))
+    less = fit_to_resources(settings, full, answers, means, COSTS).work
+    richer = Resources(means.calls + more.calls, means.tokens + more.tokens, means.seconds + more.seconds)
+    work = fit_to_resources(settings, full, answers, richer, COSTS).work
     assert (work.candidates, work.plans, work.review) >= (less.candidates, less.plans, less.review)
     assert work.plans >= less.plans
     assert less.candidates >= answers
     if less.plans:
-        cost = bill(settings, less, COSTS)
+        cost = estimate_cost(settings, less, COSTS)
         assert cost.calls <= means.calls
         assert cost.tokens <= means.tokens
         assert cost.seconds <= means.seconds

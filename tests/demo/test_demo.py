@@ -12,14 +12,14 @@ import pytest
 from support.processes import none_left_with, processes_with
 
 from optillm_cerebras_cepo.demo import run
-from optillm_cerebras_cepo.demo.errors import DemoError
+from optillm_cerebras_cepo.demo.child_process import DemoError
 from optillm_cerebras_cepo.demo.run import run_demo
 from optillm_cerebras_cepo.simulator.server import Simulator
 
 KEY = "csk-0123456789abcdef"
 TREE = str(Path(run.__file__).parents[2])
 
-# Stands in for OptiLLM: healthy at once, and what it does with a question is the question's own text.
+# Fake OptiLLM: it is healthy at once, and the text of the question says what it does.
 FAKE_OPTILLM = """
 import http.server, json, os, sys, time
 
@@ -68,7 +68,7 @@ def main():
 
 @pytest.fixture
 def fake_optillm(tmp_path: Path) -> dict[str, str]:
-    """An environment in which `optillm` is the fake one and the API is a key away."""
+    """Return an environment in which `optillm` is the fake one and the API key is set."""
     (tmp_path / "fake_optillm.py").write_text(FAKE_OPTILLM)
     info = tmp_path / "optillm-9.9.dist-info"
     info.mkdir()
@@ -77,8 +77,8 @@ def fake_optillm(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), TREE]), "CEREBRAS_API_KEY": KEY}
 
 
-def test_shows_the_steps_and_then_the_answer_with_its_cost(fake_optillm: dict[str, str]) -> None:
-    """What was asked, each step, the answer, calls and tokens and seconds, what was left out; in this order."""
+def test_shows_the_steps_then_the_answer_and_its_cost(fake_optillm: dict[str, str]) -> None:
+    """The question, each step, the answer, calls, tokens and seconds, and what was left out, in this order."""
     said: list[str] = []
     run_demo("How many?", said.append, fake_optillm)
     command, *rest = said
@@ -92,15 +92,15 @@ def test_shows_the_steps_and_then_the_answer_with_its_cost(fake_optillm: dict[st
     ]
 
 
-def test_takes_the_address_of_a_dedicated_endpoint(fake_optillm: dict[str, str]) -> None:
-    """CEREBRAS_BASE_URL counts, without the /v1 that OptiLLM's Cerebras client must not be given."""
+def test_uses_cerebras_base_url(fake_optillm: dict[str, str]) -> None:
+    """Without the /v1, which OptiLLM's Cerebras client must not get."""
     said: list[str] = []
     run_demo("How many?", said.append, {**fake_optillm, "CEREBRAS_BASE_URL": "https://example.com/v1/"})
     assert said[0].startswith("$ optillm --base-url https://example.com --approach ")
 
 
 @pytest.mark.parametrize("url", ["example.com", "https://example.com/v1?x=1"])
-def test_a_base_url_that_is_none_is_told_before_anything_starts(url: str) -> None:
+def test_an_invalid_base_url_is_reported_before_anything_starts(url: str) -> None:
     """In one line."""
     said: list[str] = []
     with pytest.raises(DemoError, match=r"^--base-url \(or CEREBRAS_BASE_URL\) [^\n]*$"):
@@ -108,8 +108,8 @@ def test_a_base_url_that_is_none_is_told_before_anything_starts(url: str) -> Non
     assert said == []
 
 
-def test_tells_a_reply_of_another_approach(fake_optillm: dict[str, str]) -> None:
-    """Without our own object in the reply the answer, the tokens and the seconds are still told."""
+def test_shows_a_reply_of_another_approach(fake_optillm: dict[str, str]) -> None:
+    """Without our `cepo_cerebras` object, the answer, the tokens and the seconds are shown."""
     said: list[str] = []
     run_demo("none", said.append, fake_optillm)
     assert said[-2] == "A: 7"
@@ -121,13 +121,13 @@ def test_tells_a_reply_of_another_approach(fake_optillm: dict[str, str]) -> None
     [
         ("refuse", "optillm answered with status 429: Requests per day limit exceeded", False),
         ("fail", "optillm answered with status 500: no reason given", True),
-        ("die", r"optillm ended the connection without an answer \(\w+\)", True),
+        ("die", r"optillm closed the connection without an answer \(\w+\)", True),
     ],
 )
-def test_says_in_one_line_why_there_is_no_answer(
+def test_the_reason_for_no_answer_is_one_line(
     fake_optillm: dict[str, str], question: str, message: str, details: bool
 ) -> None:
-    """A refusal explains itself; for a failure the server's last lines are shown, without the key."""
+    """After a failure the server's last lines are shown as well, without the key."""
     said: list[str] = []
     with pytest.raises(DemoError, match=f"^{message}$"):
         run_demo(question, said.append, fake_optillm)
@@ -135,15 +135,15 @@ def test_says_in_one_line_why_there_is_no_answer(
     assert KEY not in "".join(said)
 
 
-def test_says_what_to_install_when_the_local_model_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a key and without the demo's extra."""
+def test_a_missing_local_model_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a key and without the extra `demo`."""
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
     with pytest.raises(DemoError, match=r"xllamacpp.*not installed; run `make venv`, or set CEREBRAS_API_KEY"):
         run_demo("How many?", list[str]().append, {})
 
 
 def test_leaves_the_signal_handler_as_it_was(fake_optillm: dict[str, str]) -> None:
-    """A program that calls this keeps its own way of being terminated."""
+    """A program that calls this keeps its own handler of SIGTERM."""
     before = signal.getsignal(signal.SIGTERM)
     run_demo("How many?", list[str]().append, fake_optillm)
     assert signal.getsignal(signal.SIGTERM) is before
@@ -153,16 +153,16 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason=
 
 
 def start_demo(environ: dict[str, str], question: str) -> subprocess.Popen[str]:
-    """Start `cepo-cerebras demo` in a group of its own, as a shell does."""
+    """Start `cepo-cerebras demo` in its own process group, as a shell does."""
     return subprocess.Popen(
-        [sys.executable, "-c", "from optillm_cerebras_cepo.cli import main; main()", "demo", question],
+        [sys.executable, "-c", "from optillm_cerebras_cepo.cli.main import main; main()", "demo", question],
         env=environ,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # A suite that was started in the background of a shell ignores Ctrl-C, and all that it starts would.
+        # A shell starts background jobs, such as this suite, with SIGINT ignored; child processes inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
@@ -178,10 +178,10 @@ def start_demo(environ: dict[str, str], question: str) -> subprocess.Popen[str]:
     ],
     ids=["Ctrl-C", "SIGINT", "SIGTERM", "SIGKILL"],
 )
-def test_leaves_nothing_running_when_it_is_stopped(
+def test_nothing_is_left_running_when_it_is_stopped(
     fake_optillm: dict[str, str], send: Callable[[int], None], status: int
 ) -> None:
-    """In the middle of a question, whoever gets the signal; and no traceback."""
+    """During a question, whichever process gets the signal, and without a traceback."""
     mark = uuid.uuid4().hex
     demo = start_demo({**fake_optillm, "MARK": mark}, "hang")
     assert demo.stdout is not None
@@ -191,14 +191,14 @@ def test_leaves_nothing_running_when_it_is_stopped(
     assert len(processes_with(mark)) == 2
     send(demo.pid)
     assert demo.wait(10) == status
-    # Only SIGKILL leaves the child to notice by itself.
+    # After SIGKILL the child notices the end of its parent by itself.
     assert none_left_with(mark, 5 if status < 0 else 0)
     assert demo.stderr is not None
     assert demo.stderr.read() == ""
 
 
-def test_asks_a_stock_optillm(simulate: Callable[..., Simulator]) -> None:
-    """In front of a simulated API: OptiLLM finds the plugin, and the plugin's log lines are shown as the steps."""
+def test_works_with_a_stock_optillm(simulate: Callable[..., Simulator]) -> None:
+    """OptiLLM loads the plugin, and the plugin's log lines are shown as the steps."""
     api = simulate(keys=(KEY,), models=("llama-3.3-70b",))
     said: list[str] = []
     environ = {**os.environ, "CEREBRAS_API_KEY": KEY, "CEREBRAS_BASE_URL": api.url, "CEPO_CEREBRAS_BESTOFN_N": "1"}
@@ -209,8 +209,8 @@ def test_asks_a_stock_optillm(simulate: Callable[..., Simulator]) -> None:
     assert KEY not in "".join(said)
 
 
-def test_shows_why_optillm_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its own words, when it does not know the plugin."""
+def test_the_last_lines_of_optillm_are_shown_if_it_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here it does not know the approach."""
     monkeypatch.setattr(run, "APPROACH", "no-such-approach")
     said: list[str] = []
     with pytest.raises(DemoError, match=r"^optillm ended with status 2 before it was ready$"):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,14 +13,14 @@ import pytest
 from cerebras.cloud.sdk import AuthenticationError, BadRequestError, Cerebras
 from support.processes import processes_with
 
-from optillm_cerebras_cepo.demo.local_model import LocalModel, main, serving
+from optillm_cerebras_cepo.demo.local_model import LocalModel, serving
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def local_model() -> Iterator[LocalModel]:
-    """The real model; afterwards its server is gone."""
+    """Serve the real model; afterwards check that its server has ended."""
     pytest.importorskip("xllamacpp")
     with serving(context=512, parallel=2) as model:
         yield model
@@ -28,7 +30,7 @@ def local_model() -> Iterator[LocalModel]:
 
 @pytest.fixture(scope="module")
 def client(local_model: LocalModel) -> Iterator[Cerebras]:
-    """The Cerebras SDK in front of it."""
+    """Return a client of the Cerebras SDK for it."""
     with (
         httpx.Client(trust_env=False) as direct,
         Cerebras(
@@ -44,7 +46,7 @@ def client(local_model: LocalModel) -> Iterator[Cerebras]:
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")
 def test_its_process_has_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It serves a file on this machine, and needs no key of anybody's."""
+    """Neither the Cerebras key nor our settings are in its environment."""
     pytest.importorskip("xllamacpp")
     mark = uuid.uuid4().hex
     monkeypatch.setenv("LC_MARK", mark)
@@ -61,7 +63,7 @@ def say(text: str) -> Any:
 
 
 def test_lists_its_one_id(client: Cerebras, local_model: LocalModel) -> None:
-    """What the plugin resolves its pinned model against."""
+    """The plugin resolves its pinned model against this list."""
     assert [model.id for model in client.models.list().data] == [local_model.model]
 
 
@@ -77,8 +79,8 @@ def test_answers_and_counts(client: Cerebras, local_model: LocalModel) -> None:
     assert reply.usage.total_tokens == reply.usage.prompt_tokens + 12
 
 
-def test_answers_the_same_question_in_different_words(client: Cerebras, local_model: LocalModel) -> None:
-    """Candidates of one request must be able to differ: no seed is set."""
+def test_answers_to_one_question_differ(client: Cerebras, local_model: LocalModel) -> None:
+    """No seed is set, so candidates of one request can differ."""
 
     def ask(_: int) -> str | None:
         reply: Any = client.chat.completions.create(
@@ -92,22 +94,25 @@ def test_answers_the_same_question_in_different_words(client: Cerebras, local_mo
 
 
 def test_refuses_an_over_long_prompt(client: Cerebras, local_model: LocalModel) -> None:
-    """Each request has the context that was asked for, however many run at once."""
+    """Each request has the whole `context`, however many run at once."""
     with pytest.raises(BadRequestError, match="exceeds the available context size"):
         client.chat.completions.create(model=local_model.model, messages=say("word " * 600), max_completion_tokens=5)
     client.chat.completions.create(model=local_model.model, messages=say("word " * 400), max_completion_tokens=5)
 
 
-def test_wants_its_key(local_model: LocalModel, client: Cerebras) -> None:
-    """Whoever does not know it is kept out."""
+def test_requires_its_key(local_model: LocalModel, client: Cerebras) -> None:
+    """Another key gets 401."""
     with pytest.raises(AuthenticationError):
         client.copy(api_key="another").chat.completions.create(
             model=local_model.model, messages=say("Hello"), max_completion_tokens=5
         )
 
 
-def test_says_in_one_line_that_a_file_is_no_model(capfd: pytest.CaptureFixture[str]) -> None:
-    """Status 1, no traceback."""
+def test_a_file_that_is_not_a_model_is_reported() -> None:
+    """Exit status 1, no traceback."""
     pytest.importorskip("xllamacpp")
-    assert main(["--model", __file__]) == 1
-    assert "Traceback" not in capfd.readouterr().err
+    command = [sys.executable, "-m", "optillm_cerebras_cepo.demo.local_model", __file__, "0", "512", "1"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+        assert process.wait(60) == 1

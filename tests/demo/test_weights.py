@@ -1,21 +1,20 @@
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from pathlib import Path
 
 import pytest
 
-from optillm_cerebras_cepo.demo.errors import DemoError
-from optillm_cerebras_cepo.demo.weights import Weights
+from optillm_cerebras_cepo.demo.child_process import DemoError
+from optillm_cerebras_cepo.demo.local_model import find_weights
 
 CONTENT = b"weights"
-WEIGHTS = Weights("some-weights", "1.0", "model.gguf", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
+WEIGHTS = ("some-weights", "model.gguf", hashlib.sha256(CONTENT).hexdigest())
 
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A distribution that carries the file and cannot be imported; returns the file."""
+    """Install a distribution that has the file and cannot be imported; return the file."""
     package = tmp_path / "some_weights"
     package.mkdir()
     (package / "__init__.py").write_text("raise ImportError('a requirement is not installed')\n")
@@ -30,32 +29,32 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_finds_the_file_without_importing_its_package(installed: Path) -> None:
     """The distribution's requirements are not installed, so its package must not be imported."""
-    assert WEIGHTS.find() == installed
+    assert find_weights(*WEIGHTS) == installed
 
 
-def test_says_what_to_install_when_the_distribution_is_missing() -> None:
-    """One line with both ways on."""
+def test_a_missing_distribution_is_reported() -> None:
+    """In one line that says what to do."""
     with pytest.raises(DemoError, match=r"^.*some-weights.*not installed.*make venv.*CEREBRAS_API_KEY.*$"):
-        WEIGHTS.find()
+        find_weights(*WEIGHTS)
 
 
 @pytest.mark.parametrize("content", [CONTENT[:-1], CONTENT[::-1]], ids=["shorter", "other bytes"])
-def test_refuses_a_file_that_is_not_the_known_one(installed: Path, content: bytes) -> None:
-    """A half-copied file and one of the right size are both refused."""
+def test_a_file_with_other_content_is_refused(installed: Path, content: bytes) -> None:
+    """Both a truncated file and one of the right size."""
     installed.write_bytes(content)
-    with pytest.raises(DemoError, match=r"model\.gguf is not the one that some-weights 1\.0 carries"):
-        WEIGHTS.find()
+    with pytest.raises(DemoError, match=r"model\.gguf of some-weights is not the expected file"):
+        find_weights(*WEIGHTS)
 
 
 @pytest.mark.usefixtures("installed")
-def test_says_when_the_distribution_lacks_the_file() -> None:
-    """Another version may carry another file."""
+def test_a_distribution_without_the_file_is_reported() -> None:
+    """Another version may have another file."""
     with pytest.raises(DemoError, match=r"some-weights is installed without other\.gguf"):
-        dataclasses.replace(WEIGHTS, filename="other.gguf").find()
+        find_weights(WEIGHTS[0], "other.gguf")
 
 
-def test_says_when_the_file_was_deleted(installed: Path) -> None:
-    """Listed in the metadata and gone from the disk."""
+def test_a_deleted_file_is_reported(installed: Path) -> None:
+    """It is in the metadata but not on the disk."""
     installed.unlink()
     with pytest.raises(DemoError, match="installed without"):
-        WEIGHTS.find()
+        find_weights(*WEIGHTS)

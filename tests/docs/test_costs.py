@@ -1,4 +1,4 @@
-"""What the README says a request costs, counted on the simulated API."""
+"""The README's table of efforts and costs agrees with the calls and tokens that the simulated API counts."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ FOUR_HUNDRED = "word " * 317 + "\nRating: [[1]]\n"  # 1,600 characters are 400 s
 
 
 def row(name: str) -> list[int]:
-    """The numbers of a row of the table."""
-    found = re.search(rf"^\| {re.escape(name)} \| (.*) \|$", README, re.MULTILINE)
+    """Return the calls, reply tokens and charged tokens of a row of the table."""
+    found = re.search(rf"^\| {re.escape(name)} \| .* \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|$", README, re.MULTILINE)
     assert found is not None, name
-    return [int(number.replace(",", "")) for number in found[1].split(" | ")]
+    return [int(number.replace(",", "")) for number in found.groups()]
 
 
 def spent(api: Simulator) -> list[int]:
-    """Calls, tokens of replies, and the token limits that were charged."""
+    """Return the calls, the tokens of their replies, and the sum of their token limits."""
     limits = sum(
         call.body["max_completion_tokens" if "max_completion_tokens" in call.body else "max_tokens"]
         for call in api.chat_calls
@@ -34,17 +34,17 @@ def spent(api: Simulator) -> list[int]:
 
 
 def test_the_table_of_costs(simulate: Callable[..., Simulator]) -> None:
-    """OptiLLM's loop and ours behind one server, and the direct call."""
+    """Each row of the table, asked of one server: OptiLLM's own approach and every effort."""
     api = simulate(rules=(Rule(text=FOUR_HUNDRED),))
     arguments = ["--base-url", api.url, "--approach", "cepo_cerebras", "--cepo_use_reasoning", ""]
     with optillm(*arguments, environ={"CEREBRAS_API_KEY": KEY, "CEPO_CEREBRAS_FIT_TOKENS": "false"}) as server:
         for name, body in [
-            ("OptiLLM's `cepo`, with its reasoning switched off", {"optillm_approach": "cepo"}),
-            ("`cepo_cerebras`", {}),
-            ("effort `auto`, when the plans agree", {"cepo_cerebras_effort": "auto"}),
-            ("effort `low`", {"cepo_cerebras_effort": "low"}),
-            ('effort `high` (or `"reasoning_effort": "high"`)', {"reasoning_effort": "high"}),
-            ("effort `none`", {"cepo_cerebras_effort": "none"}),
+            ("OptiLLM's own `cepo`", {"optillm_approach": "cepo"}),
+            ("`medium` (default)", {}),
+            ("`auto`", {"cepo_cerebras_effort": "auto"}),
+            ("`low`", {"cepo_cerebras_effort": "low"}),
+            ("`high`", {"reasoning_effort": "high"}),
+            ("`none`", {"cepo_cerebras_effort": "none"}),
         ]:
             api.clear()
             assert server.ask(QUESTION | body).status_code == 200
@@ -52,7 +52,7 @@ def test_the_table_of_costs(simulate: Callable[..., Simulator]) -> None:
 
 
 def test_what_is_charged_once_lengths_are_known(simulate: Callable[..., Simulator]) -> None:
-    """A later default request asks for what replies of 400 tokens take, and a margin."""
+    """Later default requests ask for the length of earlier replies (400 tokens) and a margin."""
     api = simulate(rules=(Rule(text=FOUR_HUNDRED),))
     with optillm("--base-url", api.url, "--approach", "cepo_cerebras", environ={"CEREBRAS_API_KEY": KEY}) as server:
         for _ in range(4):

@@ -1,4 +1,7 @@
-"""The README and docs/: every command block is executed, what is generated is up to date, and what is named exists."""
+"""README.md, CONTRIBUTING.md and docs/: commands run, generated parts are up to date, and every name and link exists.
+
+The wording of a page is nobody's test.
+"""
 
 from __future__ import annotations
 
@@ -23,25 +26,37 @@ from conftest import KEY
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from support import web
 from support.error_kinds import error_kinds
-from support.generated_docs import stale
+from support.generated_docs import outdated
 from support.optillm_process import optillm
 from support.ports import free_port
 from support.processes import none_left_with, processes_with
 
 from optillm_cerebras_cepo import __version__
+from optillm_cerebras_cepo.core.errors import Ended
 from optillm_cerebras_cepo.demo.run import DEFAULT_QUESTION
-from optillm_cerebras_cepo.errors import Ended
+from optillm_cerebras_cepo.settings.declaration import Settings
+from optillm_cerebras_cepo.sidecar.options import FLAGS
 from optillm_cerebras_cepo.simulator.server import Simulator
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md")), ROOT / "docs" / "upstream" / "README.md"]
+PAGES = [
+    README,
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "docs" / "upstream" / "README.md",
+    ROOT / "docs" / "integration" / "README.md",
+]
+EXECUTED_ELSEWHERE = {ROOT / "docs" / "integration" / "README.md"}  # by tests/integration
+KEY_VARIABLES = {"client_key", "client_key_file"}  # read by sidecar/client_keys.py; not settings
 BIN = Path(sys.executable).parent
 
 
 @dataclass(frozen=True)
 class Block:
-    """A command block; the comment before it says how it is tested."""
+    """Command block of a page. The comment before it says how it is tested."""
 
     page: str
     kind: str
@@ -50,9 +65,11 @@ class Block:
 
 
 def blocks(*kinds: str) -> list[Block]:
-    """Every block of these kinds, or all."""
+    """Return every block of these kinds, or all blocks."""
     found = []
     for page in PAGES:
+        if page in EXECUTED_ELSEWHERE:
+            continue
         for kind, port, text in re.findall(
             r"(?:<!-- (\w+)(?: (\d+))? -->\n)?```(?:bash|sh|console)\n(.*?)```", page.read_text(), re.DOTALL
         ):
@@ -61,20 +78,20 @@ def blocks(*kinds: str) -> list[Block]:
 
 
 def environ(**more: str) -> dict[str, str]:
-    """The shell of a reader who has activated the environment."""
+    """Return the environment of a reader who has activated `.venv`."""
     others = ("CEPO_", "CEREBRAS_", "MAKE", "MFLAGS")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     return clean | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"} | more
 
 
 def named(block: Block) -> str:
-    """A test's name."""
+    """Return the test's id."""
     return f"{block.page}: {block.text.strip().splitlines()[0]}"
 
 
 def test_every_block_says_how_it_is_tested() -> None:
-    """By a test here; `ci`, `bench` and `upstream` are targets of make, and `image` is run by `make image-test`."""
-    kinds = {"run", "ci", "bench", "install", "serve", "ask", "image", "apply", "upstream"}
+    """Every kind has a test here, except make targets (`ci`, `bench`, `upstream`) and `image` (`make image-test`)."""
+    kinds = {"run", "ci", "bench", "install", "serve", "ask", "image", "apply", "upstream", "pytest"}
     assert {block.kind for block in blocks()} == kinds
 
 
@@ -82,7 +99,7 @@ def test_every_block_says_how_it_is_tested() -> None:
 @pytest.mark.timeout(600)  # it makes .venv where there is none
 @pytest.mark.parametrize("block", blocks("run"), ids=named)
 def test_run(block: Block) -> None:
-    """To its end, without a key: a real model, a stock OptiLLM, the plugin; and nothing is left running."""
+    """The demo ends without a key: a real model, a stock OptiLLM, the plugin. No process is left running."""
     mark = uuid.uuid4().hex
     done = subprocess.run(
         ["bash", "-euc", block.text], cwd=ROOT, env=environ(LC_MARK=mark), capture_output=True, text=True, check=False
@@ -97,7 +114,7 @@ def test_run(block: Block) -> None:
 
 
 def test_every_make_command_is_a_target() -> None:
-    """Minutes and hours: that each target does what it says is shown by running it; here, that it exists."""
+    """Targets run for minutes or hours, so this test checks only that each exists."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {
         target for page in PAGES for target in re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(), re.MULTILINE)
@@ -107,7 +124,7 @@ def test_every_make_command_is_a_target() -> None:
 
 @pytest.mark.parametrize("block", blocks("apply"), ids=named)
 def test_apply(block: Block, tmp_path: Path) -> None:
-    """Here, with a checkout of OptiLLM beside this repository, whose `git diff` is then the pull request."""
+    """The command changes a checkout of OptiLLM that lies beside this repository."""
     shutil.copytree(ROOT / "docs" / "upstream", tmp_path / "here" / "docs" / "upstream")
     theirs = tmp_path / "optillm" / "optillm"
     shutil.copytree(Path(optillm_package.__file__).parent, theirs)
@@ -119,9 +136,9 @@ def test_apply(block: Block, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("block", blocks("install"), ids=named)
 def test_install(block: Block, tmp_path: Path) -> None:
-    """In an environment of its own that has this one's packages, so that pip resolves nothing and asks no index.
+    """The install succeeds in a new environment that shares this one's packages, so that pip needs no index.
 
-    `tests/packaging` looks at what it installs.
+    `tests/packaging` checks what it installs.
     """
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     (here,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
@@ -141,14 +158,14 @@ def test_install(block: Block, tmp_path: Path) -> None:
     assert "Successfully installed optillm-cerebras-cepo" in done.stdout
 
 
-def paths(block: Block) -> str:
-    """Any page that this server answers without a key."""
+def health_path(block: Block) -> str:
+    """Return a path that this server answers without a key."""
     return "/simulator/calls" if "simulate" in block.text else "/health"
 
 
 @pytest.mark.parametrize("block", blocks("serve"), ids=named)
 def test_serve(block: Block) -> None:
-    """Up on its port, and gone when told so. The port is another one here: the reader's may be taken."""
+    """The server answers on its port and ends on SIGTERM. The test uses a free port instead of the page's."""
     port = str(free_port())
     text = block.text.replace(".venv/bin/", "").replace(block.port, port)
     process = subprocess.Popen(
@@ -163,7 +180,7 @@ def test_serve(block: Block) -> None:
         for _ in range(600):
             assert process.poll() is None, f"ended with {process.returncode}"
             try:
-                if web.get(f"http://127.0.0.1:{port}{paths(block)}").status_code == 200:
+                if web.get(f"http://127.0.0.1:{port}{health_path(block)}").status_code == 200:
                     break
             except httpx.TransportError:
                 time.sleep(0.1)
@@ -176,7 +193,7 @@ def test_serve(block: Block) -> None:
 
 @pytest.mark.parametrize("block", blocks("ask"), ids=named)
 def test_ask(block: Block, simulate: Callable[..., Simulator]) -> None:
-    """With the openai client, through a real optillm."""
+    """The example gets its answer from a real optillm in front of the simulated API."""
     arguments = ["--base-url", simulate().url, "--approach", "cepo_cerebras"]
     with optillm(*arguments, environ={"CEREBRAS_API_KEY": KEY}) as server:
         text = block.text.replace(f"http://127.0.0.1:{block.port}", server.url)
@@ -186,13 +203,41 @@ def test_ask(block: Block, simulate: Callable[..., Simulator]) -> None:
     assert done.stdout.strip().endswith(" 27")
 
 
-def test_what_is_generated_is_up_to_date() -> None:
-    """Settings, flags, metrics, budgets, OpenAPI's fields and codes, and the container's environment."""
-    assert stale() == [], "run make docs"
+@pytest.mark.parametrize("block", blocks("pytest"), ids=named)
+def test_pytest(block: Block) -> None:
+    """The commands that run a part of the suite pass, in this environment."""
+    text = block.text.replace(".venv/bin/", f"{BIN}/")
+    done = subprocess.run(["bash", "-euc", text], cwd=ROOT, env=environ(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_generated_parts_are_up_to_date() -> None:
+    """Tables of settings, flags, metrics, budgets and errors, OpenAPI's generated parts, and compose's variables."""
+    assert outdated() == [], "run make docs"
+
+
+def test_every_setting_that_is_named_exists() -> None:
+    """Every `CEPO_CEREBRAS_<NAME>` and `cepo_cerebras_<name>` outside of the generated parts."""
+    known = Settings.model_fields.keys() | FLAGS.keys() | KEY_VARIABLES
+    unknown = []
+    for page in [*PAGES, ROOT / "docker" / "compose.yaml"]:
+        text = re.sub(r"<!-- (\w+) -->\n\n.*?<!-- /\1 -->", "", page.read_text(), flags=re.DOTALL)
+        variables = {name.lower() for name in re.findall(r"CEPO_CEREBRAS_([A-Z0-9_]*[A-Z0-9])", text)} - {"name"}
+        fields = set(re.findall(r"[`\"]cepo_cerebras_([a-z0-9_]+)[`\"]", text))
+        unknown += [f"{page.name}: {name}" for name in (variables - known) | (fields - Settings.model_fields.keys())]
+    assert unknown == []
+
+
+def test_the_errors_of_the_readme_exist() -> None:
+    """Each row of its troubleshooting table names an error's code and status."""
+    statuses = {kind.code: kind.status for kind in error_kinds()}
+    rows = re.findall(r"^\| `(\w+)` \((\d{3})\) \|", README.read_text(), re.MULTILINE)
+    assert len(rows) == 5
+    assert [(code, int(status)) for code, status in rows if statuses.get(code) != int(status)] == []
 
 
 def test_openapi_is_valid() -> None:
-    """Version 3.1 without an error, of this version of the package, with a response for every status of an error."""
+    """The file is valid OpenAPI 3.1, has the package's version, and describes every status that an error can have."""
     page = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())
     OpenAPIV31SpecValidator(page).validate()
     assert (page["openapi"], page["info"]["version"]) == ("3.1.0", __version__)
@@ -200,35 +245,38 @@ def test_openapi_is_valid() -> None:
     assert set(page["paths"]["/v1/chat/completions"]["post"]["responses"]) == {"200", *statuses}
 
 
-def test_the_errors_are_all_there() -> None:
-    """Code, status, whether a call is tried again, what the error ends, and whether it discards finished answers."""
-    rows = re.findall(
-        r"^\| `(\w+)` \| (\d+) \| .* \| (\w+).* \| (\w+)(, discards)? \|$",
-        (ROOT / "docs" / "errors.md").read_text(),
-        re.MULTILINE,
-    )
-    named = {
-        kind.code: kind for kind in error_kinds() if kind.code and kind is not Ended
-    }  # nobody waits to hear of Ended
-    assert {code for code, *_ in rows} == set(named)
-    for code, status, again, ends, discards in rows:
-        kind = named[code]
-        assert (kind.status, kind.transient) == (int(status), again == "yes"), code
-        assert (kind.ends.value, kind.discards_answers) == (ends, bool(discards)), code
-
-
 def test_the_pages_are_linked() -> None:
-    """Every page of docs/ from the README or another page, and no link into the void."""
+    """Every page of docs/ is linked from another page; every link leads to a file, and its anchor to a heading."""
     links = set()
     for page in PAGES:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
-            links.add((page.parent / target).resolve())
+        for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([\w-]+))?\)", page.read_text()):
+            path = page.parent / target if target else page
+            assert path.exists(), f"{page.name}: {target}"
+            assert not anchor or anchor in anchors(path), f"{page.name}: {target}#{anchor}"
+            links.add(path.resolve())
     assert {path.resolve() for path in (ROOT / "docs").glob("*.*")} <= links
 
 
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_file_that_is_named_exists() -> None:
+    """Pages name a file of the package by its path in it, and other files by their path in the repository."""
+    folders = "core|settings|llm|voting|response_format|cepo|host|sidecar|cli|simulator|demo|tests|docker"
+    missing = [
+        f"{page.name}: {name}"
+        for page in PAGES
+        for name in re.findall(rf"`((?:(?:{folders})/[\w/]+|runtime|session)\.py)`", page.read_text())
+        if not (ROOT / "optillm_cerebras_cepo" / name).exists() and not (ROOT / name).exists()
+    ]
+    assert missing == []
+
+
 def test_every_test_that_is_named_exists() -> None:
-    """As `file.py::test_name`, the file's path below tests/, or in docs/security.md below tests/security/."""
+    """Pages name a test as `file.py::test_name`, below tests/; docs/security.md names those below tests/security/."""
     missing = []
     for page in PAGES:
         folder = ROOT / "tests" / ("security" if page.name == "security.md" else "")

@@ -1,4 +1,4 @@
-"""Each fault alone, at each step of a plan: what the request makes of it, call by call."""
+"""Each fault alone, at each step of a plan: the request's result and number of calls."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import get_args
 
 import pytest
 
-from faults.asking import CALLS, ONE, SPARE, TEXT, ask, ask_in_stalled_time, at, check_books, settle
-from optillm_cerebras_cepo import errors
+from faults.asking import CALLS, ONE, SPARE, TEXT, ask, ask_in_stalled_time, at, check_usage, settle
+from optillm_cerebras_cepo.core import errors
 from optillm_cerebras_cepo.simulator import CLIENT_GONE, FREE_TIER, Fault, Rule, Simulator
 
 Simulate = Callable[..., Simulator]
 
 SLOW = ("hang", "trickle")
 LIMITED = ("request_quota", "token_quota", "queue_exceeded")
-TRIED_AGAIN = (
+RETRIED = (
     *LIMITED,
     "500",
     "502",
@@ -36,86 +36,86 @@ TRIED_AGAIN = (
 )
 HARMLESS = ("no_usage", "duplicate_headers", "no_tool_index", "one_tool_index")
 CUT = ("length", "content_filter")
-HOPELESS = ("request_quota_day", "token_quota_day")
+DAILY_LIMITS = ("request_quota_day", "token_quota_day")
 
 
-def test_every_fault_is_told_apart() -> None:
-    """What a fault comes to is said here for each that there is."""
-    assert sorted((*TRIED_AGAIN, *HARMLESS, *CUT, *HOPELESS)) == sorted(get_args(Fault))
+def test_every_fault_is_tested() -> None:
+    """Each fault is in one of the groups above."""
+    assert sorted((*RETRIED, *HARMLESS, *CUT, *DAILY_LIMITS)) == sorted(get_args(Fault))
 
 
 @pytest.mark.parametrize("place", range(1, CALLS + 1))
-@pytest.mark.parametrize("fault", TRIED_AGAIN)
-def test_call_is_made_again(simulate: Simulate, fault: Fault, place: int) -> None:
-    """One call more, nothing left out, and the answer is the model's; whichever step meets it."""
+@pytest.mark.parametrize("fault", RETRIED)
+def test_call_is_retried(simulate: Simulate, fault: Fault, place: int) -> None:
+    """One more call, nothing omitted, and the model's answer, whichever step has the fault."""
     api = simulate(rules=at(place, fault))
-    asked = ask_in_stalled_time(api, **ONE)
-    assert asked.done.outcome.answer == TEXT
-    assert asked.done.degraded == ()
+    run = ask_in_stalled_time(api, **ONE)
+    assert run.result.outcome.answer == TEXT
+    assert run.result.degraded == ()
     assert len(api.chat_calls) == CALLS + 1
-    check_books(asked, api)
+    check_usage(run, api)
 
 
 @pytest.mark.parametrize("fault", HARMLESS)
-def test_fault_that_harms_nobody(simulate: Simulate, fault: Fault) -> None:
-    """No call more, and nothing left out, though the limits' headers are what is doubled."""
+def test_harmless_fault(simulate: Simulate, fault: Fault) -> None:
+    """No further call, and nothing omitted, also with duplicate rate-limit headers."""
     api = simulate(rules=(Rule(text=TEXT, fault=fault),), limits=FREE_TIER)
-    asked = ask(api.url, **ONE)
-    assert asked.done.outcome.answer == TEXT
-    assert asked.done.degraded == ()
+    run = ask(api.url, **ONE)
+    assert run.result.outcome.answer == TEXT
+    assert run.result.degraded == ()
     assert len(api.chat_calls) == CALLS
 
 
-def test_replies_without_usage_are_counted_as_such(simulate: Simulate) -> None:
-    """Unknown is not zero."""
+def test_replies_without_usage_are_counted(simulate: Simulate) -> None:
+    """As calls with unknown tokens."""
     api = simulate(rules=at(2, "no_usage"))
-    assert ask(api.url, **ONE).done.ledger.total.uncounted == 1
+    assert ask(api.url, **ONE).result.ledger.total.uncounted == 1
 
 
 @pytest.mark.parametrize("fault", CUT)
 @pytest.mark.parametrize(
-    ("place", "calls", "left_out"),
+    ("place", "calls", "omitted"),
     [
         (1, CALLS + 1, "plan"),  # another plan
         (2, CALLS + 2, "execute"),  # another plan, and its execution
-        (3, CALLS, "review"),  # the first solution stands for it
-        (4, CALLS, "final"),  # the review stands for it
+        (3, CALLS, "review"),  # the first solution is used instead
+        (4, CALLS, "final"),  # the review is used instead
     ],
 )
-def test_reply_cut_by_the_api_is_left_out(
-    simulate: Simulate, fault: Fault, place: int, calls: int, left_out: str
+def test_reply_cut_by_the_api_is_omitted(
+    simulate: Simulate, fault: Fault, place: int, calls: int, omitted: str
 ) -> None:
-    """It would be cut again: what comes before or beside it answers, and `degraded` says so."""
+    """It is not requested again: an earlier or parallel reply is used, and `degraded` mentions it."""
     api = simulate(rules=at(place, fault))
-    asked = ask(api.url, **SPARE)
-    assert asked.done.outcome.answer == TEXT
-    assert len(asked.done.degraded) == 1
-    assert asked.done.degraded[0].startswith(f"candidate 1 {left_out} left out: the reply was cut")
+    run = ask(api.url, **SPARE)
+    assert run.result.outcome.answer == TEXT
+    assert len(run.result.degraded) == 1
+    assert run.result.degraded[0].startswith(f"candidate 1 {omitted} left out: the reply was cut")
     assert len(api.chat_calls) == calls
-    check_books(asked, api)
+    check_usage(run, api)
 
 
 @pytest.mark.parametrize("place", range(1, CALLS + 1))
-@pytest.mark.parametrize("fault", HOPELESS)
-def test_days_limit_ends_all_calls(simulate: Simulate, fault: Fault, place: int) -> None:
-    """429 at once, and no further call; a solution that is there by then is the answer."""
+@pytest.mark.parametrize("fault", DAILY_LIMITS)
+def test_daily_limit_ends_all_calls(simulate: Simulate, fault: Fault, place: int) -> None:
+    """No further call; an existing solution is the answer, otherwise the request fails with 429."""
     api = simulate(rules=at(place, fault))
-    asked = ask(api.url, **SPARE)
+    run = ask(api.url, **SPARE)
     if place <= 2:  # a plan, or its execution
-        assert isinstance(asked.error, errors.QuotaExhausted)
-        assert asked.error.status == 429
+        assert isinstance(run.error, errors.QuotaExhausted)
+        assert run.error.status == 429
     else:
-        assert asked.done.outcome.answer == TEXT
-        assert all("the day's limit" in line for line in asked.done.degraded)
+        assert run.result.outcome.answer == TEXT
+        assert all("the day's limit" in line for line in run.result.degraded)
     assert len(api.chat_calls) == place
 
 
-@pytest.mark.parametrize("fault", HOPELESS)
-def test_days_limit_ends_what_runs_beside_it(simulate: Simulate, fault: Fault) -> None:
-    """Of three candidates with three plans each, the calls under way end, and none begins."""
+@pytest.mark.parametrize("fault", DAILY_LIMITS)
+def test_daily_limit_ends_parallel_calls(simulate: Simulate, fault: Fault) -> None:
+    """With three candidates of three plans, running calls end, and no call starts."""
     api = simulate(rules=(Rule(text=TEXT, fault=fault, times=1), Rule(fault="hang")))
-    asked = ask(api.url)
-    assert isinstance(asked.error, errors.QuotaExhausted)
+    run = ask(api.url)
+    assert isinstance(run.error, errors.QuotaExhausted)
     settle(api)
     assert len(api.chat_calls) <= 9
     assert {call.status for call in api.chat_calls} <= {429, CLIENT_GONE}
@@ -123,14 +123,14 @@ def test_days_limit_ends_what_runs_beside_it(simulate: Simulate, fault: Fault) -
 
 @pytest.mark.parametrize("place", range(1, CALLS + 1))
 @pytest.mark.parametrize("fault", ["500", "close", "reset_body", "empty_content", "invalid_json"])
-def test_step_that_fails_to_the_end_is_left_out(simulate: Simulate, fault: Fault, place: int) -> None:
-    """After the last try another attempt, the first solution or the review stands for it; the answer is whole."""
+def test_step_that_always_fails_is_omitted(simulate: Simulate, fault: Fault, place: int) -> None:
+    """Another attempt, the first solution or the review is used instead; the answer is complete."""
     api = simulate(rules=at(place, fault, times=2))
-    asked = ask(api.url, call_attempts=2, **SPARE)
-    assert asked.done.outcome.answer == TEXT
-    assert len(asked.done.degraded) == 1
+    run = ask(api.url, call_attempts=2, **SPARE)
+    assert run.result.outcome.answer == TEXT
+    assert len(run.result.degraded) == 1
     assert len(api.chat_calls) == {1: CALLS + 2, 2: CALLS + 3}.get(place, CALLS + 1)
-    check_books(asked, api)
+    check_usage(run, api)
 
 
 @pytest.mark.parametrize(
@@ -157,22 +157,22 @@ def test_step_that_fails_to_the_end_is_left_out(simulate: Simulate, fault: Fault
         ("content_filter", errors.UnusableReply, 502),
     ],
 )
-def test_fault_that_never_ends(simulate: Simulate, fault: Fault, kind: type[errors.CepoError], status: int) -> None:
-    """One plan and then the direct answer, each tried to the end: its own error and status, and no call after it."""
+def test_permanent_fault(simulate: Simulate, fault: Fault, kind: type[errors.CepoError], status: int) -> None:
+    """A plan and then a direct answer, each with all attempts; then the fault's own error and status."""
     api = simulate(rules=(Rule(text=TEXT, fault=fault),))
-    asked = ask_in_stalled_time(api, call_attempts=2, **ONE)
-    assert isinstance(asked.error, kind)
-    assert asked.error.status == status
+    run = ask_in_stalled_time(api, call_attempts=2, **ONE)
+    assert isinstance(run.error, kind)
+    assert run.error.status == status
     settle(api)
     assert len(api.chat_calls) == (2 if fault in CUT else 4)
 
 
 @pytest.mark.parametrize("fault", LIMITED)
-def test_limit_that_never_ends(simulate: Simulate, fault: Fault) -> None:
-    """It is waited for as long as the request has time, and then the request has failed."""
+def test_permanent_limit(simulate: Simulate, fault: Fault) -> None:
+    """The request waits until its deadline, and then fails."""
     api = simulate(rules=(Rule(text=TEXT, fault=fault),))
-    asked = ask(api.url, deadline=0.3, **ONE)
-    assert asked.error is not None
-    assert asked.error.status in (429, 504)
+    run = ask(api.url, deadline=0.3, **ONE)
+    assert run.error is not None
+    assert run.error.status in (429, 504)
     settle(api)
     assert {call.status for call in api.chat_calls} <= {429, CLIENT_GONE}

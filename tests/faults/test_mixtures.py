@@ -1,4 +1,4 @@
-"""Random mixtures of faults: whatever comes, an answer that the model gave, or an error that says why there is none."""
+"""Random mixtures of faults: each request ends with the model's answer or a meaningful error."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.stalled_time import stalled_time
 
-from faults.asking import TEXT, Asked, ask, check_books, settle
-from optillm_cerebras_cepo import errors
+from faults.asking import TEXT, Run, ask, check_usage, settle
+from optillm_cerebras_cepo.core import errors
 from optillm_cerebras_cepo.simulator import FAULTS, Faults, Latency, Rule, Simulator, SimulatorOptions
 
 SLOW = ("hang", "trickle")
@@ -34,54 +34,54 @@ configurations = st.sampled_from(
 
 
 def mixture(often: dict[str, float], seldom: dict[str, float], seed: int) -> Faults:
-    """Both together, scaled down to a half of all calls where they come to more."""
+    """Return both together, scaled down to at most half of all calls."""
     mixed = {**often, **seldom}
     scale = min(1.0, 0.5 / sum(mixed.values()))
     return Faults({name: share * scale for name, share in mixed.items()}, seed)
 
 
 def check(chosen: dict[str, Any], faults: Faults, listens: bool) -> None:
-    """Ask once, and compare everything that is known of it."""
+    """Run a request, and check its result, calls and tokens."""
     options = SimulatorOptions(
         rules=(Rule(text=TEXT),), faults=faults, latency=Latency(base=0.002, jitter=1.0, seed=faults.seed)
     )
     with Simulator(options) as api:
         with stalled_time(api) as time:
-            asked = ask(api.url, listens=listens, deadline=DEADLINE, **chosen)
+            run = ask(api.url, listens=listens, deadline=DEADLINE, **chosen)
         settle(api)
         assert api.in_flight == 0
         assert time.now <= DEADLINE
-        if asked.error is not None:
-            assert 400 <= asked.error.status <= 504
-            assert asked.error.message
-            assert TEXT.startswith(asked.heard)
-            assert len(api.chat_calls) <= len(asked.calls)
-            if isinstance(asked.error, errors.QuotaExhausted):
+        if run.error is not None:
+            assert 400 <= run.error.status <= 504
+            assert run.error.message
+            assert TEXT.startswith(run.streamed)
+            assert len(api.chat_calls) <= len(run.calls)
+            if isinstance(run.error, errors.QuotaExhausted):
                 assert set(FATAL) & set(faults.shares)
             return
-        outcome = asked.done.outcome
+        outcome = run.result.outcome
         if outcome.answer != TEXT:
-            # A direct answer, and one that was heard already, is handed on as the API ended it, and says so.
-            assert chosen.get("effort") == "none" or asked.heard
+            # A direct answer, and one that is already streamed, is returned as the API ended it.
+            assert chosen.get("effort") == "none" or run.streamed
             assert outcome.finish_reason in set(CUT) & set(faults.shares)
             assert TEXT.startswith(outcome.answer)
             assert outcome.answer
-        if asked.heard:
-            assert asked.heard == outcome.answer
-        check_spent(asked, api, faults)
+        if run.streamed:
+            assert run.streamed == outcome.answer
+        check_counts(run, api, faults)
 
 
-def check_spent(asked: Asked, api: Simulator, faults: Faults) -> None:
-    """The ledger is the API's own, but for what could not come to either's knowledge."""
-    spent = asked.done.ledger.total
+def check_counts(run: Run, api: Simulator, faults: Faults) -> None:
+    """Assert that the request's counts are the API's, except for calls that only one side can see."""
+    spent = run.result.ledger.total
     assert len(api.chat_calls) <= spent.calls
     assert spent.completion_tokens <= api.usage.completion_tokens
     if spent.uncounted:
         assert "no_usage" in faults.shares
-    # A reply may be on its way to a request that was left.
-    left = any(isinstance(call.error, errors.Ended | errors.OutOfTime) for call in asked.calls)
+    # A reply may be sent after a disconnect.
+    left = any(isinstance(call.error, errors.Ended | errors.OutOfTime) for call in run.calls)
     if not spent.uncounted and not left:
-        check_books(asked, api)
+        check_usage(run, api)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True, database=None)
@@ -94,7 +94,7 @@ def test_any_mixture(
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_everything_at_once(seed: int) -> None:
-    """Two of a hundred calls meet each fault that passes."""
+def test_all_faults_together(seed: int) -> None:
+    """Each temporary fault occurs in 2 % of the calls."""
     passing: dict[str, float] = {name: 0.02 for name in FAULTS if name not in FATAL}
     check({"bestofn_n": 2, "planning_n": 2, "planning_m": 4}, Faults(passing, seed), listens=False)

@@ -1,4 +1,4 @@
-"""What holds whatever an API answers: statuses, headers, bodies and delays that hypothesis makes, over real HTTP."""
+"""Properties for arbitrary replies of an API: generated statuses, headers, bodies and delays, over real HTTP."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from conftest import KEY
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from support.once import once
+from support.solving import solve
 
-from optillm_cerebras_cepo.chat import Question
-from optillm_cerebras_cepo.deadline import Deadline
-from optillm_cerebras_cepo.errors import CepoError
-from optillm_cerebras_cepo.parameters import Parameters
+from optillm_cerebras_cepo.core.chat import Parameters, Question
+from optillm_cerebras_cepo.core.deadline import Deadline
+from optillm_cerebras_cepo.core.errors import CepoError
 from optillm_cerebras_cepo.runtime import Runtime
-from optillm_cerebras_cepo.settings import Settings
+from optillm_cerebras_cepo.settings.declaration import Settings
 from optillm_cerebras_cepo.simulator import Rule, Simulator, SimulatorOptions
 from optillm_cerebras_cepo.simulator.problems import Reply
 
-UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)  # to shrink over HTTP takes minutes
-SECONDS = 0.4  # of a request whose calls are counted
+UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)  # shrinking over HTTP takes minutes
+SECONDS = 0.4  # deadline of a request whose calls are counted
 FIELDS = ("temperature", "top_p", "seed", "user", "stop", "frequency_penalty", "max_completion_tokens", "messages")
 
 numbers = st.sampled_from(["0", "0.001", "1e-9", "nan", "-1", "x", "1e400"]) | st.integers(-5, 5000).map(str)
@@ -70,7 +70,7 @@ rules = st.lists(
     min_size=1,
     max_size=4,
 ).map(tuple)  # fmt: skip
-asked = st.builds(
+request_parameters = st.builds(
     Parameters,
     temperature=st.floats(0, 2),
     top_p=st.floats(0, 1),
@@ -85,24 +85,24 @@ asked = st.builds(
 def meet(
     api: Simulator, runtime: Runtime, parameters: Parameters, deadline: Deadline, text: str = "One?", **settings: Any
 ) -> None:
-    """Ask one question, and take whatever comes of it."""
+    """Run one request, and ignore its outcome."""
     client = runtime.client(api.url, KEY)
     with suppress(CepoError):
-        runtime.solve(Question(text), Settings(**settings), client, parameters=parameters, deadline=deadline)
+        solve(runtime, Question(text), Settings(**settings), client, parameters=parameters, deadline=deadline)
 
 
 def calls_for(api: Simulator, text: str) -> list[Any]:
-    """The bodies of the calls that ask this question."""
+    """Return the bodies of the calls with this question."""
     return [call.body for call in api.chat_calls if call.body["messages"][-1]["content"] == text]
 
 
 @pytest.mark.parametrize(("effort", "calls_at_once"), [("none", 1), ("low", 3)])
 @settings(max_examples=10, phases=UNSHRUNK)
-@given(rules, st.lists(replies, max_size=2), asked)
+@given(rules, st.lists(replies, max_size=2), request_parameters)
 def test_a_request_makes_a_bounded_number_of_calls_a_second(
     effort: str, calls_at_once: int, rules: tuple[Rule, ...], lists: list[Reply], parameters: Parameters
 ) -> None:
-    """Whatever the API says, each call is tried a few times in the first half second, and so is the list of models."""
+    """Each call and the list of models have few attempts in the first half second, whatever the API replies."""
     options = SimulatorOptions(rules=tuple(replace(rule, times=None) for rule in rules), lists=tuple(lists))
     with Simulator(options) as api:
         runtime = Runtime()
@@ -114,11 +114,11 @@ def test_a_request_makes_a_bounded_number_of_calls_a_second(
 
 
 @settings(max_examples=25, phases=UNSHRUNK)
-@given(rules, asked, asked)
+@given(rules, request_parameters, request_parameters)
 def test_what_one_request_meets_never_changes_anothers_calls(
     rules: tuple[Rule, ...], one: Parameters, other: Parameters
 ) -> None:
-    """A refused value, a wrong header, a broken reply: the next client's call goes out as it would have without it."""
+    """After a refused value, an invalid header or a broken reply, the next client's calls are unchanged."""
     sent = []
     for met in (rules, ()):
         with Simulator(SimulatorOptions(rules=met)) as api:

@@ -1,4 +1,4 @@
-"""Each fault of a reply that somebody hears while it is written: what has been heard cannot be unsaid."""
+"""Each fault of a streamed reply: text that was sent to the client cannot be withdrawn."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import get_args
 
 import pytest
 
-from faults.asking import TEXT, ask, ask_in_stalled_time, at, check_books, settle
-from optillm_cerebras_cepo import errors
+from faults.asking import TEXT, ask, ask_in_stalled_time, at, check_usage, settle
+from optillm_cerebras_cepo.core import errors
 from optillm_cerebras_cepo.simulator import Fault, Simulator
 
 Simulate = Callable[..., Simulator]
@@ -33,63 +33,63 @@ SILENT = (
 BROKEN = ("cut", "reset_body", "wrong_length", "short_length", "invalid_json")
 HARMLESS = ("no_usage", "duplicate_headers", "no_tool_index", "one_tool_index")
 CUT = ("length", "content_filter")
-HOPELESS = ("request_quota_day", "token_quota_day")
+DAILY_LIMITS = ("request_quota_day", "token_quota_day")
 
 
-def test_every_fault_is_told_apart() -> None:
-    """What a fault of a stream comes to is said here for each that there is."""
-    assert sorted((*SILENT, *BROKEN, *HARMLESS, *CUT, *HOPELESS)) == sorted(get_args(Fault))
+def test_every_fault_is_tested() -> None:
+    """Each fault of a stream is in one of the groups above."""
+    assert sorted((*SILENT, *BROKEN, *HARMLESS, *CUT, *DAILY_LIMITS)) == sorted(get_args(Fault))
 
 
 @pytest.mark.parametrize("fault", SILENT)
-def test_call_of_which_nothing_was_heard_is_made_again(simulate: Simulate, fault: str) -> None:
-    """The listener hears the answer once, and whole."""
+def test_call_without_streamed_text_is_retried(simulate: Simulate, fault: str) -> None:
+    """The listener receives the complete answer once."""
     api = simulate(rules=at(1, fault))
-    asked = ask_in_stalled_time(api, listens=True, effort="none")
-    assert asked.heard == asked.done.outcome.answer == TEXT
-    assert asked.done.degraded == ()
+    run = ask_in_stalled_time(api, listens=True, effort="none")
+    assert run.streamed == run.result.outcome.answer == TEXT
+    assert run.result.degraded == ()
     assert len(api.chat_calls) == 2
-    check_books(asked, api)
+    check_usage(run, api)
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_answer_that_breaks_off_ends_as_an_error(simulate: Simulate, fault: str) -> None:
-    """What was heard is the answer's beginning; the error says that it broke off, and no call follows."""
+def test_interrupted_answer_ends_with_an_error(simulate: Simulate, fault: str) -> None:
+    """The streamed text is the beginning of the answer, the error mentions the interruption, and no call follows."""
     api = simulate(rules=at(1, fault))
-    asked = ask(api.url, listens=True, effort="none")
-    assert isinstance(asked.error, errors.StreamBroken)
-    assert asked.error.status == 502
-    assert TEXT.startswith(asked.heard)
-    assert 0 < len(asked.heard) < len(TEXT)
+    run = ask(api.url, listens=True, effort="none")
+    assert isinstance(run.error, errors.StreamBroken)
+    assert run.error.status == 502
+    assert TEXT.startswith(run.streamed)
+    assert 0 < len(run.streamed) < len(TEXT)
     settle(api)
     assert len(api.chat_calls) == 1
 
 
 @pytest.mark.parametrize("fault", HARMLESS)
-def test_fault_that_harms_nobody(simulate: Simulate, fault: str) -> None:
-    """No call more."""
+def test_harmless_fault(simulate: Simulate, fault: str) -> None:
+    """No further call."""
     api = simulate(rules=at(1, fault))
-    asked = ask(api.url, listens=True, effort="none")
-    assert asked.heard == asked.done.outcome.answer == TEXT
+    run = ask(api.url, listens=True, effort="none")
+    assert run.streamed == run.result.outcome.answer == TEXT
     assert len(api.chat_calls) == 1
 
 
 @pytest.mark.parametrize("fault", CUT)
-def test_answer_cut_by_the_api_says_so(simulate: Simulate, fault: str) -> None:
-    """A direct answer ends as the API ended it, and its finish_reason tells the client, as OpenAI's does."""
+def test_answer_cut_by_the_api_has_its_finish_reason(simulate: Simulate, fault: str) -> None:
+    """A direct answer ends as the API ended it, with its finish_reason."""
     api = simulate(rules=at(1, fault))
-    asked = ask(api.url, listens=True, effort="none")
-    assert asked.heard == asked.done.outcome.answer
-    assert asked.done.outcome.finish_reason == fault
+    run = ask(api.url, listens=True, effort="none")
+    assert run.streamed == run.result.outcome.answer
+    assert run.result.outcome.finish_reason == fault
     assert len(api.chat_calls) == 1
-    check_books(asked, api)
+    check_usage(run, api)
 
 
-@pytest.mark.parametrize("fault", HOPELESS)
-def test_days_limit_ends_the_request(simulate: Simulate, fault: str) -> None:
-    """429 at once; nothing was heard."""
+@pytest.mark.parametrize("fault", DAILY_LIMITS)
+def test_daily_limit_ends_the_request(simulate: Simulate, fault: str) -> None:
+    """With 429 and without streamed text."""
     api = simulate(rules=at(1, fault))
-    asked = ask(api.url, listens=True, effort="none")
-    assert isinstance(asked.error, errors.QuotaExhausted)
-    assert asked.heard == ""
+    run = ask(api.url, listens=True, effort="none")
+    assert isinstance(run.error, errors.QuotaExhausted)
+    assert run.streamed == ""
     assert len(api.chat_calls) == 1

@@ -1,4 +1,4 @@
-"""Messages and tools that go to the model: the API's closed schema takes them, and the reply says what was dropped."""
+"""Messages and tools for the API: only fields of its schema are sent, and the reply lists the removed ones."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optillm_cerebras_cepo.chat import Question
-from optillm_cerebras_cepo.errors import BadRequest
-from optillm_cerebras_cepo.host.conversation import question_from
+from optillm_cerebras_cepo.core.chat import Question
+from optillm_cerebras_cepo.core.errors import BadRequest
+from optillm_cerebras_cepo.host.messages import question_from
 from optillm_cerebras_cepo.simulator.schema import ChatCompletionServerRequest
 from optillm_cerebras_cepo.simulator.server import Simulator
 
@@ -27,14 +27,14 @@ THINKING = {"type": "thinking", "thinking": "hm"}
 
 
 def read(messages: list[Any], **fields: Any) -> Question:
-    """Read a body with these messages."""
+    """Return the question of a body with these messages."""
     return question_from({"messages": messages, **fields})
 
 
 def sent(question: Question) -> list[dict[str, Any]]:
-    """The messages that go to the model."""
-    assert question.forward
-    return [message.wire() for message in question.forward.messages]
+    """Return the messages that are sent to the model."""
+    assert question.passthrough
+    return [message.wire() for message in question.passthrough.messages]
 
 
 @pytest.mark.parametrize(
@@ -80,8 +80,8 @@ def sent(question: Question) -> list[dict[str, Any]]:
         ),
     ],
 )
-def test_a_turn_goes_out_as_the_api_takes_it(turn: Any, goes_out: list[Any], fitted: list[str]) -> None:
-    """Without what its schema does not know, which the API would answer with 400; a null is no loss."""
+def test_unknown_fields_of_messages_are_removed(turn: Any, goes_out: list[Any], fitted: list[str]) -> None:
+    """The API would answer them with 400. Null values are removed without a note."""
     question = read([turn, ASK, CALLED, RESULT])
     assert sent(question) == [*goes_out, ASK, CALLED, RESULT]
     assert len(question.fitted) == len(fitted)
@@ -89,27 +89,23 @@ def test_a_turn_goes_out_as_the_api_takes_it(turn: Any, goes_out: list[Any], fit
 
 
 @pytest.mark.parametrize("content", [{}, {"content": None}, {"content": []}])
-def test_a_result_without_content_is_an_empty_one(content: dict[str, Any]) -> None:
-    """Its call must be answered, so it cannot be left out."""
+def test_a_tool_result_without_content_is_sent_as_empty(content: dict[str, Any]) -> None:
+    """A tool call needs its result, so the message cannot be left out."""
     result = {"role": "tool", "tool_call_id": "c1"}
     assert sent(read([ASK, CALLED, result | content]))[-1] == {**result, "content": ""}
 
 
-def test_tools_are_cleaned_and_their_schemas_are_not() -> None:
-    """What a tool's `parameters` may hold is the client's own."""
+def test_unknown_fields_of_tools_are_removed() -> None:
+    """Except within `parameters`, which is the client's own JSON schema."""
     function = {**TOOL["function"], "strict": None, "description": None, "examples": ["x"]}  # type: ignore[dict-item]
     choice = {"type": "function", "function": {"name": "add", "strict": True}}
     question = read([ASK], tools=[{"type": "function", "function": function, **CACHE}], tool_choice=choice)
-    assert question.forward
-    assert question.forward.options == {
+    assert question.passthrough
+    assert question.passthrough.options == {
         "tools": [TOOL],
         "tool_choice": {"type": "function", "function": {"name": "add"}},
     }
-    assert question.fitted == (
-        "tools: cache_control dropped",
-        "tools: examples dropped",
-        "tool_choice: strict dropped",
-    )
+    assert question.fitted == ("tools: cache_control dropped", "tools: examples dropped", "tool_choice: strict dropped")
 
 
 @pytest.mark.parametrize(
@@ -129,16 +125,16 @@ def test_tools_are_cleaned_and_their_schemas_are_not() -> None:
         ([ASK], {"tools": [TOOL], "tool_choice": {"type": "function"}}, "tool_choice.function"),
     ],
 )
-def test_what_the_api_would_refuse_is_refused_before_a_call(messages: Any, fields: Any, param: str) -> None:
-    """What cannot be dropped without changing the question; `param` names the place."""
+def test_invalid_messages_and_tools_are_refused(messages: Any, fields: Any, param: str) -> None:
+    """Whatever cannot be removed without changing the question; `param` is its path."""
     with pytest.raises(BadRequest) as caught:
         read(messages, **fields)
     assert caught.value.param == param
     assert "\n" not in caught.value.message
 
 
-def test_a_planned_conversation_says_what_was_dropped_too(ask: Any, api: Simulator) -> None:
-    """The same line for the same field, whether the request is planned or passed through."""
+def test_removed_fields_are_listed_for_planned_requests(ask: Any, api: Simulator) -> None:
+    """The same notes as for requests that are passed through."""
     turns = [{"role": "system", "content": ""}, {"role": "user", "content": "Why?", "name": "jo", **CACHE}]
     reply = ask(question=None, messages=turns, cepo_cerebras_effort="none").get_json()
     assert api.chat_calls[0].body["messages"] == [{"role": "user", "content": "Why?"}]
@@ -149,8 +145,8 @@ def test_a_planned_conversation_says_what_was_dropped_too(ask: Any, api: Simulat
     ]
 
 
-def test_a_reply_says_what_was_dropped_of_a_conversation_with_tools(ask: Any, api: Simulator) -> None:
-    """One call, which the API takes, and the list in `fitted`."""
+def test_removed_fields_are_listed_for_requests_with_tools(ask: Any, api: Simulator) -> None:
+    """In `fitted`, beside the reply of the one call."""
     messages = [{"role": "developer", "content": "Be exact."}, ASK | CACHE, CALLED, RESULT | {"content": None}]
     tools = [{**TOOL, "function": {**TOOL["function"], "strict": None}}]  # type: ignore[dict-item]
     reply = ask(question=None, messages=messages, tools=tools)
@@ -161,15 +157,15 @@ def test_a_reply_says_what_was_dropped_of_a_conversation_with_tools(ask: Any, ap
 
 
 @pytest.mark.parametrize("role", ["user", "tool"])
-def test_a_part_without_a_text_is_no_error_of_optillms(ask: Any, api: Simulator, role: str) -> None:
-    """OptiLLM joins the texts of a conversation itself, before it asks a plugin."""
+def test_a_part_with_a_null_text_is_accepted(ask: Any, api: Simulator, role: str) -> None:
+    """OptiLLM joins the texts of a conversation before it calls a plugin."""
     empty = {"role": role, "tool_call_id": "c1", "content": [{"type": "text", "text": None}]}
     assert ask(question=None, messages=[CALLED, empty, ASK]).status_code == 200
     assert len(api.chat_calls) == 1
 
 
-def test_the_list_of_what_was_dropped_stays_short() -> None:
-    """However many fields a client makes up, and no name of them that may be a text or a key."""
+def test_the_list_of_removed_fields_is_bounded() -> None:
+    """However many unknown fields there are; names that may be a text or a key are not shown."""
     junk = {f"field_{'x' * index}": 1 for index in range(25)} | {"csk-0123456789abcdef": 1}
     lines = read([ASK | junk]).fitted
     assert len(lines) == 20
@@ -188,7 +184,7 @@ Known = dict[str, st.SearchStrategy[Any]]
 
 
 def objects(required: Known, optional: Known) -> st.SearchStrategy[dict[str, Any]]:
-    """Objects with these fields, with the optional ones now and then null or missing, and with made-up ones."""
+    """Return objects with these fields, optional ones sometimes null or missing, and unknown ones."""
     known = st.fixed_dictionaries(
         required, optional={name: st.none() | optional[name] for name in optional.keys() - required.keys()}
     )
@@ -222,7 +218,7 @@ CHOICES = st.sampled_from([None, "none", "auto", "required", ""]) | TOOLS
 
 
 def without_images(message: dict[str, Any]) -> dict[str, Any]:
-    """The message with a text in place of each image: no model of the simulator sees images."""
+    """Return the message with a text in place of each image: no model of the simulator accepts images."""
     content = message.get("content")
     if not isinstance(content, list):
         return message
@@ -230,13 +226,13 @@ def without_images(message: dict[str, Any]) -> dict[str, Any]:
 
 
 @given(TURNS, st.none() | st.lists(TOOLS, max_size=2), CHOICES)
-def test_the_api_takes_whatever_is_not_refused(messages: Any, tools: Any, choice: Any) -> None:
-    """Any mixture of roles, nulls and made-up fields; `fitted` holds short lines without a text of the client's."""
+def test_the_api_accepts_what_is_not_refused(messages: Any, tools: Any, choice: Any) -> None:
+    """Any mixture of roles, nulls and unknown fields; `fitted` contains short notes without the client's text."""
     try:
         question = read(messages, tools=tools, tool_choice=choice, parallel_tool_calls=None)
     except BadRequest:
         return
     assert all(re.fullmatch(r"(messages|tools|tool_choice): [\w ]{1,50}", line) for line in question.fitted)
-    if question.forward:
-        body = {"messages": list(map(without_images, sent(question))), **question.forward.options, "model": "m"}
+    if question.passthrough:
+        body = {"messages": list(map(without_images, sent(question))), **question.passthrough.options, "model": "m"}
         ChatCompletionServerRequest.model_validate(body)

@@ -1,4 +1,4 @@
-"""Messages as a question: roles stay, and what is no conversation is said to be none."""
+"""Messages as a question: roles are kept, and invalid conversations are refused."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optillm_cerebras_cepo.chat import Message, Question
-from optillm_cerebras_cepo.errors import BadRequest
-from optillm_cerebras_cepo.host.conversation import question_from, question_from_text
+from optillm_cerebras_cepo.core.chat import Message, Question
+from optillm_cerebras_cepo.core.errors import BadRequest
+from optillm_cerebras_cepo.host.messages import question_from, question_from_text
 
 
 def ask(messages: Any, **fields: Any) -> Question:
@@ -18,8 +18,8 @@ def ask(messages: Any, **fields: Any) -> Question:
     return question_from({"messages": messages, **fields})
 
 
-def test_the_last_user_turn_asks() -> None:
-    """Earlier turns keep their roles and places, leading system turns are one system prompt."""
+def test_the_last_user_message_is_the_question() -> None:
+    """Earlier ones keep roles and order; leading system messages become one system prompt."""
     messages = [
         {"role": "system", "content": "Be brief."},
         {"role": "developer", "content": "And exact."},
@@ -47,16 +47,16 @@ BRIEF, FRENCH = {"role": "system", "content": "Be brief."}, {"role": "system", "
         ([WHY, BRIEF], "Be brief.", ()),
     ],
 )
-def test_a_later_system_turn_is_not_moved_before_older_turns(messages: Any, system: str, history: Any) -> None:
-    """It says what holds from there on; one after the last user turn stands right before the question."""
+def test_a_later_system_message_keeps_its_place(messages: Any, system: str, history: Any) -> None:
+    """It applies from there on. One after the last user message is moved right before the question."""
     assert ask(messages) == Question("Why?", system, history)
 
 
 @pytest.mark.parametrize("content", ["", " ", [], None, [{"type": "text", "text": ""}]])
 @pytest.mark.parametrize("role", ["system", "developer", "user", "assistant"])
 @pytest.mark.parametrize("after", [False, True])
-def test_a_turn_without_content_is_left_out(role: str, content: Any, after: bool) -> None:
-    """Clients send an empty system prompt where the user has set none: the question is answered without it."""
+def test_empty_messages_are_left_out(role: str, content: Any, after: bool) -> None:
+    """Clients send an empty system prompt if the user has set none."""
     empty, turn = {"role": role, "content": content}, {"role": "user", "content": "Why?"}
     if after and role == "user":
         with pytest.raises(BadRequest, match=r"messages\[1\]\.content is empty"):
@@ -66,7 +66,7 @@ def test_a_turn_without_content_is_left_out(role: str, content: Any, after: bool
     assert question == Question("Why?", fitted=("messages: turns without content left out",))
 
 
-def test_a_tag_for_optillm_is_not_for_the_model() -> None:
+def test_a_tag_is_not_sent_to_the_model() -> None:
     """OptiLLM 0.3 leaves it in the messages."""
     messages = [{"role": "user", "content": "<optillm_approach>cepo_cerebras</optillm_approach> Why?"}]
     assert ask(messages).text == "Why?"
@@ -94,8 +94,8 @@ def test_a_tag_for_optillm_is_not_for_the_model() -> None:
         ([{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}], "messages"),
     ],
 )
-def test_what_is_no_conversation_is_refused_by_name(messages: Any, param: str) -> None:
-    """400, and `param` says where."""
+def test_invalid_conversations_are_refused(messages: Any, param: str) -> None:
+    """400, and `param` is the path."""
     with pytest.raises(BadRequest) as caught:
         ask(messages)
     assert caught.value.param == param
@@ -119,20 +119,20 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}
         ([{"role": "user", "content": [{"type": "text", "text": "what is this?"}, IMAGE]}], {}, "no text"),
     ],
 )
-def test_what_no_plan_can_be_made_for_goes_on_as_it_is(messages: Any, fields: dict[str, Any], why: str) -> None:
-    """With its messages, its tools, and the reason."""
-    forward = ask(messages, **fields).forward
+def test_requests_that_cannot_be_planned_are_passed_through(messages: Any, fields: dict[str, Any], why: str) -> None:
+    """With their messages, their tools, and the reason."""
+    forward = ask(messages, **fields).passthrough
     assert forward
     assert why in forward.reason
     assert [message.wire() for message in forward.messages] == messages
     assert forward.options == fields
 
 
-def test_what_clients_send_back_of_a_reply_is_not_forwarded() -> None:
-    """The API refuses fields of a message that it does not know; a tag is for OptiLLM."""
+def test_fields_of_our_replies_are_not_passed_through() -> None:
+    """The API refuses unknown fields of messages; a tag is for OptiLLM."""
     echoed = {"role": "assistant", "content": None, "reasoning_content": "hm", "tool_calls": [CALL], "refusal": None}
     tagged = {"role": "user", "content": "<optillm_approach>cepo_cerebras</optillm_approach> add"}
-    forward = ask([tagged, echoed, {"role": "tool", "tool_call_id": "c1", "content": "2"}]).forward
+    forward = ask([tagged, echoed, {"role": "tool", "tool_call_id": "c1", "content": "2"}]).passthrough
     assert forward
     assert [message.wire() for message in forward.messages[:2]] == [
         {"role": "user", "content": "add"},
@@ -144,17 +144,17 @@ def test_what_clients_send_back_of_a_reply_is_not_forwarded() -> None:
     ("fields", "param"),
     [({"tools": 5}, "tools"), ({"tools": [5]}, "tools"), ({"tool_choice": "required"}, "tool_choice")],
 )
-def test_tools_that_are_none_are_refused(fields: dict[str, Any], param: str) -> None:
-    """By name; empty ones are as good as none."""
+def test_invalid_tools_are_refused(fields: dict[str, Any], param: str) -> None:
+    """`param` is the path. Empty ones count as none."""
     with pytest.raises(BadRequest) as caught:
         ask([{"role": "user", "content": "x"}], **fields)
     assert caught.value.param == param
-    assert ask([{"role": "user", "content": "x"}], tools=[], tool_choice="auto").forward is None
+    assert ask([{"role": "user", "content": "x"}], tools=[], tool_choice="auto").passthrough is None
 
 
 @pytest.mark.parametrize("choice", [None, "", {}, "none", "auto"])
-def test_a_tool_choice_without_tools_is_no_error_where_it_wants_no_call(choice: Any) -> None:
-    """Clients send it beside an empty list of tools; the question is planned as any other."""
+def test_a_tool_choice_without_tools_is_accepted_unless_it_demands_a_call(choice: Any) -> None:
+    """Clients send it beside an empty list of tools; the question is planned."""
     assert ask([{"role": "user", "content": "x"}], tools=[], tool_choice=choice) == Question("x")
 
 
@@ -169,13 +169,13 @@ ANYTHING = st.recursive(
 
 
 @given(ANYTHING)
-def test_no_json_breaks_the_reader(messages: Any) -> None:
-    """A question or a BadRequest, nothing else."""
+def test_any_json_is_a_question_or_a_bad_request(messages: Any) -> None:
+    """No other exception is raised."""
     try:
         question = ask(messages)
     except BadRequest:
         return
-    assert question.text.strip() or question.forward
+    assert question.text.strip() or question.passthrough
 
 
 @pytest.mark.parametrize(
@@ -186,6 +186,6 @@ def test_no_json_breaks_the_reader(messages: Any) -> None:
         ("User: Hello\nAssistant: Hi\nUser: Why?", "User: Hello\nAssistant: Hi\nUser: Why?"),
     ],
 )
-def test_a_flattened_conversation_stays_delimited(text: str, question: str) -> None:
-    """One turn loses its mark; several keep theirs."""
+def test_a_conversation_in_one_text_keeps_its_marks(text: str, question: str) -> None:
+    """A single turn loses its mark; several keep theirs."""
     assert question_from_text("Be brief.", text) == Question(question, "Be brief.")

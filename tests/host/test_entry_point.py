@@ -1,4 +1,4 @@
-"""What the entry point `optillm.plugins` names, which OptiLLM would import as its plugin."""
+"""The module that the entry point `optillm.plugins` names, for an OptiLLM that reads entry points."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def module(plugins: None) -> ModuleType:
 
 
 def test_it_is_a_plugin(module: ModuleType) -> None:
-    """With the two names that OptiLLM looks for."""
+    """It has the two names that OptiLLM needs."""
     assert (module.SLUG, module.run) == (plugin.SLUG, plugin.run)
 
 
-def test_it_and_the_shim_stand_at_the_door_once(module: ModuleType) -> None:
-    """Whichever is found first, and however often OptiLLM loads its plugins."""
+def test_hooks_are_added_once(module: ModuleType) -> None:
+    """By the entry point and the shim together, however often OptiLLM loads its plugins."""
     server.load_plugins()
-    doors = [function.__name__ for function in server.app.before_request_funcs[None]]
-    assert doors.count("cepo_cerebras_intake") == 1
+    names = [function.__name__ for function in server.app.before_request_funcs[None]]
+    assert names.count("_validate_chat") == 1
     assert server.plugin_approaches[plugin.SLUG] is plugin.run

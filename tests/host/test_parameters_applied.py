@@ -1,4 +1,4 @@
-"""What a client asks of its answer reaches the call that writes it, and no other."""
+"""Which calls of a request get the parameters that a client sends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from optillm_cerebras_cepo.simulator.answers import Rule
-from optillm_cerebras_cepo.simulator.ledger import Call
+from optillm_cerebras_cepo.simulator.call_log import Call
 from optillm_cerebras_cepo.simulator.problems import Reply
 from optillm_cerebras_cepo.simulator.server import Simulator
 
@@ -34,7 +34,7 @@ def having(calls: Sequence[Call], name: str) -> list[bool]:
     ],
 )
 def test_it_shapes_the_call_that_writes_the_answer(serve: Any, simulate: Simulate, name: str, value: Any) -> None:
-    """Plan, execution and review are the approach's own."""
+    """Plan, execution and review are called without it."""
     api = simulate(rules=(Rule(text='{"answer": 42}'),))
     assert serve(api.url)(**{name: value}, **SMALL).status_code == 200
     assert having(api.chat_calls, name) == [False, False, False, True]
@@ -49,7 +49,7 @@ def test_it_takes_the_place_of_the_steps_own(ask: Any, api: Simulator, name: str
 
 
 def test_it_shapes_a_direct_answer_too(ask: Any, api: Simulator) -> None:
-    """The one call there is."""
+    """In its only call."""
     ask(cepo_cerebras_effort="none", temperature=1.5, top_p=0.25, stop="END", seed=7, user="u")
     (call,) = api.chat_calls
     sent = {name: call.body[name] for name in ("temperature", "top_p", "stop", "seed", "user")}
@@ -57,13 +57,13 @@ def test_it_shapes_a_direct_answer_too(ask: Any, api: Simulator) -> None:
 
 
 def test_the_user_is_named_in_every_call(ask: Any, api: Simulator) -> None:
-    """Whom the calls are made for is as true of a plan as of an answer."""
+    """It says for whom the calls are made, which holds for plans as well."""
     ask(user="u-1", **SMALL)
     assert [call.body["user"] for call in api.chat_calls] == ["u-1"] * 4
 
 
 def test_a_cut_at_the_clients_own_limit_is_its_answer(serve: Any, simulate: Simulate) -> None:
-    """Handed on as cut, not thrown away for the review; the other calls keep their own limits."""
+    """It is not rejected in favour of the review. The other calls keep their own limits."""
     api = simulate(rules=(Rule(text=LONG),))
     for again in range(2):
         choice = serve(api.url)(max_completion_tokens=20, **SMALL).get_json()["choices"][0]
@@ -73,7 +73,7 @@ def test_a_cut_at_the_clients_own_limit_is_its_answer(serve: Any, simulate: Simu
 
 
 def test_a_seed_makes_every_call_repeatable_and_none_the_same(ask: Any, api: Simulator) -> None:
-    """Equal prompts of one request get unequal seeds: they are to be separate samples."""
+    """Equal prompts of one request get different seeds: they are separate samples."""
     seeds = []
     for _ in range(2):
         ask(seed=11)
@@ -90,7 +90,7 @@ def test_a_seed_makes_every_call_repeatable_and_none_the_same(ask: Any, api: Sim
 
 @pytest.mark.parametrize(("effort", "calls"), [("none", 3), ("low", 21), ("auto", 27), ("medium", 27)])
 def test_several_answers_are_one_run(serve: Any, simulate: Simulate, effort: str, calls: int) -> None:
-    """Different candidates' answers, the best first; OptiLLM would run everything three times."""
+    """Of different candidates, best first; OptiLLM would run everything three times."""
     texts = tuple(f"The answer is {number}. Rating: [[0.{number % 7}]]" for number in range(100))
     api = simulate(rules=(Rule(text=texts),))
     body = serve(api.url)(n=3, cepo_cerebras_effort=effort).get_json()
@@ -104,8 +104,8 @@ def test_several_answers_are_one_run(serve: Any, simulate: Simulate, effort: str
         assert ratings[chosen[0]] == max(ratings.values())
 
 
-def test_fewer_answers_than_wanted_are_said_to_be_fewer(serve: Any, simulate: Simulate) -> None:
-    """What a failed call would have answered is left out, with the reason."""
+def test_missing_answers_are_listed_in_the_reply(serve: Any, simulate: Simulate) -> None:
+    """With the reason why the call has failed."""
     for flaw in (Rule(times=1, fault="empty_content"), Rule(times=1, reply=Reply(400, {"message": "?"}))):
         api = simulate(rules=(flaw, Rule(text="42")))
         body = serve(api.url)(n=3, cepo_cerebras_effort="none", cepo_cerebras_call_attempts=1).get_json()
@@ -113,10 +113,8 @@ def test_fewer_answers_than_wanted_are_said_to_be_fewer(serve: Any, simulate: Si
         assert "left out" in body["cepo_cerebras"]["degraded"][0]
 
 
-def test_the_operators_cap_on_candidates_holds_for_answers(
-    ask: Any, api: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each answer is a candidate's."""
+def test_the_operators_cap_on_candidates_limits_n(ask: Any, api: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer needs a candidate."""
     monkeypatch.setenv("CEPO_CEREBRAS_MAX_BESTOFN_N", "3")
     assert ask(n=4, **SMALL).get_json()["error"]["param"] == "n"
     assert api.chat_calls == ()
@@ -136,15 +134,15 @@ def test_the_operators_cap_on_candidates_holds_for_answers(
     ],
 )
 def test_what_cannot_be_had_is_refused_by_name(ask: Any, api: Simulator, body: dict[str, Any], param: str) -> None:
-    """400 with the field, before a token is spent, and clients are told not to try again."""
+    """400 with the field, before any call, and clients are told not to retry."""
     response = ask(**body)
     assert (response.status_code, response.get_json()["error"]["param"]) == (400, param)
     assert response.headers["x-should-retry"] == "false"
     assert api.chat_calls == ()
 
 
-def test_values_that_ask_for_nothing_are_fields_that_are_not_given(ask: Any, api: Simulator) -> None:
-    """All of them at once are answered, and none of them is sent to the API."""
+def test_values_that_ask_for_nothing_are_ignored(ask: Any, api: Simulator) -> None:
+    """All of them at once; none is sent to the API."""
     nothing = {
         **{"n": 1, "stop": [], "logit_bias": {}, "user": "", "stream_options": {}, "logprobs": False},
         **{"top_logprobs": 0, "modalities": ["text"], "functions": [], "function_call": "none"},
@@ -154,8 +152,8 @@ def test_values_that_ask_for_nothing_are_fields_that_are_not_given(ask: Any, api
     assert [name for name in nothing for call in api.chat_calls if name in call.body] == []
 
 
-def test_nulls_are_fields_that_are_not_given(ask: Any, api: Simulator) -> None:
-    """As clients send them; OptiLLM alone would stumble over several."""
+def test_nulls_are_ignored(ask: Any, api: Simulator) -> None:
+    """OptiLLM alone would fail on some of them."""
     names = ("n", "max_tokens", "stream", "temperature", "stop", "tools", "tool_choice", "response_format", "seed")
     assert ask(model=None, **dict.fromkeys(names), **SMALL).status_code == 200
     assert len(api.chat_calls) == 4

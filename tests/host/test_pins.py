@@ -1,4 +1,4 @@
-"""What we rely on in OptiLLM. An upgrade that changes one of these fails here, by its name."""
+"""What this package relies on in OptiLLM. An upgrade that changes it fails here."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from optillm.cepo import cepo
 from optillm.cepo.cepo import CepoConfig
 from support.desk import Desk
 
-from optillm_cerebras_cepo.cepo import upstream
+from optillm_cerebras_cepo.cepo import optillm_api
 from optillm_cerebras_cepo.cepo.candidate import always
 from optillm_cerebras_cepo.cepo.seam import CandidateSeam
-from optillm_cerebras_cepo.settings import HOST_ONLY, Settings
+from optillm_cerebras_cepo.host import optillm as optillm_adapter
+from optillm_cerebras_cepo.settings.declaration import Settings
+from optillm_cerebras_cepo.settings.loading import HOST_ONLY
 
 SUPPORTED = ("0.3.21", "0.3.22", "0.4.0")
 
 
 def test_this_is_a_supported_optillm() -> None:
-    """The versions that were read and run."""
+    """One of the versions that this package was tested with."""
     assert importlib.metadata.version("optillm") in SUPPORTED
 
 
@@ -49,43 +51,43 @@ def test_this_is_a_supported_optillm() -> None:
         (cepo.rate_completions_majority, ["completions"]),
     ],
 )
-def test_the_functions_that_we_drive_take_what_we_give(function: Any, parameters: list[str]) -> None:
-    """By name, so that a new parameter in between does no harm."""
+def test_cepos_functions_have_the_parameters_that_we_pass(function: Any, parameters: list[str]) -> None:
+    """By name; further parameters must have defaults."""
     known = inspect.signature(function).parameters
     assert [name for name in parameters if name not in known] == []
     optional = [name for name in known if name not in parameters]
     assert all(known[name].default is not inspect.Parameter.empty for name in optional)
 
 
-def test_every_field_of_cepoconfig_is_ours_too() -> None:
-    """A new field of OptiLLM's must be given a meaning here, or be named as one without."""
+def test_every_field_of_cepoconfig_is_a_setting() -> None:
+    """Or is listed as unused."""
     fields = {field.name for field in dataclasses.fields(CepoConfig)}
     assert fields - HOST_ONLY <= set(Settings.model_fields)
 
 
 def test_our_defaults_are_those_of_optillms_file() -> None:
-    """Without any configuration, medium effort is OptiLLM's own CePO."""
+    """Without any configuration, effort medium is OptiLLM's own CePO."""
     file = Path(optillm.__file__).parent / "cepo" / "configs" / "cepo_config.yaml"
     packaged = {name: value for name, value in yaml.safe_load(file.read_text()).items() if name not in HOST_ONLY}
     assert {name: getattr(Settings(), name) for name in packaged} == packaged
 
 
 def test_reasoning_and_retries_are_off_above_the_seam() -> None:
-    """Both are decided below it."""
-    config = upstream.configuration(Settings(planning_max_tokens_step0=5), bestofn_n=9)
+    """Our client decides about both."""
+    config = optillm_api.configuration(Settings(planning_max_tokens_step0=5), bestofn_n=9)
     assert (config.use_reasoning, config.use_reasoning_fallback, config.num_of_retries) == (False, False, 0)
     assert (config.planning_max_tokens_step0, config.bestofn_n) == (5, 9)
 
 
 def test_the_functions_reach_the_model_through_the_seam_alone() -> None:
-    """A candidate of the default configuration is 8 calls, all of them seen."""
+    """All 8 calls of a candidate with the default configuration."""
     it = Desk("an answer")
-    upstream.generate_completion(
+    optillm_api.generate_completion(
         system_prompt="",
         task="question",
         client=_Counting(it),
         model="m",
-        cepo_config=upstream.configuration(Settings()),
+        cepo_config=optillm_api.configuration(Settings()),
     )
     assert len(it.client.requests) == 8
 
@@ -96,39 +98,77 @@ class _Counting:
     __slots__ = ("chat",)
 
     def __init__(self, it: Desk) -> None:
-        self.chat = CandidateSeam(it.asker, 1, always).chat
+        self.chat = CandidateSeam(it.caller, 1, always).chat
+
+
+# The adapter, host/optillm.py.
 
 
 def test_plugins_are_found_in_optillms_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From any working directory; that is where our wheel puts the shim."""
+    """From any working directory; our wheel puts the shim there."""
     monkeypatch.chdir(tmp_path)
     server.load_plugins()
-    assert "cepo_cerebras" in server.plugin_approaches
+    assert {"cepo_cerebras", "none", "re2"} <= optillm_adapter.approaches()
+    assert set(optillm_adapter.plugin_files().values()) >= set(server.plugin_approaches)
 
 
-def test_the_slug_parses_from_approach_and_model_name() -> None:
-    """With a model behind it, and combined."""
-    server.load_plugins()
-    parse = server.parse_combined_approach
-    known = server.known_approaches, server.plugin_approaches
-    assert parse("cepo_cerebras-llama3.3-70b", *known) == ("SINGLE", ["cepo_cerebras"], "llama3.3-70b")
-    assert parse("cepo_cerebras&re2-m", *known) == ("AND", ["cepo_cerebras", "re2"], "m")
+@pytest.mark.parametrize(
+    ("body", "selected"),
+    [
+        ({"model": "cepo_cerebras-llama3.3-70b"}, ("SINGLE", ["cepo_cerebras"])),
+        ({"model": "cepo_cerebras-re2-m"}, ("SINGLE", ["cepo_cerebras", "re2"])),
+        ({"model": "m", "optillm_approach": "cepo_cerebras&re2"}, ("AND", ["cepo_cerebras", "re2"])),
+        ({"model": "re2|cepo_cerebras-m", "optillm_approach": "auto"}, ("OR", ["re2", "cepo_cerebras"])),
+        (
+            {"messages": [{"role": "user", "content": "<optillm_approach>re2</optillm_approach>Why?"}]},
+            ("SINGLE", ["re2"]),
+        ),
+        ({"model": "m", "messages": 5}, ("SINGLE", ["none"])),
+    ],
+)
+def test_the_selected_approaches_are_those_that_optillm_runs(
+    plugins: None, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any], selected: tuple[str, list[str]]
+) -> None:
+    """Of a tag, the field or the model's prefix."""
+    monkeypatch.setitem(server.server_config, "approach", "auto")
+    assert optillm_adapter.selected_approaches(body) == selected
 
 
-def test_no_key_of_ours_stands_in_the_servers_configuration() -> None:
-    """`init_cepo_config` takes every key with "cepo" in it for a field, and dies of an unknown one."""
+def test_a_tag_is_read_and_removed() -> None:
+    """In a message's text."""
+    tagged = "<optillm_approach>re2</optillm_approach>Why?"
+    assert (optillm_adapter.tagged_approach(tagged), optillm_adapter.without_tag(tagged)) == ("re2", "Why?")
+    assert (optillm_adapter.tagged_approach("Why?"), optillm_adapter.without_tag("Why?")) == (None, "Why?")
+
+
+def test_a_conversation_becomes_one_text_with_marks() -> None:
+    """`messages.question_from_text` reads it."""
+    turns = [{"role": role, "content": role} for role in ("system", "user", "assistant", "user")]
+    assert server.parse_conversation(turns)[:2] == ("system", "User: user\nAssistant: assistant\nUser: user")
+
+
+def test_server_config_has_no_key_of_ours() -> None:
+    """`init_cepo_config` reads every key that contains "cepo" as a field, and fails on an unknown one."""
     assert not [key for key in server.server_config if "cepo" in key and not key.startswith("cepo_")]
 
 
-def test_the_client_has_key_and_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    """OptiLLM builds a Cerebras client for each request; we take these two from it."""
+def test_the_client_has_key_and_base_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    """We take both from the client that OptiLLM makes for each request."""
     client = Cerebras(api_key="csk-x", base_url="http://127.0.0.1:1", warm_tcp_connection=False)
     assert (client.api_key, str(client.base_url).rstrip("/")) == ("csk-x", "http://127.0.0.1:1")
 
 
-def test_what_we_call_of_the_server_is_there() -> None:
-    """Its parsers, its door, its configuration."""
-    for name in ("parse_conversation", "parse_combined_approach", "extract_optillm_approach", "get_config_path"):
-        assert callable(getattr(server, name))
-    assert {"approach", "model", "n", "base_url"} <= set(server.server_config)
-    assert server.app.before_request_funcs[None][0].__name__ == "check_api_key"  # OptiLLM's door stands before ours
+def test_the_settings_that_we_read_are_there_before_main_has_run() -> None:
+    """Every field of the adapter's ServerConfig, with OptiLLM's default for it."""
+    config = optillm_adapter.server_config()
+    assert (config.n, config.base_url, config.ssl_verify, config.ssl_cert_path) == (1, "", True, "")
+    assert not optillm_adapter.batches_requests()
+    assert Path(optillm_adapter.cepo_config_path()).is_file()
+    assert {field.name for field in optillm_adapter.CEPO_FIELDS} == set(optillm_adapter.cepo_config())
+
+
+def test_optillm_checks_the_clients_key_before_our_hooks(plugins: None) -> None:
+    """Its own hook is the first, and `get_config` is what the route takes its client from."""
+    names = [function.__name__ for function in server.app.before_request_funcs[None]]
+    assert names[0] == "check_api_key"
+    assert callable(server.get_config)

@@ -1,4 +1,4 @@
-"""The plugin inside OptiLLM's app: what comes back for each way of asking, and for each way of asking wrongly."""
+"""The plugin in OptiLLM's application: replies for each way to call it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from conftest import KEY
 from pytest_mock import MockerFixture
 
 from optillm_cerebras_cepo.host import plugin
-from optillm_cerebras_cepo.host.reply import Whole
+from optillm_cerebras_cepo.host.responses import UncutAnswer
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.problems import Reply
 from optillm_cerebras_cepo.simulator.server import Simulator
@@ -22,7 +22,7 @@ SPEECH = "User: asks this.\nAssistant: says that."
 
 
 def content(response: Any, choice: int = 0) -> str:
-    """The text of a choice."""
+    """Return the text of a choice."""
     text = response.get_json()["choices"][choice]["message"]["content"]
     assert isinstance(text, str)
     return text
@@ -62,7 +62,7 @@ def test_a_full_reply(ask: Any, api: Simulator) -> None:
 
 
 def test_a_wish_for_reasoning_is_answered_and_never_sent(ask: Any, api: Simulator) -> None:
-    """The request that OptiLLM's own approach dies of."""
+    """OptiLLM's own approach fails on this request."""
     response = ask(reasoning_effort="high")
     assert response.status_code == 200
     assert response.get_json()["cepo_cerebras"]["effort"] == "high"
@@ -78,15 +78,15 @@ def test_a_wish_for_reasoning_is_answered_and_never_sent(ask: Any, api: Simulato
         {"question": "<optillm_approach>cepo_cerebras</optillm_approach>Why?"},
     ],
 )
-def test_it_is_reached_by_model_name_body_and_tag(serve: Any, api: Simulator, how: dict[str, Any]) -> None:
-    """On a server whose own approach is another."""
+def test_it_is_chosen_by_model_name_field_and_tag(serve: Any, api: Simulator, how: dict[str, Any]) -> None:
+    """On a server with another default."""
     ask = serve(api.url, "auto")
     assert ask(**SMALL, **how).get_json()["cepo_cerebras"]["calls"] == 4
     assert "optillm_approach" not in str(api.chat_calls)
 
 
-def test_other_approaches_are_left_alone(serve: Any, api: Simulator) -> None:
-    """Ours stands at the door for its own requests only."""
+def test_requests_for_other_approaches_are_not_changed(serve: Any, api: Simulator) -> None:
+    """Our hooks validate our own requests only."""
     ask = serve(api.url, "none")
     assert "cepo_cerebras" not in ask(model="llama-3.3-70b").get_json()
     for model in ("llama-3.3-70b", "cepo_cerebras-llama-3.3-70b"):  # OptiLLM runs the server's own first
@@ -94,18 +94,14 @@ def test_other_approaches_are_left_alone(serve: Any, api: Simulator) -> None:
 
 
 @pytest.mark.parametrize("effort", ["medium", "none"])
-def test_an_answer_with_speakers_in_it_arrives_whole(
-    serve: Any, simulate: Callable[..., Simulator], effort: str
-) -> None:
-    """OptiLLM cuts strings at the last `User:` or `Assistant:` in them."""
+def test_an_answer_with_speaker_marks_is_not_cut(serve: Any, simulate: Callable[..., Simulator], effort: str) -> None:
+    """OptiLLM cuts strings at the last `User:` or `Assistant:`."""
     ask = serve(simulate(rules=(Rule(text=SPEECH),)).url)
     assert content(ask(cepo_cerebras_effort=effort)) == SPEECH
 
 
-def test_it_arrives_whole_for_several_answers_and_in_combinations(
-    serve: Any, simulate: Callable[..., Simulator]
-) -> None:
-    """Where the contract asks for plain strings."""
+def test_answers_are_not_cut_with_n_and_in_combinations(serve: Any, simulate: Callable[..., Simulator]) -> None:
+    """Where OptiLLM expects plain strings."""
     api = simulate(rules=(Rule(text=SPEECH),))
     ask = serve(api.url)
     several = ask(n=2, **SMALL)
@@ -120,28 +116,48 @@ def test_it_arrives_whole_for_several_answers_and_in_combinations(
 def test_outside_of_a_request_the_reply_is_a_string(
     serve: Any, simulate: Callable[..., Simulator], mocker: MockerFixture
 ) -> None:
-    """OptiLLM's batch mode runs plugins on a thread of its own and wants text."""
+    """OptiLLM's batch mode runs plugins on another thread and expects text."""
     api = simulate()
     serve(api.url)
     client, _ = server.get_config()
     answer, tokens = plugin.run("Be brief.", "User: Why?", client, "m", {"n": 1} | SMALL)
-    assert isinstance(answer, Whole)
+    assert isinstance(answer, UncutAnswer)
     assert tokens == api.usage.completion_tokens
     assert api.chat_calls[0].body["messages"][0] == {"role": "system", "content": "Be brief."}
 
 
-def test_messages_and_one_answer_make_a_full_reply(serve: Any, api: Simulator) -> None:
-    """OptiLLM 0.4's sign for a single approach, also where nobody stood at the door."""
-    serve(api.url)
-    client, _ = server.get_config()
-    messages = [{"role": "user", "content": "Why?"}]
-    assert isinstance(plugin.run("", "User: Why?", client, "m", {"n": 1} | SMALL, messages)[0], dict)
-    assert isinstance(plugin.run("", "User: Why?", client, "m", {"n": 2} | SMALL, messages)[0], str)
+@pytest.mark.parametrize(
+    ("approach", "answers", "conversations"),
+    [
+        ("cepo_cerebras&echo&cepo_cerebras", 1, [True, False]),
+        ("cepo_cerebras&echo&cepo_cerebras", 2, [True, False, True, False]),
+        ("echo&cepo_cerebras", 2, [False, False]),
+        ("cepo_cerebras|echo|cepo_cerebras", 1, [True, True]),
+        ("cepo_cerebras", 1, [True]),
+    ],
+)
+def test_which_calls_of_ours_answer_the_conversation(
+    serve: Any,
+    api: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    approach: str,
+    answers: int,
+    conversations: list[bool],
+) -> None:
+    """In an AND combination only the first approach, in each of its runs, even if another returns the same text."""
+    turns = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]
+    serve(api.url, "auto")
+    echoed = "User: Hello\nAssistant: Hi\nUser: Why?"  # as OptiLLM writes the conversation
+    monkeypatch.setitem(server.plugin_approaches, "echo", lambda *_: (UncutAnswer(echoed), 0))
+    messages = [*turns, {"role": "user", "content": "Why?"}]
+    body = {"messages": messages, "optillm_approach": approach, "n": answers, "cepo_cerebras_effort": "none"}
+    assert server.app.test_client().post("/v1/chat/completions", json={"model": "m"} | body).status_code == 200
+    assert [call.body["messages"][:-1] == turns for call in api.chat_calls] == conversations
 
 
 @pytest.mark.parametrize("combination", ["cepo_cerebras", "cepo_cerebras|cepo_cerebras", "cepo_cerebras&cepo_cerebras"])
 def test_earlier_turns_reach_the_model_as_turns(serve: Any, api: Simulator, combination: str) -> None:
-    """Alone and in combinations: never as one flattened text."""
+    """Alone and in combinations, and never as one text."""
     turns = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Hello"},
@@ -155,15 +171,15 @@ def test_earlier_turns_reach_the_model_as_turns(serve: Any, api: Simulator, comb
     assert "Assistant: Hi" not in str([call.body for call in api.chat_calls[:4]])
 
 
-def test_settings_of_one_request_are_its_own(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one request asks for never changes another's; the environment holds for all."""
+def test_settings_of_a_request_change_no_other_request(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment applies to all."""
     monkeypatch.setenv("CEPO_CEREBRAS_BESTOFN_N", "2")
     assert ask(**SMALL).get_json()["cepo_cerebras"]["calls"] == 4
     assert len(ask().get_json()["cepo_cerebras"]["candidates"]) == 2
 
 
-def test_a_direct_call_keeps_to_the_clients_limit(ask: Any, api: Simulator) -> None:
-    """2000 tokens when it names none; `max_completion_tokens` goes first."""
+def test_a_direct_call_obeys_the_clients_limit(ask: Any, api: Simulator) -> None:
+    """2000 tokens without one; `max_completion_tokens` takes precedence."""
     for limits in ({}, {"max_tokens": 7}, {"max_tokens": 7, "max_completion_tokens": 9}):
         ask(cepo_cerebras_effort="none", **limits)
     assert [call.body["max_completion_tokens"] for call in api.chat_calls] == [2000, 7, 9]
@@ -172,7 +188,7 @@ def test_a_direct_call_keeps_to_the_clients_limit(ask: Any, api: Simulator) -> N
 def test_no_key_and_no_prompt_in_the_log(
     serve: Any, simulate: Callable[..., Simulator], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither for an answer nor for failures of every kind, down to INFO (OptiLLM's DEBUG prints requests)."""
+    """For answers and failures of all kinds, down to INFO (OptiLLM itself logs requests at DEBUG)."""
     quoting = {"message": f"the secret prompt {KEY}", "type": "t", "param": "the secret prompt", "code": "c"}
     for status in (200, 400, 401, 404, 429, 500):
         rules = (Rule(reply=Reply(status, quoting)),) if status != 200 else ()
@@ -186,7 +202,7 @@ def test_no_key_and_no_prompt_in_the_log(
 
 
 def test_progress_is_logged_call_by_call(ask: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """One line each: who, how many tokens, how long."""
+    """One line each, with the step, the tokens and the duration."""
     with caplog.at_level(logging.INFO):
         ask(**SMALL)
     lines = [record.message for record in caplog.records if record.name == "optillm_cerebras_cepo.progress"]
@@ -199,8 +215,8 @@ def test_progress_is_logged_call_by_call(ask: Any, caplog: pytest.LogCaptureFixt
     assert "17 tokens in 0.0 s" in lines[0]
 
 
-def test_tokens_of_reasoning_are_told_as_openai_has_it(serve: Any, simulate: Callable[..., Simulator]) -> None:
-    """Those that the API counts, of all calls; they are among the completion tokens."""
+def test_reasoning_tokens_are_reported_in_openais_format(serve: Any, simulate: Callable[..., Simulator]) -> None:
+    """The API's counts of all calls; they are part of the completion tokens."""
     api = simulate(rules=(Rule(text="42", reasoning="six times seven " * 5),))
     body = serve(api.url)(cepo_cerebras_model="gpt-oss-120b", **SMALL).get_json()
     details = body["usage"]["completion_tokens_details"]

@@ -1,4 +1,4 @@
-"""Answers in the form that a client asks for: checked, and asked for once more."""
+"""Answers in the format that a client requests: checked, and requested once more if they do not match."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ SCHEMA = {"type": "object", "properties": {"answer": {"type": "integer"}}, "requ
 AS_SCHEMA = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}
 
 
-def test_an_answer_in_the_form_asked_for_costs_nothing_more(serve: Any, simulate: Simulate) -> None:
-    """Taken out of its fence, if it stands in one."""
+def test_a_matching_answer_needs_no_further_call(serve: Any, simulate: Simulate) -> None:
+    """It is taken out of its code fence."""
     api = simulate(rules=(Rule(text='```json\n{"answer": 42}\n```'),))
     body = serve(api.url)(response_format=AS_SCHEMA, **SMALL).get_json()
     assert json.loads(body["choices"][0]["message"]["content"]) == {"answer": 42}
@@ -26,7 +26,7 @@ def test_an_answer_in_the_form_asked_for_costs_nothing_more(serve: Any, simulate
 
 
 def test_another_is_asked_for_once_more(serve: Any, simulate: Simulate) -> None:
-    """With what was wrong; only the answer that goes out is mended, not every candidate's."""
+    """With what was wrong, and only for the chosen answer."""
     api = simulate(rules=(Rule(pattern="cannot be used", text='{"answer": 42}'), Rule(text='{"answer": "many"}')))
     body = serve(api.url)(response_format=AS_SCHEMA, **PAIR).get_json()
     assert json.loads(body["choices"][0]["message"]["content"]) == {"answer": 42}
@@ -36,8 +36,8 @@ def test_another_is_asked_for_once_more(serve: Any, simulate: Simulate) -> None:
     assert "response_format" not in str(body["cepo_cerebras"]["degraded"])
 
 
-def test_one_that_cannot_be_mended_goes_out_and_says_so(serve: Any, simulate: Simulate) -> None:
-    """An answer is better than none; what is wrong with it stands in the reply."""
+def test_an_answer_that_never_matches_is_returned_with_a_note(serve: Any, simulate: Simulate) -> None:
+    """An answer is better than none."""
     api = simulate(rules=(Rule(text="many"),))
     body = serve(api.url)(response_format={"type": "json_object"}, **SMALL).get_json()
     assert body["choices"][0]["message"]["content"] == "many"
@@ -45,8 +45,8 @@ def test_one_that_cannot_be_mended_goes_out_and_says_so(serve: Any, simulate: Si
     assert "response_format" in body["cepo_cerebras"]["degraded"][0]
 
 
-def test_an_answer_that_may_have_to_be_mended_is_not_streamed_before(serve: Any, simulate: Simulate) -> None:
-    """What was read cannot be taken back."""
+def test_an_answer_is_not_streamed_before_it_is_checked(serve: Any, simulate: Simulate) -> None:
+    """What the client has read cannot be taken back."""
     api = simulate(rules=(Rule(pattern="cannot be used", text='{"answer": 42}'), Rule(text="many")))
     text = serve(api.url)(stream=True, response_format={"type": "json_object"}, cepo_cerebras_effort="none").get_data(
         as_text=True
@@ -55,8 +55,8 @@ def test_an_answer_that_may_have_to_be_mended_is_not_streamed_before(serve: Any,
     assert '{\\"answer\\": 42}' in text
 
 
-def test_a_schema_without_a_name_is_answered(serve: Any, simulate: Simulate) -> None:
-    """The API wants a name, OpenAI's clients may leave it out: one is sent, and the schema reaches the model."""
+def test_a_schema_without_a_name_gets_one(serve: Any, simulate: Simulate) -> None:
+    """The API requires a name, OpenAI's clients may omit it."""
     api = simulate(rules=(Rule(text='{"answer": 42}'),))
     body = serve(api.url)(response_format={"type": "json_schema", "json_schema": {"schema": SCHEMA}}, **SMALL)
     assert body.get_json()["cepo_cerebras"]["fitted"] == []
@@ -64,8 +64,8 @@ def test_a_schema_without_a_name_is_answered(serve: Any, simulate: Simulate) -> 
     assert api.chat_calls[-1].body["response_format"] == AS_SCHEMA
 
 
-def test_a_field_that_the_api_refuses_does_not_cost_the_format(serve: Any, simulate: Simulate) -> None:
-    """It alone is dropped, and the reply says so; the schema reaches the model."""
+def test_an_unknown_field_is_removed_from_the_format(serve: Any, simulate: Simulate) -> None:
+    """The reply lists it, and the schema is sent to the model."""
     api = simulate(rules=(Rule(text='{"answer": 42}'),))
     wanted = {**AS_SCHEMA, "json_schema": {"name": "answer", "schema": SCHEMA, "strict": None, "cached": True}}
     body = serve(api.url)(response_format=wanted, cepo_cerebras_effort="none").get_json()
@@ -74,16 +74,16 @@ def test_a_field_that_the_api_refuses_does_not_cost_the_format(serve: Any, simul
     assert call.body["response_format"] == AS_SCHEMA
 
 
-def test_a_schema_that_is_none_is_refused(ask: Any, api: Simulator) -> None:
-    """Before a token is spent."""
+def test_an_invalid_schema_is_refused(ask: Any, api: Simulator) -> None:
+    """Before any call."""
     wrong = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "nonsense"}}}
     response = ask(response_format=wrong)
     assert (response.status_code, response.get_json()["error"]["param"]) == (400, "response_format")
     assert api.chat_calls == ()
 
 
-def test_an_answer_about_a_tools_result_is_mended_in_its_own_conversation(serve: Any, simulate: Simulate) -> None:
-    """The second call has the result too: without it the model would not know what it speaks of."""
+def test_an_answer_about_a_tools_result_is_repaired_in_its_conversation(serve: Any, simulate: Simulate) -> None:
+    """The second call has the tool's result as well."""
     api = simulate(rules=(Rule(pattern="cannot be used", text='{"answer": 42}'), Rule(text="many")))
     call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
     messages = [

@@ -1,4 +1,4 @@
-"""Requests that no plan is made for: tools, their results, and images."""
+"""Requests that cannot be planned: tools, their results, and images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_tools_go_to_the_model_itself(serve: Any, simulate: Simulate, stream: bool) -> None:
-    """One call with the client's own messages; its tool calls come back whole, and the reply says why."""
+    """One call with the client's own messages; its tool calls are returned, and the reply gives the reason."""
     api = simulate(rules=(Rule(tool_calls=(ToolUse("add", '{"a": 1, "b": 2}'),)),))
     response = serve(api.url)(tools=[TOOL], tool_choice="auto", stream=stream)
     text = response.get_data(as_text=True)
@@ -50,7 +50,7 @@ def test_tools_go_to_the_model_itself(serve: Any, simulate: Simulate, stream: bo
 
 @pytest.mark.parametrize("fault", ["no_tool_index", "one_tool_index"])
 def test_streamed_tool_calls_have_an_index_each(serve: Any, simulate: Simulate, fault: Any) -> None:
-    """Of an API that sends none, or one for all: the client gets two calls, each with its own arguments."""
+    """Even if the API sends none, or one for all: the client gets two calls with their own arguments."""
     uses = (ToolUse("add", '{"a": 1, "b": 2}'), ToolUse("add", '{"a": 3, "b": 4}'))
     api = simulate(rules=(Rule(tool_calls=uses, fault=fault),))
     text = serve(api.url)(tools=[TOOL], stream=True).get_data(as_text=True)
@@ -67,7 +67,7 @@ def test_streamed_tool_calls_have_an_index_each(serve: Any, simulate: Simulate, 
 
 @pytest.mark.parametrize("content", [{}, {"content": None}, {"content": ""}])
 def test_a_tools_result_goes_back_to_the_model(ask: Any, api: Simulator, content: dict[str, Any]) -> None:
-    """Its call and its result, as the client sent them, without what is null. OptiLLM 0.3 dies of the first two."""
+    """The call and the result as the client has sent them, without nulls. OptiLLM 0.3 fails on the first two."""
     call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
     messages = [
         {"role": "user", "content": "add"},
@@ -82,7 +82,7 @@ def test_a_tools_result_goes_back_to_the_model(ask: Any, api: Simulator, content
 
 
 def test_an_image_goes_to_the_model_which_may_refuse_it(ask: Any, api: Simulator) -> None:
-    """The refusal is the API's, and the client's to mend."""
+    """The API's refusal is returned to the client."""
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
     messages = [{"role": "user", "content": [{"type": "text", "text": "what is this?"}, image]}]
     response = ask(question=None, messages=messages)

@@ -86,7 +86,7 @@ def test_they_keep_one_pace() -> None:
     """What is left of the limit is in Redis."""
     ask(DIRECT)
     assert int(docker("exec", REDIS, "redis-cli", "dbsize")) > 0
-    assert "is away" not in "".join(line["message"] for replica in REPLICAS for line in logged(replica))
+    assert "is unavailable" not in "".join(line["message"] for replica in REPLICAS for line in logged(replica))
 
 
 def test_figures_are_asked_of_each_sidecar() -> None:

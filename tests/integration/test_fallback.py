@@ -11,18 +11,7 @@ from typing import Any
 
 import pytest
 from aiohttp.web import Request, Response
-from support.backend import (
-    DIRECT,
-    FOLDER,
-    IDENTITY,
-    QUESTIONS,
-    House,
-    backend,
-    environment,
-    events,
-    sidecar,
-    told,
-)
+from support.backend import DIRECT, FOLDER, IDENTITY, QUESTIONS, House, backend, environment, events, sidecar, told
 from support.gateway import background
 from support.waiting import PATIENCE
 

@@ -1,4 +1,4 @@
-"""What the API refuses, and how, as errors of ours; over real HTTP against the simulated API."""
+"""Errors of the API as our errors; over real HTTP against the simulated API."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from cerebras.cloud import sdk
 from conftest import KEY
 from support.sdk_client import Simulate, answering, connect, request
 
-from optillm_cerebras_cepo import errors
-from optillm_cerebras_cepo.chat import Message
-from optillm_cerebras_cepo.errors import CepoError
+from optillm_cerebras_cepo.core import errors
+from optillm_cerebras_cepo.core.chat import Message
+from optillm_cerebras_cepo.core.errors import CepoError
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.problems import Reply
 
@@ -33,8 +33,8 @@ from optillm_cerebras_cepo.simulator.problems import Reply
         (503, errors.ApiUnavailable),
     ],
 )
-def test_each_status_has_an_error_of_ours(simulate: Simulate, status: int, kind: type[CepoError]) -> None:
-    """In one HTTP request, and without a word of prompt, key or the API's own text."""
+def test_each_status_has_its_error(simulate: Simulate, status: int, kind: type[CepoError]) -> None:
+    """After one HTTP request, and without prompt, key or text of the API."""
     client = answering(simulate, status)
     with pytest.raises(kind) as caught:
         client.complete(request())
@@ -57,8 +57,8 @@ NAMED = "Model llama-3.3-70b does not exist or you do not have access to it."
         {"object": "error", "message": NAMED, "type": "NotFoundError", "code": 404},
     ],
 )
-def test_a_404_about_the_model_names_the_model(simulate: Simulate, body: dict[str, object]) -> None:
-    """Of Cerebras, and of servers like it: by code, by field, or by the model's name in the message."""
+def test_404_about_the_model_names_the_model(simulate: Simulate, body: dict[str, object]) -> None:
+    """Of Cerebras and of similar servers: by code, by field, or by the model's name in the message."""
     with pytest.raises(errors.ModelUnavailable, match=r"llama-3\.3-70b.*CEPO_CEREBRAS_MODEL"):
         answering(simulate, 404, body).complete(request())
 
@@ -77,25 +77,25 @@ def test_a_404_about_the_model_names_the_model(simulate: Simulate, body: dict[st
         ["Not Found"],
     ],
 )
-def test_any_other_404_blames_the_base_url(simulate: Simulate, status: int, body: object) -> None:
-    """A page, another server's JSON, or nothing: no model is named, and no second try is made."""
+def test_any_other_404_is_about_the_base_url(simulate: Simulate, status: int, body: object) -> None:
+    """A page, another server's JSON, or nothing: no model is named, and there is no retry."""
     with pytest.raises(errors.WrongBaseUrl, match="check --base-url") as caught:
         answering(simulate, status, body).complete(request())
     assert "llama" not in caught.value.message
-    assert (caught.value.status, caught.value.code, caught.value.transient) == (502, "wrong_base_url", False)
+    assert (caught.value.status, caught.value.code, caught.value.retryable) == (502, "wrong_base_url", False)
 
 
 @pytest.mark.parametrize(("code", "said"), [("wrong_api_format", True), ("the-prompt-itself", False), ("x\ny", False)])
-def test_of_the_apis_words_only_a_plain_code_is_told(simulate: Simulate, code: str, said: bool) -> None:
-    """A gateway may write anything there."""
+def test_of_the_apis_text_only_a_plain_code_is_shown(simulate: Simulate, code: str, said: bool) -> None:
+    """A gateway may send anything there."""
     client = answering(simulate, 400, {"message": "no", "type": "t", "param": "p", "code": code})
     with pytest.raises(errors.RefusedCall) as caught:
         client.complete(request())
     assert (code in caught.value.message) is said
 
 
-def test_the_sdk_does_not_retry(simulate: Simulate) -> None:
-    """Two places that retry multiply."""
+def test_sdk_does_not_retry(simulate: Simulate) -> None:
+    """Retries in two places multiply."""
     api = simulate(rules=(Rule(reply=Reply(500, {"message": "x"})),))
     with pytest.raises(errors.ApiUnavailable):
         connect(api.url).complete(request())
@@ -103,8 +103,8 @@ def test_the_sdk_does_not_retry(simulate: Simulate) -> None:
 
 
 @pytest.mark.parametrize("header", ["7", "7.0"])
-def test_a_retry_after_in_seconds_is_kept(simulate: Simulate, header: str) -> None:
-    """The header is undocumented: used when present."""
+def test_retry_after_in_seconds_is_kept(simulate: Simulate, header: str) -> None:
+    """The header is undocumented, and used if present."""
     client = answering(simulate, 429, None, **{"retry-after": header})
     with pytest.raises(errors.RateLimited) as caught:
         client.complete(request())
@@ -112,16 +112,16 @@ def test_a_retry_after_in_seconds_is_kept(simulate: Simulate, header: str) -> No
 
 
 @pytest.mark.parametrize("header", ["Wed, 21 Oct 2026 07:28:00 GMT", "-1", "nan", "inf", "999999999"])
-def test_a_retry_after_that_makes_no_sense_is_ignored(simulate: Simulate, header: str) -> None:
-    """Our own wait is as good as a guess."""
+def test_invalid_retry_after_is_ignored(simulate: Simulate, header: str) -> None:
+    """Our own wait is used."""
     client = answering(simulate, 429, None, **{"retry-after": header})
     with pytest.raises(errors.RateLimited) as caught:
         client.complete(request())
     assert caught.value.retry_after is None
 
 
-def test_the_field_that_a_refusal_names_is_kept_for_the_layer_above(simulate: Simulate) -> None:
-    """The simulated API refuses as the recorded one does."""
+def test_refused_field_is_kept_for_the_layer_above(simulate: Simulate) -> None:
+    """The simulated API refuses as the recorded one."""
     with pytest.raises(errors.RefusedCall) as caught:
         connect(simulate().url).complete(request(options={"reasoning_effort": "high"}))
     assert "reasoning_effort" in caught.value.api_text
@@ -140,30 +140,30 @@ def test_the_field_that_a_refusal_names_is_kept_for_the_layer_above(simulate: Si
         ("Please reduce the length: Current length is 42328 while limit is 0", None, None),
     ],
 )
-def test_a_prompt_that_is_too_long_is_told_with_the_apis_figures(
+def test_prompt_too_long_has_the_apis_numbers(
     simulate: Simulate, text: str, tokens: int | None, limit: int | None
 ) -> None:
-    """Its length counts the reply's 50 tokens; where there are no figures, none are made up."""
+    """Its length includes the reply's 50 tokens; without numbers, none are invented."""
     with pytest.raises(errors.PromptTooLong) as caught:
         answering(simulate, 400, {"message": text}).complete(request())
     assert (caught.value.prompt_tokens, caught.value.limit) == (tokens, limit)
     assert f"at most {limit or 131072:,} tokens" in caught.value.message
 
 
-def test_a_prompt_beyond_the_context_is_too_long(simulate: Simulate) -> None:
-    """The API's own context error, with the context that the table knows."""
+def test_prompt_beyond_the_context_is_too_long(simulate: Simulate) -> None:
+    """The API's own context error, with the context in the table."""
     long = (Message("user", "word " * 200_000),)
     with pytest.raises(errors.PromptTooLong, match="131,072 tokens"):
         connect(simulate().url).complete(request(messages=long))
 
 
-def test_a_wrong_key_shows_in_the_list_already(simulate: Simulate) -> None:
+def test_wrong_key_shows_in_the_list_of_models(simulate: Simulate) -> None:
     """Before any token is spent."""
     with pytest.raises(errors.WrongKey):
         connect(simulate().url, "nonsense").list_models()
 
 
-def test_every_error_of_the_sdk_becomes_ours() -> None:
+def test_every_error_of_the_sdk_is_translated() -> None:
     """Also one that the SDK does not have yet."""
 
     class New(sdk.CerebrasError):

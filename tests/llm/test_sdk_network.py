@@ -1,4 +1,4 @@
-"""Calls that the network breaks or holds up, and calls that are given up."""
+"""Calls that the network breaks or delays, and calls that are cancelled."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from support.ports import free_port
 from support.sdk_client import CLIENTS, LOOP, Simulate, connect, request
 from support.waiting import until
 
-from optillm_cerebras_cepo import errors
-from optillm_cerebras_cepo.deadline import Deadline
+from optillm_cerebras_cepo.core import errors
+from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.llm.sdk import SdkClient
 from optillm_cerebras_cepo.simulator import CLIENT_GONE, Latency
 from optillm_cerebras_cepo.simulator.answers import Rule
 
 
 @pytest.mark.parametrize("fault", ["close", "cut"])
-def test_a_broken_connection_is_unreachable(simulate: Simulate, fault: Any) -> None:
+def test_broken_connection_is_unreachable(simulate: Simulate, fault: Any) -> None:
     """Before an answer, and in the middle of one."""
     with pytest.raises(errors.ApiUnreachable):
         connect(simulate(rules=(Rule(fault=fault),)).url).complete(request())
 
 
-def test_a_connection_that_breaks_before_the_answer_is_no_timeout() -> None:
-    """Reset by whatever stands between: told apart from an API that is slow."""
+def test_broken_connection_is_not_a_timeout() -> None:
+    """A reset differs from an API that is slow."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def reset() -> None:
@@ -51,8 +51,8 @@ def test_a_connection_that_breaks_before_the_answer_is_no_timeout() -> None:
             connect(f"http://127.0.0.1:{server.getsockname()[1]}").complete(request())
 
 
-def test_an_address_that_does_not_answer_times_out() -> None:
-    """Its queue of connections is full: the wait for one is within the call's time-out."""
+def test_address_without_an_answer_times_out() -> None:
+    """Its queue of connections is full; connecting is within the call's time-out."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as waiting:
         for _ in range(4):
             full = waiting.enter_context(socket.socket())
@@ -64,8 +64,8 @@ def test_an_address_that_does_not_answer_times_out() -> None:
 
 @pytest.mark.parametrize("start", [b"HTTP/1.1 200 OK\r\nx-long: ", b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n"])
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_reply_that_trickles_is_given_up_in_time(start: bytes, streamed: bool) -> None:
-    """A time-out that begins anew with each byte would wait for ever; and the connection is closed."""
+def test_trickling_reply_times_out(start: bytes, streamed: bool) -> None:
+    """The time-out does not restart with each byte, and the connection is closed."""
     gone = threading.Event()
 
     def trickle(server: socket.socket) -> None:
@@ -86,8 +86,8 @@ def test_a_reply_that_trickles_is_given_up_in_time(start: bytes, streamed: bool)
         assert gone.wait(30)
 
 
-def test_a_name_that_does_not_resolve_is_an_api_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Name servers fail for a moment too, so it is tried again."""
+def test_unresolved_name_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name servers can fail for a moment, so it is retried."""
 
     def unknown(*_: Any, **__: Any) -> None:
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
@@ -95,17 +95,17 @@ def test_a_name_that_does_not_resolve_is_an_api_that_cannot_be_reached(monkeypat
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(errors.ApiUnreachable) as caught:
         connect("http://api.invalid").complete(request())
-    assert caught.value.transient
+    assert caught.value.retryable
 
 
-def test_a_list_of_models_that_does_not_come_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It comes before the first call: a host that accepts and says nothing shows soon."""
+def test_list_of_models_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that accepts the connection and sends nothing is found before the first call."""
     monkeypatch.setattr("optillm_cerebras_cepo.llm.sdk.LIST_TIMEOUT", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(errors.ApiTimeout, match=r"within 0\.3 s"):
         connect(f"http://127.0.0.1:{server.getsockname()[1]}").list_models()
 
 
-def test_a_proxy_of_the_environment_is_used(simulate: Simulate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_in_the_environment_is_used(simulate: Simulate, monkeypatch: pytest.MonkeyPatch) -> None:
     """As by the SDK itself: many servers reach the API through one."""
     proxy = simulate()
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
@@ -113,8 +113,8 @@ def test_a_proxy_of_the_environment_is_used(simulate: Simulate, monkeypatch: pyt
     assert len(proxy.chat_calls) == 1
 
 
-def test_a_process_that_made_calls_ends_without_a_complaint(simulate: Simulate) -> None:
-    """Connections are closed at exit: aiohttp would complain of those that are not."""
+def test_process_ends_without_warnings(simulate: Simulate) -> None:
+    """Aiohttp would warn of connections that are not closed at exit."""
     code = (
         "from optillm_cerebras_cepo.runtime import RUNTIME\n"
         "import sys\n"
@@ -127,20 +127,20 @@ def test_a_process_that_made_calls_ends_without_a_complaint(simulate: Simulate) 
     assert "Unclosed" not in done.stderr
 
 
-def test_nobody_there_is_unreachable() -> None:
-    """A refused connection says what to check."""
+def test_refused_connection_is_unreachable() -> None:
+    """The error says what to check."""
     with pytest.raises(errors.ApiUnreachable, match="base-url"):
         connect(f"http://127.0.0.1:{free_port()}").complete(request())
 
 
-def test_a_call_that_takes_too_long_times_out(simulate: Simulate) -> None:
+def test_slow_call_times_out(simulate: Simulate) -> None:
     """At the request's own time-out."""
     with pytest.raises(errors.ApiTimeout):
         connect(simulate(rules=(Rule(latency=5.0),)).url).complete(request(timeout=0.2))
 
 
-def test_a_call_in_flight_is_given_up_when_its_request_ends(simulate: Simulate) -> None:
-    """At once, and the API sees that nobody waits."""
+def test_call_in_flight_is_cancelled_when_its_request_ends(simulate: Simulate) -> None:
+    """At once, and the API sees that the connection is closed."""
     api = simulate(rules=(Rule(latency=600.0),))
     deadline = Deadline(600)
     once(lambda: bool(api.in_flight), deadline.end)
@@ -150,8 +150,8 @@ def test_a_call_in_flight_is_given_up_when_its_request_ends(simulate: Simulate) 
     assert [call.status for call in api.chat_calls] == [CLIENT_GONE]
 
 
-def test_the_error_of_a_call_that_was_given_up_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """Nobody asks for it."""
+def test_error_of_a_cancelled_call_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody reads it."""
 
     async def breaks() -> None:
         try:
@@ -172,8 +172,8 @@ def test_the_error_of_a_call_that_was_given_up_is_not_logged(caplog: pytest.LogC
     assert caplog.records == []
 
 
-def test_a_call_of_an_ended_request_does_not_start(simulate: Simulate) -> None:
-    """What ended the request is what its calls are told."""
+def test_call_of_an_ended_request_does_not_start(simulate: Simulate) -> None:
+    """It raises what ended the request."""
     api = simulate()
     deadline = Deadline(60)
     deadline.end(errors.WrongKey("wrong"))
@@ -182,8 +182,8 @@ def test_a_call_of_an_ended_request_does_not_start(simulate: Simulate) -> None:
     assert api.chat_calls == ()
 
 
-def test_no_more_connections_are_open_than_allowed(simulate: Simulate) -> None:
-    """Calls beyond that wait for one, and are answered; there are no more files than these."""
+def test_open_connections_are_limited(simulate: Simulate) -> None:
+    """Further calls wait for one, and are answered; there are no more open files."""
     api = simulate(latency=Latency(base=0.05))
     client = SdkClient(api.url, KEY, LOOP, connections=2)
     CLIENTS.append(client)

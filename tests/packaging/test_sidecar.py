@@ -13,6 +13,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+from optillm_cerebras_cepo import __version__
+
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "docker/Dockerfile").read_text()
 SERVICES = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
@@ -78,4 +80,4 @@ def test_labels_say_what_pyproject_says() -> None:
         "licenses": project["license"],
         "version": "$VERSION",
     }
-    assert re.findall(r"^ARG VERSION=(.+)$", DOCKERFILE, re.MULTILINE) == [project["version"]]
+    assert re.findall(r"^ARG VERSION=(.+)$", DOCKERFILE, re.MULTILINE) == [__version__]

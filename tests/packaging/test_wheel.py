@@ -115,7 +115,7 @@ def test_wheel_has_both_groups_of_entry_points(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (name,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
         text = archive.read(name).decode()
-    assert "[console_scripts]\ncepo-cerebras = optillm_cerebras_cepo.cli:main" in text
+    assert "[console_scripts]\ncepo-cerebras = optillm_cerebras_cepo.cli.main:main" in text
     assert "[optillm.plugins]\ncepo_cerebras = optillm_cerebras_cepo.host.entry_point" in text
 
 

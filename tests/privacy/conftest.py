@@ -54,11 +54,7 @@ def listen(plugins: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
         told = "\n".join(json.dumps(without_answer(one)) for one in bodies) if bodies else text
         printed = capfd.readouterr()
         return Said(
-            response.status_code,
-            "".join(answers),
-            f"{response.headers}\n{told}",
-            heard.ours,
-            printed.out + printed.err,
+            response.status_code, "".join(answers), f"{response.headers}\n{told}", heard.ours, printed.out + printed.err
         )
 
     return ask

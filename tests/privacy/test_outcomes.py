@@ -11,7 +11,8 @@ import pytest
 from conftest import KEY as ANOTHER_KEY
 from support.planted import BEARER, KEY, MESSAGES, QUOTE, REPLY, SCHEMA, TOOLS, USER, kinds
 
-from optillm_cerebras_cepo.host import intake, plugin, progress, reply
+from optillm_cerebras_cepo.core import events
+from optillm_cerebras_cepo.host import hooks, plugin, responses
 from optillm_cerebras_cepo.llm.sdk import SdkClient
 from optillm_cerebras_cepo.runtime import RUNTIME
 from optillm_cerebras_cepo.simulator import Reply, Rule, Simulator, ToolUse
@@ -82,7 +83,7 @@ CALLED = {
         200,
         DIRECT | STREAM | {"tools": TOOLS},
         (Rule(text=REPLY, tool_calls=(ToolUse("planted_toolname", '{"planted_argument": "x"}'),)),),
-    ),
+    )
 }
 FAILED = {
     "400": Outcome(400, DIRECT, refused(400)),
@@ -177,17 +178,17 @@ KEYS = {
     "a key with an umlaut": Outcome(500, PAIR, environ={"CEREBRAS_API_KEY": f"{KEY}ü"}),
 }
 DEFECTS = {
-    "at the door": Outcome(500, broken=(intake, "asked_from")),
-    "in the plugin": Outcome(500, broken=(plugin, "_work")),
-    "in the work": Outcome(500, broken=(RUNTIME, "solve")),
-    "in the work, streamed": Outcome(200, STREAM, broken=(RUNTIME, "solve")),
+    "in the hooks": Outcome(500, broken=(hooks, "parse_request")),
+    "in the plugin": Outcome(500, broken=(plugin, "_execution")),
+    "in the execution": Outcome(500, broken=(RUNTIME, "answer")),
+    "in the execution, streamed": Outcome(200, STREAM, broken=(RUNTIME, "answer")),
     "in a call": Outcome(500, PAIR, broken=(SdkClient, "complete")),
     "in a direct call": Outcome(500, DIRECT, broken=(SdkClient, "complete")),
     "in a direct call, streamed": Outcome(200, DIRECT | STREAM, broken=(SdkClient, "complete")),
     "in the network's thread": Outcome(500, DIRECT, broken=(SdkClient, "_whole")),
-    "in the reply": Outcome(500, DIRECT, broken=(reply, "full")),
-    "in the stream": Outcome(200, DIRECT | STREAM, broken=(reply, "account")),
-    "in the stream's progress": Outcome(200, PAIR | STREAM, broken=(progress, "line")),
+    "in the reply": Outcome(500, DIRECT, broken=(responses, "full")),
+    "in the stream": Outcome(200, DIRECT | STREAM, broken=(responses, "account")),
+    "in the stream's progress": Outcome(200, PAIR | STREAM, broken=(events, "describe")),
 }
 OUTCOMES = ANSWERED | CALLED | FAILED | MISTAKEN | MISCONFIGURED | KEYS | DEFECTS
 

@@ -17,21 +17,24 @@ from typing import Any
 
 import pytest
 from conftest import KEY
+from support.solving import solve
 from support.waiting import until
 
-from optillm_cerebras_cepo.cepo import formula_check
-from optillm_cerebras_cepo.chat import Question
-from optillm_cerebras_cepo.deadline import Deadline
-from optillm_cerebras_cepo.errors import CepoError, DeadlineExceeded, Ended
-from optillm_cerebras_cepo.events import Event, Waits
-from optillm_cerebras_cepo.llm import catalogue, retry, sdk, shared
-from optillm_cerebras_cepo.runtime import Runtime, Solved
-from optillm_cerebras_cepo.settings import Settings
+from optillm_cerebras_cepo.cepo import selection
+from optillm_cerebras_cepo.core.chat import Question
+from optillm_cerebras_cepo.core.deadline import Deadline
+from optillm_cerebras_cepo.core.errors import CepoError, DeadlineExceeded, Ended
+from optillm_cerebras_cepo.core.events import CallDelayed, Event
+from optillm_cerebras_cepo.llm import catalogue, retry, sdk
+from optillm_cerebras_cepo.llm.rate_limits import redis_store
+from optillm_cerebras_cepo.runtime import Runtime
+from optillm_cerebras_cepo.session import RequestResult
+from optillm_cerebras_cepo.settings.declaration import Settings
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.limits import RateLimits
 from optillm_cerebras_cepo.simulator.problems import Reply
 from optillm_cerebras_cepo.simulator.server import Simulator
-from optillm_cerebras_cepo.voting import equivalence
+from optillm_cerebras_cepo.voting import algebra_worker
 
 FOR_EVER = 86_000.0  # seconds
 HUNG = Rule(fault="hang")
@@ -71,12 +74,14 @@ class Waiting:
         self.api = self.simulate(**options)
         return self.api
 
-    def ask(self, deadline: Deadline, **settings: Any) -> Solved:
+    def ask(self, deadline: Deadline, **settings: Any) -> RequestResult:
         """Ask the one question."""
         assert self.api is not None
         chosen = Settings(**self.settings, **settings)
         client = self.runtime.client(self.api.url, KEY)
-        return self.runtime.solve(Question("What is 6 times 7?"), chosen, client, self.events.append, deadline=deadline)
+        return solve(
+            self.runtime, Question("What is 6 times 7?"), chosen, client, self.events.append, deadline=deadline
+        )
 
     def ask_beside(self) -> Deadline:
         """Ask another question first, which never ends by itself."""
@@ -105,7 +110,7 @@ def list_that_another_asks_for(it: Waiting) -> None:
 
 def pause_before_the_list_is_asked_for_again(it: Waiting) -> None:
     """A list without the model."""
-    it.monkeypatch.setattr(catalogue, "PAUSE", FOR_EVER)
+    it.monkeypatch.setattr(catalogue, "RETRY_PAUSE", FOR_EVER)
     api = it.start(models=("gpt-oss-120b",))
     it.reached = lambda: api.calls
 
@@ -127,14 +132,14 @@ def plans(it: Waiting) -> None:
 def next_try(it: Waiting) -> None:
     """An API that wants to be asked much later."""
     it.start(rules=(Rule(reply=Reply(503, {"message": "busy"}, {"retry-after": "80000"})),))
-    it.reached = lambda: any(isinstance(event, Waits) for event in it.events)
+    it.reached = lambda: any(isinstance(event, CallDelayed) for event in it.events)
 
 
 def rate_limit(it: Waiting) -> None:
     """A limit that lets the next call through in some minutes."""
     it.start(limits=RateLimits(requests_per_hour=1))
     it.ask(Deadline(FOR_EVER))
-    it.reached = lambda: any(isinstance(event, Waits) for event in it.events)
+    it.reached = lambda: any(isinstance(event, CallDelayed) for event in it.events)
 
 
 def concurrency(it: Waiting) -> None:
@@ -147,7 +152,7 @@ def concurrency(it: Waiting) -> None:
 def place(it: Waiting) -> None:
     """As many questions as are planned at once are planned."""
     plans(it)
-    it.runtime.plan_at_once(1)
+    it.runtime.limit_planned_requests(1)
     it.ask_beside()
 
 
@@ -159,9 +164,9 @@ def tokens(it: Waiting) -> None:
 
 def vote(it: Waiting) -> None:
     """An algebra that never gets ready, and answers that only it can compare."""
-    it.monkeypatch.setattr(equivalence, "START_SECONDS", FOR_EVER)
-    silent = equivalence.Equivalence("json.tool")  # a program that waits for the end of its input
-    it.monkeypatch.setattr(formula_check, "equal_formulas", silent)
+    it.monkeypatch.setattr(algebra_worker, "START_SECONDS", FOR_EVER)
+    silent = algebra_worker.Equivalence("json.tool")  # a program that waits for the end of its input
+    it.monkeypatch.setattr(selection, "equal_formulas", silent)
     it.cleanup.callback(silent.close)
     asked, submit = list[str](), silent.submit
 
@@ -178,7 +183,7 @@ def vote(it: Waiting) -> None:
 
 def redis(it: Waiting) -> None:
     """A Redis that takes the connection, and says nothing."""
-    it.monkeypatch.setattr(shared, "PATIENCE", FOR_EVER)
+    it.monkeypatch.setattr(redis_store, "RESPONSE_TIMEOUT", FOR_EVER)
     server = it.cleanup.enter_context(socket.create_server(("127.0.0.1", 0)))
     taken: list[socket.socket] = []
 
@@ -221,7 +226,7 @@ def waiting(simulate: Callable[..., Simulator], monkeypatch: pytest.MonkeyPatch)
         yield it
 
 
-def asked(it: Waiting, deadline: Deadline) -> Future[Solved]:
+def asked(it: Waiting, deadline: Deadline) -> Future[RequestResult]:
     """The request on a thread of its own, in its wait."""
     threads = it.cleanup.enter_context(ThreadPoolExecutor(1))
     future = threads.submit(it.ask, deadline)

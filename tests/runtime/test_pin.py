@@ -12,7 +12,7 @@ from conftest import KEY
 from support.asking import ask
 from support.gateway import background
 
-from optillm_cerebras_cepo import errors
+from optillm_cerebras_cepo.core import errors
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.problems import Reply
 from optillm_cerebras_cepo.simulator.server import Simulator
@@ -68,7 +68,7 @@ def test_the_list_of_models_is_cached(simulate: Simulate) -> None:
 
 def test_an_old_list_of_models_serves_where_no_new_one_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     """The API may well answer though its list does not come."""
-    monkeypatch.setattr("optillm_cerebras_cepo.llm.catalogue.BELIEVED", 0.0)
+    monkeypatch.setattr("optillm_cerebras_cepo.llm.catalogue.LIST_TTL", 0.0)
     listed: list[web.Request] = []
 
     async def models(request: web.Request) -> web.Response:

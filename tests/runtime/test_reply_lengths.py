@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 from conftest import KEY
+from statistical_model.model import Skills, responder
+from statistical_model.questions import SimQuestion
+from statistical_model.texts import Lengths
+from support.solving import solve
 
-from optillm_cerebras_cepo.chat import Question
+from optillm_cerebras_cepo.core.chat import Question
 from optillm_cerebras_cepo.runtime import Runtime
-from optillm_cerebras_cepo.settings import Settings
-from optillm_cerebras_cepo.simulator import SimQuestion
-from optillm_cerebras_cepo.simulator.lengths import Lengths
+from optillm_cerebras_cepo.settings.declaration import Settings
+from optillm_cerebras_cepo.simulator.answers import Responder
 from optillm_cerebras_cepo.simulator.server import Simulator
-from optillm_cerebras_cepo.simulator.statistical import Statistics
 
 Simulate = Callable[..., Simulator]
 QUESTION = Question(SimQuestion("q", 1.0, "42").text)
@@ -24,9 +26,9 @@ DIRECT: dict[str, Any] = {"effort": "none"}
 CALLS = {"absolute": 27, "pairwise": 30, "none": 1}
 
 
-def lengths(rating: int, comparison: int) -> Statistics:
+def lengths(rating: int, comparison: int) -> Responder:
     """A model whose replies of a kind all have the same length."""
-    return Statistics(lengths=Lengths(rating=rating, comparison=comparison, sigma=0))
+    return responder(Skills(lengths=Lengths(rating=rating, comparison=comparison, sigma=0)))
 
 
 @pytest.mark.parametrize(("rating", "comparison"), [(60, 600), (600, 60)])
@@ -39,10 +41,10 @@ def test_one_kind_of_rating_costs_no_call_more_after_the_other(
     simulate: Simulate, order: list[dict[str, Any]], rating: int, comparison: int
 ) -> None:
     """27 calls with ratings of each candidate and 30 with comparisons of each pair, whichever was asked before."""
-    api, runtime = simulate(statistics=lengths(rating, comparison)), Runtime()
+    api, runtime = simulate(responder=lengths(rating, comparison)), Runtime()
     for settings in order:
         api.clear()
-        solved = runtime.solve(QUESTION, Settings(**settings), runtime.client(api.url, KEY))
+        solved = solve(runtime, QUESTION, Settings(**settings), runtime.client(api.url, KEY))
         assert solved.degraded == ()
         assert len(api.chat_calls) == CALLS[settings.get("effort") or settings["bestofn_rating_type"]]
     runtime.reset()

@@ -15,15 +15,16 @@ from support.asking import ask
 from support.once import once
 from support.ports import nobody_listens
 from support.releasing import released_at_the_end, releasing
+from support.solving import solve
 from support.stalled_time import stalled_time
 from support.waiting import until
 
-from optillm_cerebras_cepo import errors
-from optillm_cerebras_cepo.chat import Question, Step
-from optillm_cerebras_cepo.deadline import unlimited
-from optillm_cerebras_cepo.parameters import Parameters
-from optillm_cerebras_cepo.runtime import RUNTIME, Runtime, Solved
-from optillm_cerebras_cepo.settings import Settings
+from optillm_cerebras_cepo.core import errors
+from optillm_cerebras_cepo.core.chat import Parameters, Question, Step
+from optillm_cerebras_cepo.core.deadline import unlimited
+from optillm_cerebras_cepo.runtime import RUNTIME, Runtime
+from optillm_cerebras_cepo.session import RequestResult
+from optillm_cerebras_cepo.settings.declaration import Settings
 from optillm_cerebras_cepo.simulator import CLIENT_GONE
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.limits import RateLimits
@@ -34,10 +35,10 @@ Simulate = Callable[..., Simulator]
 SMALL: dict[str, Any] = {"bestofn_n": 1, "planning_n": 1, "planning_m": 1}
 
 
-def solve_directly(url: str, **parameters: Any) -> Solved:
+def solve_directly(url: str, **parameters: Any) -> RequestResult:
     """One direct call with these parameters."""
     question, client = Question("What is 6 times 7?"), RUNTIME.client(url, KEY)
-    return RUNTIME.solve(question, Settings(effort="none"), client, parameters=Parameters(**parameters))
+    return solve(RUNTIME, question, Settings(effort="none"), client, parameters=Parameters(**parameters))
 
 
 def test_ratings_can_have_a_model_of_their_own(simulate: Simulate) -> None:
@@ -53,7 +54,7 @@ def test_what_a_judge_of_its_own_leaves_out_is_noted_too(simulate: Simulate) -> 
     api = simulate(rules=(Rule(model="gpt-oss-120b", text="I cannot tell."),))
     solved = ask(api.url, bestofn_n=2, planning_n=1, planning_m=1, rating_model="gpt-oss-120b")
     assert sorted(solved.degraded) == [
-        f"rating of candidate {number} left out: the judge's reply says none" for number in (1, 2)
+        f"rating of candidate {number} left out: the judge's reply has none" for number in (1, 2)
     ]
 
 
@@ -89,7 +90,7 @@ def test_each_call_has_a_seed_of_its_own_that_fits_64_bits(simulate: Simulate, s
     """Near the ends of their range as well: the API refuses a larger one."""
     api = simulate()
     question, client = Question("What is 6 times 7?"), RUNTIME.client(api.url, KEY)
-    RUNTIME.solve(question, Settings(), client, parameters=Parameters(seed=seed))
+    solve(RUNTIME, question, Settings(), client, parameters=Parameters(seed=seed))
     seeds = [call.body["seed"] for call in api.chat_calls]
     assert all(-(2**63) <= one < 2**63 for one in seeds)
     plans = [
@@ -175,12 +176,12 @@ def test_what_a_call_takes_is_known_to_the_next_request(simulate: Simulate, monk
     """Five calls after each other would take longer than there is: one candidate is begun, which needs no rating."""
     api = simulate(rules=(Rule(latency=0.05, times=1), Rule()))
     ask(api.url, effort="none")
-    (model,) = RUNTIME._seconds
-    assert RUNTIME._seconds[model] >= 0.05
-    monkeypatch.setitem(RUNTIME._seconds, model, 100.0)
+    (model,) = RUNTIME.shared.call_seconds
+    assert RUNTIME.shared.call_seconds[model] >= 0.05
+    monkeypatch.setitem(RUNTIME.shared.call_seconds, model, 100.0)
     solved = ask(api.url, deadline=485.0)
-    assert re.fullmatch(r"1 of 3 candidates: the \d+ s that are left allow no more", solved.degraded[0])
-    assert RUNTIME._seconds[model] < 100.0  # by this request's calls
+    assert re.fullmatch(r"1 of 3 candidates: the remaining \d+ s allow no more", solved.degraded[0])
+    assert RUNTIME.shared.call_seconds[model] < 100.0  # by this request's calls
     assert ask(api.url).degraded == ()
 
 
@@ -189,7 +190,9 @@ def test_a_request_begins_no_more_than_the_known_limits_let_through_in_its_time(
     api = simulate(limits=RateLimits(requests_per_hour=5))
     ask(api.url, effort="none")
     solved = ask(api.url, deadline=600.0, bestofn_n=3, planning_n=1, planning_m=1)
-    assert solved.degraded[0].startswith("1 of 3 candidates: the API's limits let no more calls through in the ")
+    assert solved.degraded[0].startswith(
+        "1 of 3 candidates: the API's rate limits allow no more calls in the remaining "
+    )
     assert not [line for line in solved.degraded if "left out" in line]
     assert {call.status for call in api.chat_calls} == {200}
 
@@ -230,7 +233,7 @@ def test_calls_that_are_just_being_sent_end_with_their_request(simulate: Simulat
     for turn in range(20):
         api, runtime = simulate(rules=(Rule(reply=wrong, times=1, latency=turn / 1000), Rule(fault="hang"))), Runtime()
         with pytest.raises(errors.WrongKey):
-            runtime.solve(Question("?"), Settings(), runtime.client(api.url, KEY))
+            solve(runtime, Question("?"), Settings(), runtime.client(api.url, KEY))
         until(partial(idle, api))
         runtime.reset()
 
@@ -252,8 +255,8 @@ def test_threads_do_not_grow_with_the_load(simulate: Simulate, monkeypatch: pyte
     client, settings = runtime.client(api.url, KEY), Settings(bestofn_n=2, planning_n=1, planning_m=2, rpm=60_000)
     before = threading.active_count()  # earlier tests leave loops of their own behind
     with ThreadPoolExecutor(24) as callers, released_at_the_end(api):
-        running = [callers.submit(runtime.solve, Question("?"), settings, client) for _ in range(24)]
-        until(lambda: api.held == 4 * 2 and runtime._requests.waiting == 20)
+        running = [callers.submit(solve, runtime, Question("?"), settings, client) for _ in range(24)]
+        until(lambda: api.held == 4 * 2 and runtime.shared.planning.waiting == 20)
         threads_of_one = 2 * (1 + 2)  # its candidates, and two attempts of each
         assert threading.active_count() <= before + 24 + 4 * threads_of_one + 12  # and those of the network
         api.release()
@@ -266,10 +269,10 @@ def test_requests_that_wait_to_be_planned_go_by_age(simulate: Simulate, monkeypa
     monkeypatch.setattr("optillm_cerebras_cepo.runtime.REQUESTS", 1)
     api, runtime, names = simulate(), Runtime(), ["first", "second", "third"]
     client = runtime.client(api.url, KEY)
-    with ThreadPoolExecutor(len(names)) as callers, runtime._requests.taken((0,), unlimited()):
+    with ThreadPoolExecutor(len(names)) as callers, runtime.shared.planning.slot((0,), unlimited()):
         for number, name in enumerate(names, 1):
-            callers.submit(runtime.solve, Question(f"The {name}?"), Settings(**SMALL), client)
-            until(lambda: runtime._requests.waiting == number)  # noqa: B023
+            callers.submit(solve, runtime, Question(f"The {name}?"), Settings(**SMALL), client)
+            until(lambda: runtime.shared.planning.waiting == number)  # noqa: B023
     asked = [name for call in api.chat_calls for name in names if f"The {name}?" in str(call.body["messages"])]
     assert list(dict.fromkeys(asked)) == names
     runtime.reset()
@@ -294,11 +297,11 @@ def test_direct_answers_do_not_wait_for_plans(simulate: Simulate) -> None:
     """With one place in the process, taken by a request of many calls, a direct answer is served next."""
     api, runtime = simulate(rules=(Rule(held=True),)), Runtime()
     client = runtime.client(api.url, KEY)
-    gate = runtime._gates.at(None).of(client.address, "llama-3.3-70b", 1, {})
+    gate = runtime.shared.limiters.limiter(None, client.address, "llama-3.3-70b", 1, {})
     with ThreadPoolExecutor(2) as callers, released_at_the_end(api):
-        planned = callers.submit(runtime.solve, Question("A plan?"), Settings(), client)
+        planned = callers.submit(solve, runtime, Question("A plan?"), Settings(), client)
         until(lambda: api.held == 1 and gate.waiting == 8)
-        direct = callers.submit(runtime.solve, Question("Directly?"), Settings(effort="none"), client)
+        direct = callers.submit(solve, runtime, Question("Directly?"), Settings(effort="none"), client)
         until(lambda: gate.waiting == 9)
         with releasing(api):
             assert direct.result().outcome.answer

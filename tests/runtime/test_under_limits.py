@@ -1,7 +1,7 @@
 """Requests under the API's limits, over real HTTP: none lost, nothing begun that cannot be ended.
 
 How many calls are refused, and how much of a limit is used, is measured in `bench/limits.py`; the rules are tested in
-made-up time in `llm/test_limits_in_time.py`.
+made-up time in `llm/test_rate_limit_simulation.py`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from typing import Any
 import pytest
 from conftest import KEY
 from support.releasing import released_at_the_end, releasing
+from support.solving import solve
 from support.waiting import until
 
-from optillm_cerebras_cepo.chat import Question
-from optillm_cerebras_cepo.deadline import Deadline
-from optillm_cerebras_cepo.errors import Ended, QuotaExhausted, RateLimited
-from optillm_cerebras_cepo.events import Event, Waits
-from optillm_cerebras_cepo.runtime import Runtime, Solved
-from optillm_cerebras_cepo.settings import Settings
+from optillm_cerebras_cepo.core.chat import Question
+from optillm_cerebras_cepo.core.deadline import Deadline
+from optillm_cerebras_cepo.core.errors import Ended, QuotaExhausted, RateLimited
+from optillm_cerebras_cepo.core.events import CallDelayed, Event
+from optillm_cerebras_cepo.runtime import Runtime
+from optillm_cerebras_cepo.session import RequestResult
+from optillm_cerebras_cepo.settings.declaration import Settings
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.limits import RateLimits
 from optillm_cerebras_cepo.simulator.problems import request_quota_exceeded, token_quota_exceeded
@@ -48,9 +50,9 @@ def start(simulate: Simulate) -> Iterator[Start]:
         runtime.reset()
 
 
-def ask(runtime: Runtime, api: Simulator, **settings: Any) -> Solved:
+def ask(runtime: Runtime, api: Simulator, **settings: Any) -> RequestResult:
     """Solve one question."""
-    return runtime.solve(Question("What is 6 times 7?"), Settings(**settings), runtime.client(api.url, KEY))
+    return solve(runtime, Question("What is 6 times 7?"), Settings(**settings), runtime.client(api.url, KEY))
 
 
 def statuses(api: Simulator) -> Counter[int | None]:
@@ -96,14 +98,14 @@ def test_the_client_hears_what_is_waited_for(start: Start) -> None:
 
     def hear(event: Event) -> None:
         events.append(event)
-        if isinstance(event, Waits):
+        if isinstance(event, CallDelayed):
             deadline.end(Ended("enough"))
 
     settings = Settings(bestofn_n=1, planning_n=2, planning_m=2)
     with pytest.raises(Ended, match="enough"):
-        runtime.solve(Question("?"), settings, runtime.client(api.url, KEY), hear, deadline=deadline)
+        solve(runtime, Question("?"), settings, runtime.client(api.url, KEY), hear, deadline=deadline)
     assert statuses(api) == {200: 5}
-    told = {one.error.message for one in events if isinstance(one, Waits)}
+    told = {one.error.message for one in events if isinstance(one, CallDelayed)}
     assert told == {"the limit of 5 requests a minute is used up"}
 
 

@@ -1,4 +1,4 @@
-"""Sidecars to attack, each before a simulated API whose every answer is code that would leave a mark if it ran."""
+"""Sidecars under attack, each in front of a simulated API that answers every call with code that would leave a mark."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ def run(system_prompt, initial_query, client, model):
 
 @dataclass(frozen=True)
 class Trap:
-    """A folder to run a server in, with code in it that is not to run; and an API that answers with such code."""
+    """A working folder with a plugin that must not run, and an API that answers with code that must not run."""
 
     folder: Path
     api: Simulator
 
     @property
     def code(self) -> str:
-        """What would leave a mark."""
+        """Return code that would leave a mark."""
         return f"```python\nopen({str(self.folder / 'ran')!r}, 'w').close()\n```"
 
     @property
     def sprung(self) -> list[str]:
-        """What has run, once."""
+        """Return the marks of code that ran, and remove them."""
         marks = [self.folder / name for name in ("imported", "ran")]
         found = [mark.name for mark in marks if mark.exists()]
         for mark in marks:
@@ -56,7 +56,7 @@ class Trap:
 
     @property
     def sent(self) -> list[Any]:
-        """The bodies of the calls that have reached the API."""
+        """Return the bodies of the calls that reached the API."""
         return [call.body for call in self.api.chat_calls]
 
 
@@ -69,24 +69,24 @@ class Target:
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """Return its base URL."""
         return self.server.url
 
     def send(self, data: bytes) -> Reply:
-        """Send these bytes on a connection of their own; the API's record begins anew."""
+        """Clear the API's record, send these bytes on a new connection and return the reply."""
         self.trap.api.clear()
         return ask(self.url, data)
 
     def ask(self, body: Any, **headers: Any) -> Reply:
-        """Ask for an answer."""
+        """Send a chat request."""
         return self.send(request(body=body if isinstance(body, bytes) else json.dumps(body).encode(), **headers))
 
     def records(self) -> list[dict[str, Any]]:
-        """The log, whose every line is to be a JSON object."""
+        """Return the log; every line must be a JSON object."""
         return [json.loads(line) for line in list(self.server.lines)]
 
     def logged(self, reply: Reply) -> dict[str, Any] | None:
-        """The line of the access log that belongs to a reply, if it is there by now."""
+        """Return the line of the access log for a reply, or None if it is not written yet."""
         wanted = {"request_id": reply.headers["x-request-id"], "message": "request"}
         return next((record for record in self.records() if wanted.items() <= record.items()), None)
 
@@ -104,13 +104,13 @@ def _trap(folder: Path) -> Iterator[Trap]:
 
 @pytest.fixture(scope="session")
 def trap(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], AbstractContextManager[Trap]]:
-    """A new trap."""
+    """Return a function that makes a trap."""
     return lambda: _trap(tmp_path_factory.mktemp("trap"))
 
 
 @pytest.fixture(scope="session")
 def start(trap: Callable[[], AbstractContextManager[Trap]]) -> Iterator[Callable[..., Target]]:
-    """Start sidecars in traps; direct answers unless a request says otherwise."""
+    """Return a function that starts sidecars in traps; answers are direct unless a request says otherwise."""
     with ExitStack() as running:
 
         def started(*arguments: str, **environ: str) -> Target:
@@ -124,17 +124,17 @@ def start(trap: Callable[[], AbstractContextManager[Trap]]) -> Iterator[Callable
 
 @pytest.fixture(scope="session")
 def plain(start: Callable[..., Target]) -> Target:
-    """A sidecar as it comes, without clients' keys."""
+    """A sidecar with default options, without client keys."""
     return start()
 
 
 @pytest.fixture(scope="session")
 def locked(start: Callable[..., Target]) -> Target:
-    """One that wants a key, and logs all that it can."""
+    """A sidecar with client keys and debug logs."""
     return start("--log", "debug", CEPO_CEREBRAS_CLIENT_KEY=",".join(CLIENT_KEYS))
 
 
 @pytest.fixture(scope="session")
 def loose(start: Callable[..., Target]) -> Target:
-    """One whose operator opens what can be opened: to every address, to tags in messages, to Flask's debug mode."""
+    """A sidecar with everything open that can be: all addresses, tags in messages, Flask's debug mode."""
     return start("--host", "0.0.0.0", "--choose-by-message", "--max-body", "0.25", FLASK_DEBUG="1")

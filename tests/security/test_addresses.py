@@ -1,4 +1,4 @@
-"""Five addresses are served, each for its method; no other one leads anywhere."""
+"""Five paths are served, each with its methods; every other path is 404."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ NOTHING = [
 
 @pytest.mark.parametrize("path", NOTHING, ids=lambda path: path[:40])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_any_other_address_is_nothing(plain: Any, method: str, path: str) -> None:
-    """Neither a redirect, nor a file, nor Flask's debugger."""
+def test_other_paths_are_not_found(plain: Any, method: str, path: str) -> None:
+    """No redirect, no file, no Flask debugger."""
     status, code, param = (404, "unknown_path", None)
     if path == "/v1/models/../../metrics":
         status, code, param = (404, "model_not_found", "model") if method == "GET" else (405, "wrong_method", None)
@@ -55,8 +55,8 @@ def test_any_other_address_is_nothing(plain: Any, method: str, path: str) -> Non
 @pytest.mark.parametrize(
     "path", ["/health", "//health", "///health", "/health?x=/../metrics", "http://evil.example/health"]
 )
-def test_one_address_written_in_several_ways(plain: Any, path: str) -> None:
-    """Is that one: neither its slashes nor another host lead elsewhere."""
+def test_spellings_of_one_path(plain: Any, path: str) -> None:
+    """Extra slashes, a query or another host do not change the path."""
     reply = plain.send(request("GET", path, host="evil.example"))
     assert (reply.status, reply.body.strip()) == (200, b'{"status":"ok"}')
     assert "evil" not in f"{reply.headers}"
@@ -65,8 +65,8 @@ def test_one_address_written_in_several_ways(plain: Any, path: str) -> None:
 @pytest.mark.parametrize(
     "path", ["//v1/chat/completions", "http://evil.example/v1/chat/completions", "/v1/chat%2fcompletions"]
 )
-def test_a_question_is_one_however_its_address_is_written(plain: Any, path: str) -> None:
-    """It is counted as one, and its body is looked at."""
+def test_spellings_of_the_chat_path(plain: Any, path: str) -> None:
+    """Each gets the checks of a chat request."""
     reply = plain.send(request("POST", path, body=b'{"messages": [], "optillm_approach": "executecode"}'))
     assert_refused(reply, 400, "invalid_request", "optillm_approach")
 
@@ -75,8 +75,8 @@ def test_a_question_is_one_however_its_address_is_written(plain: Any, path: str)
     "path", ["/v1/chat/completions", "/v1/models", "/v1/models/llama-3.3-70b", "/health", "/ready", "/metrics"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "X-Y!#$%"])
-def test_each_address_has_its_methods(plain: Any, path: str, method: str) -> None:
-    """And tells them, instead of running what OptiLLM, Flask or a library would."""
+def test_other_methods_are_not_allowed(plain: Any, path: str, method: str) -> None:
+    """The Allow header lists the methods; neither OptiLLM nor Flask answers."""
     allowed = ("POST",) if path == "/v1/chat/completions" else ("GET", "HEAD")
     reply = plain.send(request(method, path))
     if method in allowed:
@@ -87,8 +87,8 @@ def test_each_address_has_its_methods(plain: Any, path: str, method: str) -> Non
 
 
 @pytest.mark.parametrize("header", ["x_http_method_override", "x_method_override", "x_original_url", "x_rewrite_url"])
-def test_no_header_is_another_method_or_address(plain: Any, header: str) -> None:
-    """As some frameworks have it."""
+def test_headers_do_not_change_method_or_path(plain: Any, header: str) -> None:
+    """Some frameworks support such headers."""
     method: dict[str, Any] = {header: "POST"}
     address: dict[str, Any] = {header: "/metrics"}
     assert_refused(plain.send(request("GET", "/v1/chat/completions", **method)), 405, "wrong_method")

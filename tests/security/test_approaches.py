@@ -1,4 +1,4 @@
-"""No request runs an approach that is not served, whichever way it names it."""
+"""No request runs an approach that is not served, however it names it."""
 
 from __future__ import annotations
 
@@ -60,29 +60,29 @@ COMBINATIONS = [
 
 
 def assert_not_run(target: Any, reply: Any, param: str) -> None:
-    """Refused because of this field; nothing asked of the API, nothing run."""
+    """Assert that the request was refused because of this field, without a call, and that no code ran."""
     assert_refused(reply, 400, "invalid_request", param)
     assert target.trap.sent == []
     assert target.trap.sprung == []
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_none_by_the_body(plain: Any, name: str) -> None:
-    """Every approach that OptiLLM has."""
+def test_not_by_the_body(plain: Any, name: str) -> None:
+    """For every approach of OptiLLM."""
     assert_not_run(plain, plain.ask({"messages": [USER], "optillm_approach": name}), "optillm_approach")
 
 
 @pytest.mark.parametrize("name", [*NAMES, "none-executecode", "cepo_cerebras-z3", "none&bon", "cepo_cerebras|z3"])
 @pytest.mark.parametrize("named", [None, "auto", "cepo_cerebras"])
-def test_none_by_the_models_name(plain: Any, name: str, named: str | None) -> None:
-    """Alone, after one that is served, with one, and where the body names another."""
+def test_not_by_the_model_name(plain: Any, name: str, named: str | None) -> None:
+    """Alone, with a served approach before or after it, or with another one in the body."""
     reply = plain.ask({"messages": [USER], "model": f"{name}-llama3.3-70b", "optillm_approach": named})
     assert_not_run(plain, reply, "model")
 
 
 @pytest.mark.parametrize("how", LOOK_ALIKES)
-def test_none_by_what_looks_like_its_name(plain: Any, how: str) -> None:
-    """Names are compared as they are. Before a model's name it is a part of that, and the model is pinned."""
+def test_not_by_a_similar_name(plain: Any, how: str) -> None:
+    """Names are not normalized. Before a model's name, such a name is part of it, and the model is pinned."""
     name = LOOK_ALIKES[how]
     assert_not_run(plain, plain.ask({"messages": [USER], "optillm_approach": name}), "optillm_approach")
     reply = plain.ask({"messages": [USER], "model": f"{name}-llama3.3-70b"})
@@ -91,28 +91,28 @@ def test_none_by_what_looks_like_its_name(plain: Any, how: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMBINATIONS)
-def test_none_by_a_combination(plain: Any, name: str) -> None:
-    """Nor the same one again and again, each time with all its calls."""
+def test_not_by_a_combination(plain: Any, name: str) -> None:
+    """Not even of a served approach with itself, which would multiply the calls."""
     assert_not_run(plain, plain.ask({"messages": [USER], "optillm_approach": name}), "optillm_approach")
 
 
 @pytest.mark.parametrize("name", [["executecode"], {"executecode": 1}, 0, 1.5, True, "", [], {}])
-def test_none_by_what_is_no_name(plain: Any, name: object) -> None:
+def test_not_by_other_types(plain: Any, name: object) -> None:
     """A list, an object, a number."""
     assert_not_run(plain, plain.ask({"messages": [USER], "optillm_approach": name}), "optillm_approach")
 
 
 @pytest.mark.parametrize("name", [None, "auto", "none", "cepo_cerebras"])
-def test_what_is_served_is_answered(plain: Any, name: str | None) -> None:
-    """So that the refusals before are not those of a server that answers nobody."""
+def test_served_approaches_answer(plain: Any, name: str | None) -> None:
+    """The refusals above are not those of a server that answers nothing."""
     reply = plain.ask({"messages": [USER], "optillm_approach": name})
     assert (reply.status, len(plain.trap.sent)) == (200, 1)
     assert reply.json["choices"][0]["message"]["content"] == plain.trap.code
     assert plain.trap.sprung == []
 
 
-def test_none_by_a_key_that_comes_twice(plain: Any) -> None:
-    """The last one counts, for all who read it."""
+def test_not_by_a_duplicate_key(plain: Any) -> None:
+    """Every parser uses the last value."""
     body = json.dumps({"messages": [USER], "optillm_approach": "none"})
     twice = body[:-1] + ', "optillm_approach": "executecode"}'
     assert_not_run(plain, plain.ask(twice.encode()), "optillm_approach")
@@ -142,7 +142,7 @@ TAGGED = {
 
 @pytest.mark.parametrize("where", TAGGED)
 def test_a_tag_in_a_message_is_text(plain: Any, where: str) -> None:
-    """It chooses nothing, and reaches the model word for word."""
+    """It selects nothing and reaches the model unchanged."""
     messages: Any = TAGGED[where]
     reply = plain.ask({"messages": messages})
     assert reply.status == 200
@@ -155,7 +155,7 @@ def test_a_tag_in_a_message_is_text(plain: Any, where: str) -> None:
     assert plain.trap.sprung == []
 
 
-def test_a_tag_is_text_in_a_plan_too(plain: Any) -> None:
+def test_a_tag_is_text_in_every_step(plain: Any) -> None:
     """In the prompts of all steps that quote the question."""
     reply = plain.ask({"messages": [{"role": "user", "content": f"{TAG} Run it."}], "cepo_cerebras_effort": "low"})
     assert reply.status == 200
@@ -165,8 +165,8 @@ def test_a_tag_is_text_in_a_plan_too(plain: Any) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_none_by_a_tag_where_messages_may_choose(loose: Any, name: str) -> None:
-    """The operator lets them choose among what is served, and not beyond."""
+def test_not_by_a_tag_with_choose_by_message(loose: Any, name: str) -> None:
+    """The option allows served approaches only."""
     reply = loose.ask(
         {"messages": [{"role": "system", "content": f"<optillm_approach>{name}</optillm_approach>"}, USER]}
     )
@@ -190,8 +190,8 @@ def test_none_by_a_tag_where_messages_may_choose(loose: Any, name: str) -> None:
         ),
     ],
 )
-def test_a_tag_that_is_no_name_where_messages_may_choose(loose: Any, content: str, left: str | None) -> None:
-    """What is left when one is taken out is text, also where it is a tag then."""
+def test_nested_tags_with_choose_by_message(loose: Any, content: str, left: str | None) -> None:
+    """After a tag is removed, the rest is text, even if it is a tag then."""
     reply = loose.ask({"messages": [{"role": "user", "content": content}]})
     if left is None:
         assert_not_run(loose, reply, "messages")
@@ -202,8 +202,8 @@ def test_a_tag_that_is_no_name_where_messages_may_choose(loose: Any, content: st
         assert loose.trap.sprung == []
 
 
-def test_a_server_that_runs_them_springs_the_trap(trap: Callable[[], AbstractContextManager[Any]]) -> None:
-    """Stock `optillm` does, on the same request: so the trap works, and what is tested here is the sidecar's doing."""
+def test_stock_optillm_runs_the_code(trap: Callable[[], AbstractContextManager[Any]]) -> None:
+    """The same request to stock `optillm` runs the code, so the trap works."""
     with trap() as caught:
         environ = {"CEREBRAS_API_KEY": KEY}
         with optillm("--base-url", caught.api.url, environ=environ, folder=str(caught.folder)) as server:
@@ -211,8 +211,8 @@ def test_a_server_that_runs_them_springs_the_trap(trap: Callable[[], AbstractCon
         assert caught.sprung == ["imported", "ran"]
 
 
-def test_no_library_of_theirs_is_in_the_process(plain: Any) -> None:
-    """Those of their libraries that are written in C would be mapped into its memory."""
+def test_libraries_of_other_approaches_are_not_loaded(plain: Any) -> None:
+    """Libraries written in C would be mapped into the process."""
     mapped = Path(f"/proc/{plain.server.pid}/maps").read_text()
     assert "libpython" in mapped or "python" in mapped
     assert not re.search(r"/(z3|numpy|scipy|torch|nbformat|zmq)/", mapped)

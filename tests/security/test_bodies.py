@@ -1,4 +1,4 @@
-"""No body takes more than its share of memory or time, and none that is not JSON gets further than the door."""
+"""Bodies have limits of memory and time, and a body that is not JSON is refused early."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 from support.wire import Wire, assert_refused, request
 from waitress.adjustments import Adjustments
 
-from optillm_cerebras_cepo.errors import BadRequest
-from optillm_cerebras_cepo.host import door
-from optillm_cerebras_cepo.sidecar.entrance import CHAT
-from optillm_cerebras_cepo.sidecar.parser import SMALL, Parser, Room
+from optillm_cerebras_cepo.core.errors import BadRequest
+from optillm_cerebras_cepo.host import routing
+from optillm_cerebras_cepo.sidecar.app import CHAT
+from optillm_cerebras_cepo.sidecar.parser import SMALL_BODY_BYTES, BodyMemory, RequestParser
 
 MIB = 2**20
 LINE = b"POST /v1/chat/completions HTTP/1.1\r\nhost: sidecar\r\ncontent-type: application/json\r\n"
 
 
 def with_field(value: bytes) -> bytes:
-    """A question with this beside it."""
+    """Return a chat request with one more field."""
     return b'{"messages": [{"role": "user", "content": "hi"}], "x": ' + value + b"}"
 
 
@@ -71,15 +71,15 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("how", NO_JSON)
-def test_what_is_no_json_is_refused(plain: Any, how: str) -> None:
-    """Before a call is made, and before OptiLLM sees it."""
+def test_invalid_json_is_refused(plain: Any, how: str) -> None:
+    """Without a call, and before OptiLLM reads it."""
     assert_refused(plain.ask(NO_JSON[how]), 400, "invalid_request")
     assert plain.trap.sent == []
 
 
 @pytest.mark.parametrize("how", BOMBS)
-def test_a_body_of_small_values_is_refused(plain: Any, how: str) -> None:
-    """It would take fifty times its size; it is counted before it is read."""
+def test_a_body_of_many_small_values_is_refused(plain: Any, how: str) -> None:
+    """Parsed, it would take fifty times its size; the values are counted before."""
     reply = plain.ask(BOMBS[how])
     assert_refused(reply, 400, "invalid_request")
     assert "values" in reply.json["error"]["message"]
@@ -103,16 +103,16 @@ def test_a_body_of_small_values_is_refused(plain: Any, how: str) -> None:
     ],
     ids=lambda around: around.decode()[1:].replace(" ", "")[-40:],
 )
-def test_nesting_that_python_reads_does_no_harm_either(plain: Any, around: bytes, depth: int) -> None:
-    """In a place where something else is wanted: refused, as all else."""
+def test_nested_values_are_refused(plain: Any, around: bytes, depth: int) -> None:
+    """In a field of another type."""
     reply = plain.ask(around % (b"[" * depth + b"]" * depth))
     assert reply.status == 400, reply
     assert reply.code == "invalid_request"
     assert plain.trap.sent == []
 
 
-def test_any_text_goes_through_as_it_is(plain: Any) -> None:
-    """What a question is made of is the client's; 100,000 brackets and quotes in it are text."""
+def test_any_text_is_passed_on_unchanged(plain: Any) -> None:
+    """Brackets and quotes in a message are text, even 100,000 of them."""
     for text in (
         "\0 \x1b[31m \x7f \u200b \u202e \ufeff \uffff 🧨 é é ＜",
         '"]}, "optillm_approach": "executecode", {["' * 10_000,
@@ -137,34 +137,34 @@ def test_any_text_goes_through_as_it_is(plain: Any) -> None:
         None,
     ],
 )
-def test_the_content_type_is_jsons(plain: Any, kind: str | None) -> None:
-    """A page can have a browser send the first ones without asking."""
+def test_other_content_types_are_refused(plain: Any, kind: str | None) -> None:
+    """Browsers send the first ones across sites without a preflight request."""
     assert_refused(plain.ask(with_field(b"1"), content_type=kind), 400, "invalid_request")
     assert plain.trap.sent == []
 
 
-def test_a_compressed_body_is_not_unpacked(plain: Any) -> None:
+def test_a_compressed_body_is_not_decompressed(plain: Any) -> None:
     """Whatever its headers say."""
     packed = gzip.compress(with_field(b'"' + b"a" * MIB + b'"'))
     assert_refused(plain.ask(packed, content_encoding="gzip"), 400, "invalid_request")
 
 
-def test_a_body_that_is_too_large_is_refused_before_it_comes(plain: Any) -> None:
-    """By what its headers say of it, 16 MiB being the most."""
+def test_a_too_large_body_is_refused_before_it_is_read(plain: Any) -> None:
+    """By its Content-Length; the limit is 16 MiB."""
     with Wire(plain.url) as wire:
         wire.send(LINE + b"content-length: %d\r\n\r\n" % (16 * MIB + 1))
         assert_refused(wire.reply(), 413, "request_too_large")
         assert wire.rest() == b""
 
 
-def test_a_body_is_too_large_by_a_byte(loose: Any) -> None:
-    """And not by one less; the operator's limit is that of all parts."""
+def test_the_limit_of_a_body_is_exact(loose: Any) -> None:
+    """To the byte; --max-body sets it."""
     for size, status in ((MIB // 4, 400), (MIB // 4 + 1, 413)):
         assert loose.ask(b" " * size).status == status
 
 
-def test_a_body_of_chunks_is_refused_when_it_is_too_large(loose: Any) -> None:
-    """Its headers do not say how large it is, and its last chunk may never come."""
+def test_a_too_large_chunked_body_is_refused(loose: Any) -> None:
+    """While it arrives, as its size is unknown and its last chunk may never come."""
     chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
     with Wire(loose.url) as wire:
         wire.send(LINE + b"transfer-encoding: chunked\r\n\r\n" + chunk * 5)
@@ -176,19 +176,19 @@ def test_a_body_of_chunks_is_refused_when_it_is_too_large(loose: Any) -> None:
     [b"x-a: " + b"a" * 33_000, b"a:b\r\n" * 7_000, b"x-a: " + b"a" * 33_000 + b"\r\n\r\n", b"a" * 33_000],
     ids=["one that does not end", "many", "one", "a name"],
 )
-def test_headers_that_are_too_large_are_refused(plain: Any, headers: bytes) -> None:
-    """32 KiB are read of them."""
+def test_too_large_headers_are_refused(plain: Any, headers: bytes) -> None:
+    """The limit is 32 KiB."""
     with Wire(plain.url) as wire:
         assert_refused(wire.send(b"GET /health HTTP/1.1\r\n" + headers).reply(), 431, "headers_too_large")
 
 
-def test_an_address_that_is_too_large_is_refused(plain: Any) -> None:
-    """It is a part of them."""
+def test_a_too_long_path_is_refused(plain: Any) -> None:
+    """It counts as part of the headers."""
     assert_refused(plain.send(request("GET", "/" + "a" * 33_000)), 431, "headers_too_large")
 
 
-def test_nothing_that_is_asked_touches_a_disk(plain: Any) -> None:
-    """A body that is arriving is held in memory: no file of the process' is a deleted one."""
+def test_no_body_is_written_to_disk(plain: Any) -> None:
+    """An incomplete body is in memory: the process has no deleted file open."""
     with Wire(plain.url) as wire:
         wire.send(LINE + b"content-length: %d\r\n\r\n" % (4 * MIB) + b"a" * (4 * MIB - 1))
         assert plain.send(request("GET", "/health")).status == 200
@@ -199,18 +199,18 @@ def test_nothing_that_is_asked_touches_a_disk(plain: Any) -> None:
         assert_refused(wire.send(b"a").reply(), 400, "invalid_request")
 
 
-def parser(room: Room) -> Parser:
-    """One of a server that wants every body."""
-    return Parser(Adjustments(max_request_body_size=MIB, inbuf_overflow=MIB), lambda _: True, room)
+def parser(memory: BodyMemory) -> RequestParser:
+    """Return a parser of a server that wants every body."""
+    return RequestParser(Adjustments(max_request_body_size=MIB, inbuf_overflow=MIB), lambda _: True, memory)
 
 
-def test_all_bodies_together_have_their_room() -> None:
-    """Who does not fit is told to come again, and makes room for the others; and so does who is answered or leaves."""
-    room = Room(100)
-    first, second, third, small = (parser(room) for _ in range(4))
+def test_all_bodies_together_have_a_limit() -> None:
+    """A body beyond it is refused and releases its memory; so does an answered or dropped request."""
+    memory = BodyMemory(100)
+    first, second, third, small = (parser(memory) for _ in range(4))
     for one in (first, second, third):
-        one.received(LINE + b"content-length: %d\r\n\r\n" % (SMALL + 60))
-        assert one.received(b"a" * SMALL) == SMALL
+        one.received(LINE + b"content-length: %d\r\n\r\n" % (SMALL_BODY_BYTES + 60))
+        assert one.received(b"a" * SMALL_BODY_BYTES) == SMALL_BODY_BYTES
     assert first.received(b"a" * 60) == 60
     assert (first.completed, first.error) == (True, None)
     second.received(b"a" * 59)
@@ -219,19 +219,19 @@ def test_all_bodies_together_have_their_room() -> None:
     small.received(LINE + b"content-length: 3\r\n\r\n")
     assert small.received(b"abc") == 3
     assert (third.error, small.error) == (None, None)
-    assert not room.take(1)
-    room.give(1)
+    assert not memory.acquire(1)
+    memory.release(1)
     del third, one
     gc.collect()
     for _ in range(2):
         first.close()
         second.close()
-    assert room.take(100)
-    assert not room.take(1)
+    assert memory.acquire(100)
+    assert not memory.acquire(1)
 
 
-def test_a_question_is_the_only_request_whose_body_is_read(plain: Any) -> None:
-    """A large one at another address is answered at once."""
+def test_only_bodies_of_chat_requests_are_read(plain: Any) -> None:
+    """A large one on another path is answered at once."""
     for path, status in (("/health", 405), ("/metrics", 405), ("/x", 404)):
         with Wire(plain.url) as wire:
             wire.send(LINE.replace(CHAT.encode(), path.encode()) + b"content-length: 1000000\r\n\r\n")
@@ -246,7 +246,7 @@ JSON = st.recursive(
 
 
 def marks(value: object) -> int:
-    """How many brackets, colons and commas JSON has around a value."""
+    """Return how many brackets, colons and commas the JSON of a value has outside of strings."""
     if isinstance(value, dict):
         return 1 + len(value) + max(0, len(value) - 1) + sum(map(marks, value.values()))
     if isinstance(value, list):
@@ -256,15 +256,15 @@ def marks(value: object) -> int:
 
 @settings(max_examples=150, deadline=None)
 @given(JSON, st.booleans(), st.integers(0, 40))
-def test_values_are_counted_as_they_are(value: object, ascii_only: bool, most: int) -> None:
-    """Whatever stands in the texts among them."""
+def test_values_are_counted_correctly(value: object, ascii_only: bool, most: int) -> None:
+    """Whatever the strings among them contain."""
     data = json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "replace")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(door, "UNCOUNTED", 0)
-        patch.setattr(door, "VALUES", most)
+        patch.setattr(routing, "UNCOUNTED", 0)
+        patch.setattr(routing, "MAX_VALUES", most)
         refused = False
         try:
-            door._check_values(data)
+            routing._check_values(data)
         except BadRequest:
             refused = True
     texts = data.replace(b"\\\\", b"").replace(b'\\"', b"").count(b'"') // 2

@@ -1,4 +1,4 @@
-"""Whatever a body says, OptiLLM's own rules make nothing of our choice but what is served."""
+"""Whatever the body, what OptiLLM's rules make of our choice is a served approach."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import optillm.server as optillm_server
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optillm_cerebras_cepo.errors import BadRequest
-from optillm_cerebras_cepo.host.choice import choose
+from optillm_cerebras_cepo.core.errors import BadRequest
+from optillm_cerebras_cepo.host.routing import choose
 
 SERVED = ("cepo_cerebras", "none", "bon", "majority_voting")
 KNOWN = (*SERVED, *optillm_server.known_approaches, "executecode", "z3", "coc", "proxy")
@@ -37,11 +37,11 @@ THINGS = NAMES | st.none() | st.integers() | st.lists(NAMES, max_size=2) | st.di
 
 
 @settings(max_examples=500, deadline=None)
-@given(model=NAMES, named=THINGS | WORDS, tag=st.none() | NAMES, standing=st.sampled_from(SERVED))
-def test_what_is_chosen_is_served(model: str, named: Any, tag: str | None, standing: str) -> None:
-    """Read as OptiLLM reads it: its server puts the approach before the model's name, and takes both apart again."""
+@given(model=NAMES, named=THINGS | WORDS, tag=st.none() | NAMES, default=st.sampled_from(SERVED))
+def test_the_chosen_approach_is_served(model: str, named: Any, tag: str | None, default: str) -> None:
+    """After OptiLLM has joined approach and model and split them again."""
     try:
-        chosen = choose(model, named, tag=tag or None, standing=standing, served=SERVED, known=KNOWN)
+        chosen = choose(model, named, tag=tag or None, default=default, served=SERVED, known=KNOWN)
     except BadRequest:
         return
     operation, approaches, rest = optillm_server.parse_combined_approach(
@@ -50,5 +50,5 @@ def test_what_is_chosen_is_served(model: str, named: Any, tag: str | None, stand
     assert set(approaches) <= set(SERVED)
     assert len(set(approaches)) == len(approaches)
     assert (operation == "SINGLE") == (len(approaches) == 1)
-    assert tuple(approaches) == chosen.names
+    assert ("&" if operation == "AND" else "|").join(approaches) == chosen.approach
     assert rest == chosen.model

@@ -1,4 +1,4 @@
-"""Only who has a key is answered, nothing of a key goes on to the API, and nothing into a log."""
+"""Only clients with a key are answered; their keys reach neither the API nor the log."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pytest_mock import MockerFixture
 from support.waiting import until
 from support.wire import Wire, ask, assert_refused, request
 
-from optillm_cerebras_cepo.host.refusals import WrongClientKey
-from optillm_cerebras_cepo.sidecar import keys
+from optillm_cerebras_cepo.host.responses import WrongClientKey
+from optillm_cerebras_cepo.sidecar import client_keys
 
 ONE, TWO = "planted-client-key-one", "sk-planted-client-key-two"  # conftest.CLIENT_KEYS
 QUESTION = {"messages": [{"role": "user", "content": "What is 6 times 7?"}]}
@@ -40,44 +40,44 @@ WRONG: dict[str, str | bytes | None] = {
 
 
 @pytest.mark.parametrize("authorization", [f"Bearer {ONE}", f"Bearer {TWO}", f"bearer {ONE}", f"Bearer  {TWO} "])
-def test_each_key_is_let_in(locked: Any, authorization: str) -> None:
-    """Also one that OptiLLM would take for OpenAI's, and send upstream: this API takes the server's own key only."""
+def test_each_key_is_accepted(locked: Any, authorization: str) -> None:
+    """Also one that OptiLLM would send upstream as OpenAI's; the simulated API accepts the server's own key only."""
     assert locked.ask(QUESTION, authorization=authorization).status == 200
     (call,) = locked.trap.api.chat_calls
     assert (call.status, "planted" in f"{call.headers} {call.body}") == (200, False)
 
 
 @pytest.mark.parametrize("how", WRONG)
-def test_no_other_is(locked: Any, how: str) -> None:
-    """One answer for all of them, and no call."""
+def test_other_keys_are_refused(locked: Any, how: str) -> None:
+    """All with the same answer, and without a call."""
     assert_refused(locked.ask(QUESTION, authorization=WRONG[how]), 401, "wrong_client_key")
     assert locked.trap.sent == []
 
 
 @pytest.mark.parametrize("first", [ONE, "wrong"])
-def test_two_keys_are_none(locked: Any, first: str) -> None:
-    """Two headers: which of them a proxy has looked at, nobody knows."""
+def test_two_authorization_headers_are_refused(locked: Any, first: str) -> None:
+    """A proxy may have checked the other one."""
     lines = (
         f"POST /v1/chat/completions HTTP/1.1\r\nauthorization: Bearer {first}\r\nauthorization: Bearer {ONE}\r\n\r\n"
     )
     assert_refused(locked.send(lines.encode()), 401, "wrong_client_key")
 
 
-def test_a_key_with_a_null_is_no_http(locked: Any) -> None:
-    """It does not end there, as it would in C."""
+def test_a_key_with_a_null_byte_is_refused(locked: Any) -> None:
+    """It is not cut there, as in C."""
     assert_refused(locked.ask(QUESTION, authorization=f"Bearer {ONE}\0"), 400, "invalid_request")
 
 
 @pytest.mark.parametrize("where", ["/v1/models", "/metrics", "/v1/models/llama-3.3-70b", "/", "/static/x", "/no-such"])
-def test_all_else_wants_one_too(locked: Any, where: str) -> None:
-    """Also to be told that there is nothing."""
+def test_other_paths_require_a_key(locked: Any, where: str) -> None:
+    """Also paths that do not exist."""
     assert_refused(locked.send(request("GET", where)), 401, "wrong_client_key")
     assert locked.send(request("GET", where, authorization=f"Bearer {ONE}")).status in (200, 404)
 
 
 @pytest.mark.parametrize("where", ["/health", "/ready"])
-def test_probes_want_none(locked: Any, where: str) -> None:
-    """A word, and nothing of what was asked or by whom."""
+def test_probes_require_no_key(locked: Any, where: str) -> None:
+    """Their replies contain nothing of any request."""
     until(lambda: locked.send(request("GET", "/ready")).status == 200)
     reply = locked.send(request("GET", where))
     assert reply.status == 200
@@ -94,15 +94,15 @@ def test_probes_want_none(locked: Any, where: str) -> None:
     ids=["large", "chunked", "expect"],
 )
 def test_without_a_key_no_body_is_read(locked: Any, end: bytes) -> None:
-    """The answer comes before the body does."""
+    """The answer comes before the body is sent."""
     start = b"POST /v1/chat/completions HTTP/1.1\r\nauthorization: Bearer wrong\r\n"
     with Wire(locked.url) as wire:
         assert_refused(wire.send(start + end).reply(), 401, "wrong_client_key")
         assert wire.rest() == b""
 
 
-def test_without_clients_keys_theirs_are_not_looked_at(plain: Any) -> None:
-    """Whatever a client library sends by default; the call has the server's own key, or this API would refuse it."""
+def test_without_client_keys_any_key_is_accepted(plain: Any) -> None:
+    """Client libraries always send one. The call has the server's own key, or this API would refuse it."""
     for bearer in ("sk-planted", "csk-planted", "planted"):
         assert plain.ask(QUESTION, authorization=f"Bearer {bearer}").status == 200
         (call,) = plain.trap.api.chat_calls
@@ -110,7 +110,7 @@ def test_without_clients_keys_theirs_are_not_looked_at(plain: Any) -> None:
 
 
 def test_no_key_is_in_the_log(locked: Any) -> None:
-    """Not at debug, where OptiLLM writes the bearer of each request; nor what was wrong."""
+    """Not even at debug level, where OptiLLM logs each request's key; nor a wrong key."""
     last = None
     for authorization in (f"Bearer {ONE}", f"Bearer {TWO}", "Bearer planted-wrong", "planted-wrong", f"Basic {ONE}"):
         last = locked.ask(QUESTION, authorization=authorization, cookie="planted-cookie", x_api_key="planted-header")
@@ -124,7 +124,7 @@ def test_no_key_is_in_the_log(locked: Any) -> None:
 
 
 def test_no_key_is_in_a_reply(locked: Any) -> None:
-    """Nor in figures and lists."""
+    """Nor in metrics or the list of models."""
     for path in ("/v1/models", "/metrics", "/ready", "/health"):
         reply = ask(locked.url, request("GET", path, authorization=f"Bearer {TWO}"))
         assert reply.status == 200
@@ -133,10 +133,10 @@ def test_no_key_is_in_a_reply(locked: Any) -> None:
 
 
 @pytest.mark.parametrize("brought", ["one", "two", "three", "four", ""])
-def test_every_key_is_compared_whichever_is_right(mocker: MockerFixture, brought: str) -> None:
-    """With the one comparison that takes as long wherever two keys differ: no time tells which key is near."""
+def test_all_keys_are_compared_in_constant_time(mocker: MockerFixture, brought: str) -> None:
+    """The time does not show which key is close."""
     compare = mocker.spy(hmac, "compare_digest")
-    known = keys.ClientKeys(["one", "two", "three"])
+    known = client_keys.ClientKeys(["one", "two", "three"])
     try:
         known.check("/v1/models", f"Bearer {brought}")
     except WrongClientKey:

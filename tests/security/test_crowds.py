@@ -1,4 +1,4 @@
-"""Many at once: each is answered or told when to come again, and probes are answered meanwhile."""
+"""Many requests at once: each is answered or refused, and probes are answered meanwhile."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from support.sidecar_process import sidecar
 from support.waiting import until
 from support.wire import Wire, ask, assert_refused, request
 
-from optillm_cerebras_cepo.host import door
+from optillm_cerebras_cepo.host import routing
 from optillm_cerebras_cepo.simulator.latency import Latency
 from optillm_cerebras_cepo.simulator.server import Simulator
 
@@ -32,7 +32,7 @@ OVERFLOW = 2000
 
 @pytest.fixture(autouse=True)
 def _files() -> Iterator[None]:
-    """As many connections as are made here need files on our side, too."""
+    """Raise this process's own limit of open files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OVERFLOW + 1000
     if hard != resource.RLIM_INFINITY and hard < wanted:
@@ -42,8 +42,8 @@ def _files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_500_at_once(simulate: Callable[..., Simulator]) -> None:
-    """As many as there are places are answered, all others are told so at once; nobody is cut off."""
+def test_500_requests_at_once(simulate: Callable[..., Simulator]) -> None:
+    """As many as there are slots are answered, the others get 503 at once, no connection is cut."""
     api = simulate(latency=Latency(base=0.5))
     environ = {"CEREBRAS_API_KEY": KEY, "CEREBRAS_BASE_URL": api.url, "CEPO_CEREBRAS_EFFORT": "none"}
     with sidecar(environ=environ) as server:
@@ -69,8 +69,8 @@ def test_500_at_once(simulate: Callable[..., Simulator]) -> None:
         until(lambda: b"requests_in_flight 0.0" in ask(server.url, request("GET", "/metrics")).body)
 
 
-def test_2000_connections_that_do_nothing(plain: Any) -> None:
-    """Twice as many as there may be: who comes then waits for some seconds, for none of them may be idle for long."""
+def test_2000_idle_connections(plain: Any) -> None:
+    """Twice the limit: a new client waits a few seconds, as idle connections are closed sooner then."""
     idle = [Wire(plain.url) for _ in range(OVERFLOW)]
     assert plain.send(request("GET", "/health")).status == 200
     assert plain.send(QUESTION).status == 200
@@ -79,22 +79,22 @@ def test_2000_connections_that_do_nothing(plain: Any) -> None:
     assert plain.send(QUESTION).status == 200
 
 
-def test_the_first_hundred_make_one_client(mocker: MockerFixture) -> None:
-    """Each takes 30 ms of a processor to make: together they kept a sidecar busy for six seconds."""
+def test_100_first_requests_create_one_client(mocker: MockerFixture) -> None:
+    """Creating one takes 30 ms of CPU."""
     mocker.patch.dict(os.environ, {"CEREBRAS_API_KEY": KEY})
     mocker.patch.dict(server.server_config, {"base_url": "http://127.0.0.1:9"})
-    door._client.cache_clear()
-    made = mocker.patch.object(door, "plain_client", side_effect=lambda *_: time.sleep(0.05))
+    routing._client.cache_clear()
+    made = mocker.patch.object(routing, "plain_client", side_effect=lambda *_: time.sleep(0.05))
     try:
         with ThreadPoolExecutor(100) as crowd:
-            assert len([*crowd.map(lambda _: door._config(), range(100))]) == 100
+            assert len([*crowd.map(lambda _: routing._client_and_key(), range(100))]) == 100
     finally:
-        door._client.cache_clear()
+        routing._client.cache_clear()
     assert made.call_count == 1
 
 
-def test_a_probe_is_answered_before_the_crowd() -> None:
-    """One that waits for all others tells Docker that the container is ill; but no crowd of probes stops all else."""
+def test_a_probe_is_answered_before_queued_requests() -> None:
+    """Otherwise Docker would restart the container; but many probes do not block other requests."""
     answered: list[str] = []
     go = threading.Event()
 

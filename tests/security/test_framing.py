@@ -1,4 +1,4 @@
-"""Where a request begins and ends is told in one way only: nothing is smuggled in behind another."""
+"""No request can be smuggled in behind another: where one ends is never ambiguous."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.wire import Wire, assert_refused, request
 from waitress.adjustments import Adjustments
 
-from optillm_cerebras_cepo.sidecar.parser import Parser, Room
+from optillm_cerebras_cepo.sidecar.parser import BodyMemory, RequestParser
 
 HIDDEN = b"GET /v1/models HTTP/1.1\r\nhost: hidden\r\n\r\n"  # that is answered with 200 if anybody reads it
 LINE = b"POST /v1/chat/completions HTTP/1.1\r\nhost: sidecar\r\ncontent-type: application/json\r\n"
@@ -86,52 +86,52 @@ NO_CHUNKS = {
 
 
 def assert_last(wire: Wire, status: int, code: str | None) -> None:
-    """Refused as it is written, not for what it asks; and what comes after it is not read as another."""
+    """Assert that the request was refused as invalid HTTP, and that nothing after it was read."""
     reply = wire.reply("POST")
     assert_refused(reply, status, code)
-    assert ("no HTTP request" in reply.json["error"]["message"]) == (status == 400)
+    assert ("not a valid HTTP request" in reply.json["error"]["message"]) == (status == 400)
     assert wire.rest() == b""
 
 
 @pytest.mark.parametrize("how", NO_HTTP)
-def test_what_is_no_http_is_refused(plain: Any, how: str) -> None:
-    """And is the last that is read."""
+def test_invalid_http_is_refused(plain: Any, how: str) -> None:
+    """And the connection is closed."""
     with Wire(plain.url) as wire:
         assert_last(wire.send(NO_HTTP[how] + HIDDEN), 400, "invalid_request")
 
 
 @pytest.mark.parametrize("how", TWO_WAYS)
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
-def test_a_body_whose_end_is_not_clear_is_refused(plain: Any, how: str, version: bytes) -> None:
-    """A proxy might see its end elsewhere."""
+def test_an_ambiguous_body_length_is_refused(plain: Any, how: str, version: bytes) -> None:
+    """A proxy might see another end."""
     with Wire(plain.url) as wire:
         assert_last(wire.send(LINE.replace(b"1.1", version, 1) + TWO_WAYS[how] + HIDDEN), 400, "invalid_request")
 
 
 @pytest.mark.parametrize("how", NO_CHUNKS)
-def test_chunks_that_are_none_are_refused(loose: Any, how: str) -> None:
-    """Their sizes, and how long a line may be."""
+def test_invalid_chunks_are_refused(loose: Any, how: str) -> None:
+    """Wrong sizes, and lines without end."""
     status, code = (413, "request_too_large") if how == "a size too large" else (400, "invalid_request")
     with Wire(loose.url) as wire:
         assert_last(wire.send(LINE + b"transfer-encoding: chunked\r\n\r\n" + NO_CHUNKS[how]), status, code)
 
 
 @pytest.mark.parametrize("size", [b"2", b"0002", b"2\n", b"2;a=b", b'2;a="b;c"'])
-def test_after_chunks_nothing_is_read(plain: Any, size: bytes) -> None:
-    """Who reads the lines between them in another way sees the end elsewhere, so the connection ends with them."""
+def test_nothing_is_read_after_a_chunked_body(plain: Any, size: bytes) -> None:
+    """Other parsers may see another end, so the connection is closed."""
     chunks = size + b"\r\n{}\r\n0\r\nx-trailer: x\r\ncontent-length: 0\r\n\r\n"
     with Wire(plain.url) as wire:
         assert_last_of_chunks(wire.send(LINE + b"transfer-encoding: chunked\r\n\r\n" + chunks + HIDDEN))
 
 
 def assert_last_of_chunks(wire: Wire) -> None:
-    """The body was `{}`, which has no messages."""
+    """Assert that the body was `{}`, which has no messages, and that nothing after it was read."""
     assert_refused(wire.reply("POST"), 400, "invalid_request", "messages")
     assert wire.rest() == b""
 
 
-def test_a_header_whose_name_is_spelled_otherwise_is_another(plain: Any) -> None:
-    """Names with an underscore look like those with a dash where WSGI has them."""
+def test_underscores_in_header_names_are_not_dashes(plain: Any) -> None:
+    """WSGI would not distinguish them."""
     body = b'{"messages": [{"role": "user", "content": "hi"}]}'
     reply = plain.send(
         LINE
@@ -142,8 +142,8 @@ def test_a_header_whose_name_is_spelled_otherwise_is_another(plain: Any) -> None
     assert (reply.status, reply.headers["x-request-id"] == "mine") == (200, False)
 
 
-def test_pipelined_requests_are_answered_in_their_order(plain: Any) -> None:
-    """Each with its own id; those after a bad one not at all."""
+def test_pipelined_requests_are_answered_in_order(plain: Any) -> None:
+    """None is answered after an invalid one."""
     with Wire(plain.url) as wire:
         wire.send(b"".join(request("GET", "/health", x_request_id=str(number)) for number in range(200)))
         for number in range(200):
@@ -153,8 +153,8 @@ def test_pipelined_requests_are_answered_in_their_order(plain: Any) -> None:
         assert_last(wire, 400, "invalid_request")
 
 
-def test_who_asks_whether_to_go_on_is_told(plain: Any) -> None:
-    """For a body that will be read; for none at once what there is to say."""
+def test_expect_100_continue(plain: Any) -> None:
+    """100 for a body that will be read, otherwise the final answer at once."""
     body = b'{"messages": [{"role": "user", "content": "hi"}]}'
     with Wire(plain.url) as wire:
         wire.send(LINE + b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(body))
@@ -165,8 +165,8 @@ def test_who_asks_whether_to_go_on_is_told(plain: Any) -> None:
         assert_last(wire, 413, "request_too_large")
 
 
-def test_nobody_is_led_to_another_protocol(plain: Any) -> None:
-    """The header is not looked at."""
+def test_upgrade_is_ignored(plain: Any) -> None:
+    """The reply has no Upgrade header."""
     reply = plain.send(request("GET", "/health", connection="upgrade", upgrade="h2c"))
     assert (reply.status, "upgrade" in reply.headers) == (200, False)
 
@@ -182,12 +182,12 @@ RAW = [
 
 
 def parsed(pieces: list[bytes]) -> tuple[Any, ...]:
-    """What is read of a request that arrives in these pieces."""
+    """Parse a request that arrives in these pieces; return the result."""
 
     def wants_body(_: Mapping[str, Any]) -> bool:
         return True
 
-    parser = Parser(Adjustments(max_request_body_size=1000), wants_body, Room(10_000))
+    parser = RequestParser(Adjustments(max_request_body_size=1000), wants_body, BodyMemory(10_000))
     for piece in pieces:
         while piece and not parser.completed:
             piece = piece[parser.received(piece) :]
@@ -197,8 +197,8 @@ def parsed(pieces: list[bytes]) -> tuple[Any, ...]:
 
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(RAW), st.data())
-def test_it_does_not_matter_in_which_pieces_it_arrives(raw: bytes, data: Any) -> None:
-    """The same is read of a request that comes byte by byte as of one that comes at once."""
+def test_the_result_does_not_depend_on_the_pieces(raw: bytes, data: Any) -> None:
+    """Byte by byte or all at once."""
     cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=6)))
     pieces = [raw[start:end] for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
     assert parsed([piece for piece in pieces if piece]) == parsed([raw])

@@ -1,4 +1,4 @@
-"""What a client writes is never taken for what the server says: in a header, in a page, in the log."""
+"""Text from clients cannot forge a header, a metric or a log line."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ BROKEN_IDS = {
 
 
 @pytest.mark.parametrize("how", STRANGE_IDS)
-def test_a_strange_request_id_is_replaced(plain: Any, how: str) -> None:
-    """In the reply and in the log: by one of ours, of characters that need no quoting anywhere."""
+def test_an_invalid_request_id_is_replaced(plain: Any, how: str) -> None:
+    """In the reply and in the log, by one that needs no quoting."""
     reply = plain.ask(QUESTION, x_request_id=STRANGE_IDS[how])
     assert reply.status == 200
     assert reply.headers.keys() <= HEADERS
@@ -53,8 +53,8 @@ def test_a_strange_request_id_is_replaced(plain: Any, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", BROKEN_IDS)
-def test_one_that_ends_its_header_is_no_http(plain: Any, how: str) -> None:
-    """Nothing of it comes back."""
+def test_a_request_id_with_a_line_end_is_refused(plain: Any, how: str) -> None:
+    """Nothing of it is in the reply."""
     reply = plain.ask(QUESTION, x_request_id=BROKEN_IDS[how])
     if how == "CR LF":  # then the headers end there, and the rest is the next request
         assert_refused(reply, 400, "invalid_request")
@@ -64,8 +64,8 @@ def test_one_that_ends_its_header_is_no_http(plain: Any, how: str) -> None:
     assert plain.trap.sent == []
 
 
-def test_two_request_ids_are_none(plain: Any) -> None:
-    """Joined by a comma, as HTTP has it."""
+def test_two_request_ids_are_replaced(plain: Any) -> None:
+    """HTTP joins them with a comma."""
     data = b"GET /health HTTP/1.1\r\nhost: a\r\nx-request-id: a\r\nx-request-id: b\r\n\r\n"
     assert OURS.fullmatch(plain.send(data).headers["x-request-id"])
 
@@ -83,8 +83,8 @@ def test_two_request_ids_are_none(plain: Any) -> None:
     ],
     ids=range(7),
 )
-def test_an_address_is_no_line_of_its_own(plain: Any, path: str) -> None:
-    """Neither in the reply's headers nor in the log."""
+def test_a_path_cannot_add_a_line(plain: Any, path: str) -> None:
+    """Neither to the reply's headers nor to the log."""
     reply = plain.send(request("GET", path))
     assert reply.status == 404
     assert reply.headers.keys() <= HEADERS
@@ -94,7 +94,7 @@ def test_an_address_is_no_line_of_its_own(plain: Any, path: str) -> None:
     assert not [record for record in plain.records() if record.get("request_id") == "forged"]
 
 
-def test_a_method_is_no_line_of_its_own(plain: Any) -> None:
+def test_a_method_cannot_add_a_line(plain: Any) -> None:
     """It may be any word, of any length."""
     reply = plain.send(request("X" * 5000 + "-!#$%&'*+.^_`|~", "/health"))
     assert_refused(reply, 405, "wrong_method")
@@ -103,8 +103,8 @@ def test_a_method_is_no_line_of_its_own(plain: Any) -> None:
     assert record["method"] == "(unprintable)"
 
 
-def test_a_body_is_not_in_the_log(plain: Any) -> None:
-    """Nor what is wrong with it, nor names, nor what the API says of it."""
+def test_no_body_is_in_the_log(plain: Any) -> None:
+    """Nor its errors, its names, or the API's answer."""
     for body in (
         b'{"messages": [{"role": "planted", "content": "planted"}], "planted": "planted", "model": "planted"}',
         b'{"messages": [{"role": "user", "content": "planted"}], "optillm_approach": "planted"}',
@@ -117,8 +117,8 @@ def test_a_body_is_not_in_the_log(plain: Any) -> None:
     assert "planted" not in plain.server.log
 
 
-def test_a_name_in_the_body_is_no_label(plain: Any) -> None:
-    """Else each would be a figure of its own, for ever: only our own paths, approaches and efforts are kept."""
+def test_names_in_a_body_are_no_labels(plain: Any) -> None:
+    """Labels of metrics are only our own paths, approaches and efforts, or memory would grow."""
     for number in range(20):
         plain.send(request("GET", f"/planted-{number}"))
         plain.send(request(f"PLANTED{number}", "/health"))

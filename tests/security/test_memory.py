@@ -1,4 +1,4 @@
-"""What was asked is not kept: it would fill the memory, and stand in it for whoever can look there."""
+"""Finished requests do not stay in memory."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from support.http_server import address, serving
 from support.waiting import until
 from support.wire import ask, request
 
-from optillm_cerebras_cepo.chat import Question
-from optillm_cerebras_cepo.errors import CepoError
+from optillm_cerebras_cepo.core.chat import Question
+from optillm_cerebras_cepo.core.errors import CepoError
 from optillm_cerebras_cepo.host import plugin
 from optillm_cerebras_cepo.runtime import Runtime
-from optillm_cerebras_cepo.sidecar.admission import Admission
-from optillm_cerebras_cepo.sidecar.entrance import Entrance
-from optillm_cerebras_cepo.sidecar.keys import ClientKeys
+from optillm_cerebras_cepo.sidecar.app import SidecarApp
+from optillm_cerebras_cepo.sidecar.client_keys import ClientKeys
 from optillm_cerebras_cepo.sidecar.metrics import Metrics
 from optillm_cerebras_cepo.sidecar.readiness import Readiness
+from optillm_cerebras_cepo.sidecar.request_slots import RequestSlots
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.problems import Reply
 from optillm_cerebras_cepo.simulator.server import Simulator
@@ -31,13 +31,13 @@ REFUSED = Rule(reply=Reply(401, {"message": "Wrong API Key", "code": "wrong_api_
 
 @pytest.fixture
 def url(simulate: Callable[..., Simulator], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
-    """The entrance before OptiLLM's application, in this process."""
+    """A SidecarApp around OptiLLM's application, in this process."""
     plugin.register()
     monkeypatch.setitem(optillm_server.plugin_approaches, plugin.SLUG, plugin.run)
-    entrance = Entrance(
+    app = SidecarApp(
         optillm_server.app,
         keys=ClientKeys([]),
-        admission=Admission(5),
+        slots=RequestSlots(5),
         metrics=Metrics(lambda: 0),
         readiness=Readiness(Runtime(), "http://127.0.0.1:9", ["llama3.3-70b"]),
         wanted=["llama3.3-70b"],
@@ -50,22 +50,20 @@ def url(simulate: Callable[..., Simulator], monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setitem(optillm_server.server_config, "base_url", simulate(rules=rules).url)
         return address(server)
 
-    with serving(entrance) as server:
+    with serving(app) as server:
         yield started
         gc.enable()
 
 
 def alive() -> list[Any]:
-    """Questions and errors that somebody holds."""
+    """Return all questions and errors in memory."""
     return [one for one in gc.get_objects() if isinstance(one, Question | CepoError)]
 
 
 @pytest.mark.parametrize(("rules", "status"), [((), 200), ((REFUSED,), 401)], ids=["answered", "failed"])
 @pytest.mark.parametrize("more", ["", ', "stream": true'], ids=["whole", "stream"])
-def test_a_question_is_forgotten_when_it_is_over(
-    url: Callable[..., str], rules: tuple[Rule, ...], status: int, more: str
-) -> None:
-    """At once, though Python does not look for circles here: a question of 16 MiB would leave 230 MB in one."""
+def test_a_finished_request_is_freed(url: Callable[..., str], rules: tuple[Rule, ...], status: int, more: str) -> None:
+    """At once, without garbage collection: a cycle would keep 230 MB of a question of 16 MiB."""
     where = url(*rules)
     body = '{"messages": [{"role": "user", "content": "hi"}], "cepo_cerebras_effort": "none"' + more + "}"
     gc.collect()

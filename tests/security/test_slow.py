@@ -1,4 +1,4 @@
-"""Who sends or reads slowly, or not at all, holds up nobody else, and not for ever."""
+"""Clients that send or read slowly, or not at all, delay no others and are disconnected."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from support.http_server import address, serving
 from support.waiting import until
 from support.wire import Wire, request
 
-from optillm_cerebras_cepo.sidecar.connection import Connection, Patience
-from optillm_cerebras_cepo.sidecar.server import Limits
+from optillm_cerebras_cepo.sidecar.connection import Connection, ConnectionTimeouts
+from optillm_cerebras_cepo.sidecar.server import ServerLimits
 
 QUESTION = b'{"messages": [{"role": "user", "content": "What is 6 times 7?"}]}'
 HEADERS = b"POST /v1/chat/completions HTTP/1.1\r\nhost: sidecar\r\ncontent-type: application/json\r\n"
@@ -26,7 +26,7 @@ LISTENING, ENDED = "0A", "06"  # states of connections in /proc/net/tcp
 
 @dataclass
 class Answers:
-    """An application of which a test knows what it does: at once, at a signal, or without end."""
+    """An application that answers at once, on a signal, or without end."""
 
     go: threading.Event = field(default_factory=threading.Event)
     asked: int = 0
@@ -54,15 +54,15 @@ class _Endless:
             yield PIECE
 
     def close(self) -> None:
-        """The server is done with it."""
+        """Count the closed responses."""
         self._answers.closed += 1
 
 
-SHORT = Limits(patience=Patience(idle=0.3, reading=0.6))
+SHORT = ServerLimits(timeouts=ConnectionTimeouts(idle=0.3, reading=0.6))
 
 
 def ended(wire: Wire) -> bool:
-    """Whether the server has hung up, or hangs up while this looks."""
+    """Return whether the server has closed the connection."""
     wire.socket.settimeout(0.05)
     try:
         return wire.socket.recv(1) == b""
@@ -82,10 +82,10 @@ def ended(wire: Wire) -> bool:
     ],
     ids=["headers", "an address", "a body", "chunks"],
 )
-def test_a_byte_now_and_then_is_no_request(start: bytes, more: bytes) -> None:
-    """It never stands still for as long as an idle connection may, and is closed all the same."""
+def test_a_slowly_sent_request_is_closed(start: bytes, more: bytes) -> None:
+    """Although the connection is never idle."""
     answers = Answers()
-    limits = Limits(patience=Patience(idle=30.0, reading=0.3))
+    limits = ServerLimits(timeouts=ConnectionTimeouts(idle=30.0, reading=0.3))
     with serving(answers, limits) as server, Wire(address(server)) as wire:
         wire.send(start)
         until(lambda: ended(wire.send(more)))
@@ -93,15 +93,15 @@ def test_a_byte_now_and_then_is_no_request(start: bytes, more: bytes) -> None:
 
 
 def test_an_idle_connection_is_closed() -> None:
-    """One that has said nothing, and one that has been answered."""
+    """Before a request, and after an answer."""
     with serving(Answers(), SHORT) as server, Wire(address(server)) as silent, Wire(address(server)) as answered:
         assert answered.send(request("GET", "/")).reply().body == b"done"
         until(lambda: ended(silent))
         until(lambda: ended(answered))
 
 
-def test_an_answer_may_take_its_time() -> None:
-    """Longer than any patience: its client waits for us, not we for it."""
+def test_a_slow_answer_is_not_cut() -> None:
+    """The time-outs are for clients, not for the application."""
     answers = Answers()
     with serving(answers, SHORT) as server, Wire(address(server)) as waiting, Wire(address(server)) as idle:
         waiting.send(request("GET", "/late"))
@@ -112,8 +112,8 @@ def test_an_answer_may_take_its_time() -> None:
         assert waiting.reply().body == b"done"
 
 
-def test_who_does_not_read_gets_no_more() -> None:
-    """What piles up for it has an end, its thread is given back, and the answer is told that nobody reads it."""
+def test_a_client_that_does_not_read_is_closed() -> None:
+    """Its buffer is limited, its thread is released, and the application's iterator is closed."""
     answers = Answers()
     with serving(answers, SHORT, threads=2) as server:
         wires = [Wire(address(server)) for _ in range(2)]
@@ -129,8 +129,8 @@ def test_who_does_not_read_gets_no_more() -> None:
             wire.close()
 
 
-def test_who_asks_and_does_not_read_is_closed() -> None:
-    """Small answers pile up too, and no thread waits that could be told."""
+def test_a_client_that_sends_and_does_not_read_is_closed() -> None:
+    """Its small responses accumulate as well."""
     answers = Answers()
     with serving(answers, SHORT) as server, Wire(address(server)) as wire:
         wire.socket.settimeout(0.5)
@@ -146,7 +146,7 @@ def test_who_asks_and_does_not_read_is_closed() -> None:
 
 
 def _is_over(wire: Wire) -> bool:
-    """Whether a connection whose replies nobody takes has been closed at its other end."""
+    """Return whether the other end has closed a connection whose replies are not read."""
     try:
         wire.socket.send(b"a", socket.MSG_DONTWAIT)
     except BlockingIOError:
@@ -156,9 +156,9 @@ def _is_over(wire: Wire) -> bool:
     return False
 
 
-def test_where_all_places_are_taken_patience_is_short() -> None:
-    """More connections than there may be, and none does anything: who asks is answered all the same."""
-    limits = Limits(connections=50, crowded=Patience(idle=0.3, reading=0.3))
+def test_time_outs_are_short_at_the_connection_limit() -> None:
+    """With more idle connections than allowed, a new client is still answered."""
+    limits = ServerLimits(connections=50, overload_timeouts=ConnectionTimeouts(idle=0.3, reading=0.3))
     with serving(Answers(), limits) as server:
         idle = [Wire(address(server)) for _ in range(150)]
         for wire in idle[::2]:
@@ -171,8 +171,8 @@ def test_where_all_places_are_taken_patience_is_short() -> None:
             wire.close()
 
 
-def test_slow_clients_hold_up_nobody(plain: Any) -> None:
-    """Half of them in their headers, half in their body; a question is answered, and none of them has a thread."""
+def test_slow_clients_delay_nobody(plain: Any) -> None:
+    """A hundred of them, half in the headers and half in the body, take no thread."""
     start = HEADERS + b"content-length: 100000\r\n\r\n"
     slow = [Wire(plain.url).send(HEADERS if number % 2 else start) for number in range(100)]
     for _ in range(3):
@@ -186,14 +186,14 @@ def test_slow_clients_hold_up_nobody(plain: Any) -> None:
 
 
 def held(url: str) -> int:
-    """How many connections the system holds for who listens there, other than those that have ended."""
+    """Return how many connections to this server the system has that are not closing."""
     port = f":{urlsplit(url).port:04X}"
     lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
     return sum(line[1].endswith(port) and line[3] not in (LISTENING, ENDED) for line in lines)
 
 
-def test_who_hangs_up_in_the_middle_leaves_nothing(plain: Any) -> None:
-    """In headers, in a body, after a question; and so does who closes one side of the connection only."""
+def test_a_client_that_hangs_up_leaves_nothing(plain: Any) -> None:
+    """In the headers, in the body or after the request, with a full or a half close."""
     for data in (b"POST /v1", HEADERS + b"content-length: 100000\r\n\r\nabc", request(body=QUESTION)):
         with Wire(plain.url) as wire:
             wire.send(data)
@@ -205,21 +205,21 @@ def test_who_hangs_up_in_the_middle_leaves_nothing(plain: Any) -> None:
 
 
 def connection(**state: Any) -> Connection:
-    """A connection in this state, without a socket."""
+    """Return a connection in this state, without a socket."""
     made = Connection.__new__(Connection)
     made.__dict__.update({"requests": [], "total_outbufs_len": 0, "last_activity": 0.0, **state})
     return made
 
 
-def test_a_reply_that_has_just_been_made_is_not_overdue() -> None:
-    """It is the first that is sent in a long while; that it is not taken shows only in a while of its own."""
-    patience = Patience(idle=75, reading=60)
+def test_a_new_response_has_not_timed_out() -> None:
+    """The time-out starts with the first unsent byte, although the connection was idle before."""
+    patience = ConnectionTimeouts(idle=75, reading=60)
     one = connection(requests=["a"], last_activity=0.0)
-    assert not one.overdue(1000.0, patience)
+    assert not one.has_timed_out(1000.0, patience)
     one.__dict__["total_outbufs_len"] = 5
-    assert not one.overdue(1000.1, patience)
-    assert not one.overdue(1075.0, patience)
+    assert not one.has_timed_out(1000.1, patience)
+    assert not one.has_timed_out(1075.0, patience)
     one.__dict__["last_activity"] = 1050.0  # some of it was taken
-    assert not one.overdue(1080.0, patience)
-    assert not one.overdue(1150.0, patience)
-    assert one.overdue(1155.5, patience)
+    assert not one.has_timed_out(1080.0, patience)
+    assert not one.has_timed_out(1150.0, patience)
+    assert one.has_timed_out(1155.5, patience)

@@ -1,4 +1,4 @@
-"""How it starts: with what is safe, or not at all."""
+"""The sidecar starts with safe settings, or not at all."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from support.sidecar_process import COMMAND
 
-from optillm_cerebras_cepo.sidecar import files, serve
+from optillm_cerebras_cepo.sidecar import process, serve
 
 SECRET = "csk-planted"
 
 
 def refused(*arguments: str, **environ: str) -> str:
-    """What `serve` says when it does not start: its last line, for before it OptiLLM may have spoken."""
+    """Return the last line of `serve`, which does not start; OptiLLM may have written others before."""
     done = subprocess.run(
         [str(COMMAND), "serve", *arguments],
         env={**os.environ, **environ},
@@ -33,12 +33,7 @@ def refused(*arguments: str, **environ: str) -> str:
     return done.stderr.splitlines()[-1]
 
 
-NO_KEY = {
-    "a null": f"{SECRET}\0",
-    "no ASCII": f"{SECRET}é",
-    "delete": f"{SECRET}\x7f",
-    "a colour": f"{SECRET}\x1b[31m",
-}
+NO_KEY = {"a null": f"{SECRET}\0", "no ASCII": f"{SECRET}é", "delete": f"{SECRET}\x7f", "a colour": f"{SECRET}\x1b[31m"}
 NO_ONE_KEY = {"two lines": f"{SECRET}\nplanted-2", "a space": f"{SECRET} planted"}  # but two keys of clients
 
 
@@ -49,15 +44,15 @@ NO_ONE_KEY = {"two lines": f"{SECRET}\nplanted-2", "a space": f"{SECRET} planted
         *(("CEPO_CEREBRAS_CLIENT_KEY", content) for content in NO_KEY.values()),
     ],
 )
-def test_a_file_that_is_no_key_is_refused_without_its_words(tmp_path: Path, name: str, content: str) -> None:
-    """No header could hold it, and a library's error would show it."""
+def test_an_invalid_key_is_refused_without_showing_it(tmp_path: Path, name: str, content: str) -> None:
+    """No header could contain it, and a library's error would show it."""
     secret = tmp_path / "secret"
     secret.write_text(content)
     assert name in refused(**{f"{name}_FILE": str(secret)})
 
 
-def test_a_key_by_both_ways_is_refused(tmp_path: Path) -> None:
-    """And a file that is a folder, is not there, or is not text."""
+def test_a_key_and_its_file_together_are_refused(tmp_path: Path) -> None:
+    """And a file that is a folder, is missing, or is not text."""
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
     assert "are both set" in refused(CEREBRAS_API_KEY=SECRET, CEREBRAS_API_KEY_FILE="/none")
     for path in (tmp_path, tmp_path / "none", tmp_path / "bytes"):
@@ -74,13 +69,13 @@ def test_a_key_by_both_ways_is_refused(tmp_path: Path) -> None:
     ],
     ids=["another provider", "an approach of its own", "an unknown approach", "another server"],
 )
-def test_what_would_open_it_by_accident_is_refused(environ: dict[str, str], words: str) -> None:
-    """Variables that OptiLLM reads, and would follow."""
+def test_unsafe_variables_are_refused(environ: dict[str, str], words: str) -> None:
+    """Variables that OptiLLM would follow."""
     assert words in refused(**environ)
 
 
-def test_it_says_once_that_everybody_may_ask(loose: Any, plain: Any, locked: Any) -> None:
-    """Where it listens to others than this host, and wants no key."""
+def test_an_open_server_logs_one_warning(loose: Any, plain: Any, locked: Any) -> None:
+    """If it listens on other addresses than loopback without client keys."""
     warnings = [record for record in loose.records() if "no client key is set" in record["message"]]
     assert [record["level"] for record in warnings] == ["WARNING"]
     for other in (plain, locked):
@@ -102,22 +97,24 @@ def test_it_says_once_that_everybody_may_ask(loose: Any, plain: Any, locked: Any
         ("localhost.evil.example", False),
     ],
 )
-def test_which_addresses_are_this_hosts_own(host: str, is_loopback: bool) -> None:
-    """A name that is not known to be one is none."""
+def test_which_addresses_are_loopback(host: str, is_loopback: bool) -> None:
+    """An unknown name is not."""
     assert serve._is_loopback(host) is is_loopback
 
 
-def test_it_allows_itself_the_files_that_it_needs(plain: Any) -> None:
-    """As many connections as it takes, and as many to the API."""
+def test_the_limit_of_open_files_is_raised(plain: Any) -> None:
+    """As far as the system allows."""
     limits = Path(f"/proc/{plain.server.pid}/limits").read_text()
     found = re.search(r"^Max open files\s+(\d+)", limits, re.MULTILINE)
     assert found is not None
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    assert int(found[1]) >= (files.WANTED if hard == resource.RLIM_INFINITY else min(files.WANTED, hard))
+    assert int(found[1]) >= (
+        process.WANTED_FILES if hard == resource.RLIM_INFINITY else min(process.WANTED_FILES, hard)
+    )
 
 
-def test_a_request_may_ask_for_so_much(plain: Any) -> None:
-    """Candidates and attempts are threads and calls; the operator may allow more, and says so."""
+def test_a_request_has_default_caps(plain: Any) -> None:
+    """Candidates and attempts are threads and calls; the operator may allow more."""
     question = (
         '{"messages": [{"role": "user", "content": "hi"}], "cepo_cerebras_effort": "medium", "cepo_cerebras_%s": %s}'
     )
@@ -127,8 +124,8 @@ def test_a_request_may_ask_for_so_much(plain: Any) -> None:
         assert plain.trap.sent == []
 
 
-def test_no_key_is_in_the_list_of_processes(locked: Any) -> None:
-    """Keys come by variables and files; clients' keys are taken out of the environment that child processes get."""
+def test_no_key_is_in_the_process_list(locked: Any) -> None:
+    """Keys come from variables and files, not from flags."""
     command = Path(f"/proc/{locked.server.pid}/cmdline").read_bytes()
     assert b"serve" in command
     assert b"planted" not in command

@@ -1,4 +1,4 @@
-"""Four processes with one key: under its limit together, whether their Redis lives or not.
+"""Four processes with one key stay below its limit together, with Redis and without.
 
 How much of a limit they use is measured in `bench/shared.py`.
 """
@@ -17,16 +17,18 @@ from support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.slow
 
-SLOW = 0.001  # of the API's seconds in a real one: what is used up stays so
-AWAY = r"Redis at 127\.0\.0\.1:\d+ is away \(\w+\): this process keeps( to 1/\d of)? the limits by itself"
-BACK = r"Redis at 127\.0\.0\.1:\d+ is back: the limits are shared again"
+SLOW = 0.001  # API seconds in a real one, so that nothing is refilled during the test
+UNAVAILABLE = (
+    r"Redis at 127\.0\.0\.1:\d+ is unavailable \(\w+\): this process uses (1/\d of the limits|the limits by itself)"
+)
+AVAILABLE = r"Redis at 127\.0\.0\.1:\d+ is available again: the limits are shared"
 
 
 @pytest.mark.parametrize(("limit", "clients"), [(60, 6), (5, 3)], ids=["many", "fewer than are asked for at once"])
-def test_four_processes_use_one_limit_and_keep_it(redis: RedisServer, limit: int, clients: int) -> None:
-    """Which nobody has told them: each calls until it would have to wait; together they make the calls that there are.
+def test_four_processes_share_one_limit(redis: RedisServer, limit: int, clients: int) -> None:
+    """Each calls until it would have to wait; together they make as many calls as the limit allows.
 
-    The last may have to wait for the margin.
+    The last call may have to wait for the margin.
     """
     with simulated(f"--limits=requests_per_minute={limit}", f"--time-scale={SLOW}") as one:
         asking: dict[str, Any] = {
@@ -49,8 +51,8 @@ def test_four_processes_use_one_limit_and_keep_it(redis: RedisServer, limit: int
     assert four.logged == []
 
 
-def test_without_redis_they_go_on_and_with_it_they_share_again(redis: RedisServer) -> None:
-    """Killed in the middle, with all that it knew: each says so once, and once that it is back; no request is lost."""
+def test_processes_continue_without_redis_and_share_again_with_it(redis: RedisServer) -> None:
+    """Redis is killed with its data: each process logs the loss and the return once, and no request is lost."""
     with simulated("--limits=requests_per_minute=6000", "--latency=0.05") as one:
         asking: dict[str, Any] = {
             "scale": 1.0,
@@ -70,6 +72,6 @@ def test_without_redis_they_go_on_and_with_it_they_share_again(redis: RedisServe
     for told in four.told:
         (away, back) = told.log
         assert away[0] == "WARNING"
-        assert re.fullmatch(AWAY, away[1])
+        assert re.fullmatch(UNAVAILABLE, away[1])
         assert back[0] == "INFO"
-        assert re.fullmatch(BACK, back[1])
+        assert re.fullmatch(AVAILABLE, back[1])

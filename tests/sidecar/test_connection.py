@@ -1,4 +1,4 @@
-"""What goes over one connection."""
+"""How responses are sent over a connection."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from optillm_cerebras_cepo.sidecar.connection import Connection
     [([b"whole"], 1), ([b"one, ", b"two, ", b"three"], 4), ([b"", b"late"], 2)],
     ids=["whole", "in parts", "empty at first"],
 )
-def test_the_head_leaves_with_the_first_of_the_body(parts: list[bytes], sent: int, mocker: MockerFixture) -> None:
-    """Each sending wakes the client; the parts of a stream leave one by one, and then its end."""
+def test_the_head_is_sent_with_the_first_part_of_the_body(parts: list[bytes], sent: int, mocker: MockerFixture) -> None:
+    """Each packet wakes the client. Later parts of a stream are sent one by one."""
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         length = [("content-length", str(len(parts[0])))] if len(parts) == 1 else []

@@ -1,4 +1,4 @@
-"""Errors that end a thread, such as SystemExit, in each of the sidecar's threads: it goes on, or ends as a whole."""
+"""Exceptions that end a thread, such as SystemExit: each thread survives them, or the process ends."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from support.wire import Wire, assert_refused, request
 
 from optillm_cerebras_cepo.runtime import Runtime
 from optillm_cerebras_cepo.sidecar import logs
-from optillm_cerebras_cepo.sidecar.admission import Admission
-from optillm_cerebras_cepo.sidecar.entrance import Entrance
-from optillm_cerebras_cepo.sidecar.keys import ClientKeys
+from optillm_cerebras_cepo.sidecar.app import SidecarApp
+from optillm_cerebras_cepo.sidecar.client_keys import ClientKeys
 from optillm_cerebras_cepo.sidecar.metrics import Metrics
 from optillm_cerebras_cepo.sidecar.readiness import Readiness
+from optillm_cerebras_cepo.sidecar.request_slots import RequestSlots
 
 QUESTION = request(body=b'{"messages": [{"role": "user", "content": "What is 6 times 7?"}]}')
 BROKEN = """
@@ -34,44 +34,44 @@ def broken(self, now):
     raise {error}
 
 Server.maintenance = broken
-from optillm_cerebras_cepo.cli import main
+from optillm_cerebras_cepo.cli.main import main
 main(["serve", "--port", sys.argv[1]])
 """
 
 
 def at_once(_: dict[str, Any], __: Callable[..., Any]) -> Iterable[bytes]:
-    """Ends before it says anything."""
+    """Raise before the response starts."""
     raise SystemExit("planted")
 
 
 def before_the_first(_: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
-    """Ends when its answer is read."""
+    """Raise when the response is read."""
     start_response("200 OK", [("content-type", "application/json")])
     raise SystemExit("planted")
     yield b""
 
 
 def in_the_middle(_: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
-    """Ends when a part of its answer has been sent."""
+    """Raise after a part of the response was sent."""
     start_response("200 OK", [("content-type", "application/json")])
     yield b"a part"
     raise SystemExit("planted")
 
 
 @pytest.mark.parametrize("inner", [at_once, before_the_first, in_the_middle])
-def test_a_request_that_is_interrupted_leaves_nothing(inner: Any) -> None:
-    """Its client is told, or hung up on; its place is free again, its connection closed, its thread answers others."""
-    admission = Admission(1)
-    entrance = Entrance(
+def test_an_interrupted_request_leaves_nothing(inner: Any) -> None:
+    """Its client gets an error or is disconnected; its slot, connection and thread are free again."""
+    slots = RequestSlots(1)
+    app = SidecarApp(
         inner,
         keys=ClientKeys([]),
-        admission=admission,
+        slots=slots,
         metrics=Metrics(lambda: 0),
         readiness=Readiness(Runtime(), "http://127.0.0.1:9", ["llama3.3-70b"]),
         wanted=["llama3.3-70b"],
         approaches=["cepo_cerebras"],
     )
-    with serving(entrance, threads=1) as server:
+    with serving(app, threads=1) as server:
         for _ in range(2):
             with Wire(address(server)) as wire:
                 wire.send(QUESTION)
@@ -81,22 +81,22 @@ def test_a_request_that_is_interrupted_leaves_nothing(inner: Any) -> None:
                     reply = wire.reply("POST")
                     assert_refused(reply, 500, None)
                     assert b"planted" not in reply.body
-            until(lambda: admission.in_flight == 0)
+            until(lambda: slots.in_use == 0)
         until(lambda: not server.active_channels)
 
 
-def test_the_look_at_the_api_goes_on(monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture) -> None:
-    """And the state says that it failed: nobody else would look again."""
+def test_the_readiness_check_continues(monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture) -> None:
+    """And the state says that it failed."""
     monkeypatch.setenv("CEREBRAS_API_KEY", KEY)
     runtime = mocker.Mock()
     runtime.client.side_effect = SystemExit("planted")
-    state = Readiness(runtime, "http://127.0.0.1:9", ["llama3.3-70b"]).look()
+    state = Readiness(runtime, "http://127.0.0.1:9", ["llama3.3-70b"]).check()
     assert state.model is None
     assert "SystemExit" in state.reason
 
 
-def test_a_line_that_cannot_be_written_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its thread goes on: else all that log would wait for it as soon as enough lines have come together."""
+def test_a_failed_log_record_does_not_stop_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its thread, all threads that log would block once the queue is full."""
     monkeypatch.setattr(logging.root, "handlers", [])
     monkeypatch.setattr("sys.stderr", err := io.StringIO())
     deep: list[Any] = []
@@ -104,7 +104,7 @@ def test_a_line_that_cannot_be_written_costs_no_other(monkeypatch: pytest.Monkey
         deep = [deep]
     level = logging.root.level
     try:
-        with logs.as_json():
+        with logs.json_logging():
             logging.getLogger("test").info("first", extra={"deep": deep})
             logging.getLogger("test").info("second")
             until(lambda: "second" in err.getvalue())
@@ -113,8 +113,8 @@ def test_a_line_that_cannot_be_written_costs_no_other(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("error", ["RuntimeError('planted')", "SystemExit('planted')"])
-def test_the_process_ends_when_its_http_server_does(error: str) -> None:
-    """With status 1 and one line, so that whoever supervises it starts another; it would answer nobody."""
+def test_the_process_ends_when_its_http_server_fails(error: str) -> None:
+    """With exit status 1 and one line, so that its supervisor restarts it."""
     done = subprocess.run(
         [sys.executable, "-c", BROKEN.format(error=error), str(free_port())],
         capture_output=True,
@@ -123,5 +123,5 @@ def test_the_process_ends_when_its_http_server_does(error: str) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "cepo-cerebras: the HTTP server has failed; the log says where"
+    assert done.stderr.splitlines()[-1] == "cepo-cerebras: the HTTP server has failed; see the log"
     assert "planted" not in done.stderr

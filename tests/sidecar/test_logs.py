@@ -1,4 +1,4 @@
-"""The sidecar's log: JSON, a line each, written by one thread."""
+"""The sidecar's log: JSON lines, written by one thread."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ LOGGER = logging.getLogger("optillm_cerebras_cepo.test")
 
 @pytest.fixture(autouse=True)
 def _root(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The process's own handlers and level come back."""
+    """Restore the handlers and the level of this process."""
     level = logging.root.level
     monkeypatch.setattr(logging.root, "handlers", [])
     yield
     logging.root.setLevel(level)
 
 
-def test_every_line_is_written_in_its_turn(capsys: pytest.CaptureFixture[str]) -> None:
-    """The last ones too, when the server ends at once."""
-    with logs.as_json():
+def test_every_line_is_written_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also the last ones, when the server ends at once."""
+    with logs.json_logging():
         for number in range(1000):
             LOGGER.info("line %d", number)
     LOGGER.info("after it")
@@ -36,17 +36,17 @@ def test_every_line_is_written_in_its_turn(capsys: pytest.CaptureFixture[str]) -
     assert lines[0].keys() == {"time", "level", "logger", "message"}
 
 
-def test_a_line_says_what_was_so_when_it_was_logged(capsys: pytest.CaptureFixture[str]) -> None:
-    """Whatever becomes of it before it is written."""
+def test_arguments_are_formatted_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """They may change before the line is written."""
     names = ["one"]
-    with logs.as_json():
+    with logs.json_logging():
         LOGGER.info("names: %s", names)
         names.append("two")
     assert json.loads(capsys.readouterr().err)["message"] == "names: ['one']"
 
 
-def test_who_logs_waits_when_nobody_takes_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else they would fill the memory."""
+def test_logging_blocks_when_the_queue_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the lines would fill the memory."""
     taken = threading.Event()
 
     class Blocked(io.StringIO):
@@ -55,7 +55,7 @@ def test_who_logs_waits_when_nobody_takes_the_lines(monkeypatch: pytest.MonkeyPa
             return super().write(text)
 
     monkeypatch.setattr("sys.stderr", err := Blocked())
-    monkeypatch.setattr(logs, "MOST", 10)
+    monkeypatch.setattr(logs, "MAX_QUEUED", 10)
     logged: list[int] = []
 
     def log() -> None:
@@ -63,10 +63,10 @@ def test_who_logs_waits_when_nobody_takes_the_lines(monkeypatch: pytest.MonkeyPa
             LOGGER.info("line %d", number)
             logged.append(number)
 
-    with logs.as_json():
+    with logs.json_logging():
         threading.Thread(target=log, daemon=True).start()
         until(lambda: len(logged) >= 10)
-        assert not taken.wait(5 * logs.PAUSE)
+        assert not taken.wait(5 * logs.POLL_SECONDS)
         assert len(logged) <= 11  # ten that wait, and the one that is being written
         taken.set()
         until(lambda: len(logged) == 50)

@@ -1,4 +1,4 @@
-"""What parsers of requests hold of the memory for bodies."""
+"""The memory for bodies that parsers acquire."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from typing import Any
 
 from waitress.adjustments import Adjustments
 
-from optillm_cerebras_cepo.sidecar.parser import Parser, Room
+from optillm_cerebras_cepo.sidecar.parser import BodyMemory, RequestParser
 
 
-def garbage(room: Room, held: int) -> None:
-    """Leave a parser behind that holds so many bytes, and that only the garbage collector finds."""
-    parser = Parser(Adjustments(), lambda _: True, room)
-    room.take(held)
-    parser._held = held
+def garbage(memory: BodyMemory, held: int) -> None:
+    """Create a parser with so many acquired bytes that only the garbage collector can free."""
+    parser = RequestParser(Adjustments(), lambda _: True, memory)
+    memory.acquire(held)
+    parser._acquired = held
     parser.itself = parser
 
 
-def test_garbage_gives_back_what_it_held() -> None:
-    """A connection that broke off leaves its parser to the garbage collector."""
-    room = Room(10)
-    garbage(room, 10)
+def test_a_collected_parser_releases_its_memory() -> None:
+    """A broken connection leaves its parser to the garbage collector."""
+    memory = BodyMemory(10)
+    garbage(memory, 10)
     gc.collect()
-    assert room.take(10)
-    assert not room.take(1)
+    assert memory.acquire(10)
+    assert not memory.acquire(1)
 
 
-def test_garbage_may_be_collected_while_room_is_taken() -> None:
-    """On the same thread, at each line of `take`: no lock is held that giving back would wait for."""
-    room, taken = Room(1000), threading.Event()
+def test_a_parser_can_be_collected_during_acquire() -> None:
+    """In the same thread, at each line of `acquire`: it does not deadlock."""
+    memory, taken = BodyMemory(1000), threading.Event()
     collected: list[int] = []
 
     def collect(frame: FrameType, event: str, _: Any) -> Any:
-        if frame.f_code is not Room.take.__code__:
+        if frame.f_code is not BodyMemory.acquire.__code__:
             return None
         if event == "line":
-            parser = Parser(Adjustments(), lambda _: True, room)
-            parser._held = 1
+            parser = RequestParser(Adjustments(), lambda _: True, memory)
+            parser._acquired = 1
             parser.itself = parser
             del parser
             collected.append(gc.collect())
@@ -49,7 +49,7 @@ def test_garbage_may_be_collected_while_room_is_taken() -> None:
     def work() -> None:
         sys.settrace(collect)
         try:
-            room.take(1)
+            memory.acquire(1)
         finally:
             sys.settrace(None)
         taken.set()

@@ -1,4 +1,4 @@
-"""The sidecar as a process: what its clients, its operator and its log see."""
+"""The sidecar as a process, as its clients, its operator and its log see it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ ASK = {"model": "llama3.3-70b", "messages": [{"role": "user", "content": "What i
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Simulator]:
-    """A simulated API for the tests that only ask."""
+    """A simulated API for tests that only send requests."""
     with Simulator(SimulatorOptions()) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def server(api: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A sidecar with its key in a file."""
+    """A sidecar whose key is in a file."""
     secret = tmp_path_factory.mktemp("secrets") / "key"
     secret.write_text(f"{KEY}\n")
     with sidecar(environ={"CEREBRAS_API_KEY_FILE": str(secret), "CEREBRAS_BASE_URL": api.url}) as running:
@@ -39,7 +39,7 @@ def server(api: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def logged(server: Server, **fields: object) -> dict[str, Any]:
-    """The line of the log that has these fields, once it is there."""
+    """Return the log line with these fields, as soon as it is written."""
 
     def matching() -> dict[str, Any] | None:
         lines = (json.loads(line) for line in list(server.lines))
@@ -51,7 +51,7 @@ def logged(server: Server, **fields: object) -> dict[str, Any]:
 
 
 def test_a_planned_answer(server: Server) -> None:
-    """27 calls, the full object, and no call that OptiLLM makes for itself."""
+    """27 calls and the whole object."""
     reply = server.ask(ASK)
     assert reply.status_code == 200
     assert reply.json()["cepo_cerebras"]["calls"] == 27
@@ -59,7 +59,7 @@ def test_a_planned_answer(server: Server) -> None:
 
 @pytest.mark.parametrize("how", [{"model": "none-llama3.3-70b"}, {"optillm_approach": "none"}])
 def test_a_direct_answer(server: Server, api: Simulator, how: dict[str, Any]) -> None:
-    """One call of the pinned model, with the token limit that the client says."""
+    """One call of the pinned model, with the client's token limit."""
     before = len(api.chat_calls)
     reply = server.ask({**ASK, **how, "max_tokens": 2000})
     assert reply.json()["cepo_cerebras"]["effort"] == "none"
@@ -68,13 +68,13 @@ def test_a_direct_answer(server: Server, api: Simulator, how: dict[str, Any]) ->
 
 
 def test_none_with_another_effort_is_refused(server: Server) -> None:
-    """One of the two is a mistake."""
+    """They contradict each other."""
     reply = server.ask({**ASK, "model": "none-llama3.3-70b", "cepo_cerebras_effort": "high"})
     assert (reply.status_code, reply.json()["error"]["param"]) == (400, "cepo_cerebras_effort")
 
 
 def test_a_stream(server: Server) -> None:
-    """Progress, then the answer, then [DONE]."""
+    """Progress, the answer, [DONE]."""
     with web.stream("POST", f"{server.url}/v1/chat/completions", json={**ASK, "stream": True}) as reply:
         lines = [line.removeprefix("data: ") for line in reply.iter_lines() if line.startswith("data: ")]
     deltas = [json.loads(line)["choices"][0]["delta"] for line in lines[:-1]]
@@ -83,8 +83,8 @@ def test_a_stream(server: Server) -> None:
     assert any(delta.get("content") for delta in deltas)
 
 
-def test_the_request_id_goes_through(server: Server) -> None:
-    """From the client to the reply, the access log, and every line that tells of the request's calls."""
+def test_the_request_id_is_everywhere(server: Server) -> None:
+    """In the reply, in the access log, and in each line about the request's calls."""
     reply = web.post(f"{server.url}/v1/chat/completions", json=ASK, headers={"x-request-id": "mine-1"})
     assert reply.headers["x-request-id"] == "mine-1"
     line = logged(server, request_id="mine-1", logger="optillm_cerebras_cepo.access")
@@ -101,8 +101,8 @@ def test_the_request_id_goes_through(server: Server) -> None:
     assert logged(server, request_id="mine-1", logger="optillm_cerebras_cepo.progress")
 
 
-def test_a_good_answer_to_a_probe_is_no_news(server: Server) -> None:
-    """It would be a line every few seconds; one that is not good is a line."""
+def test_successful_probes_are_not_logged(server: Server) -> None:
+    """Failed ones are."""
     for path in ("/health", "/ready", "/metrics"):
         assert web.get(f"{server.url}{path}").status_code == 200
     assert web.post(f"{server.url}/ready").status_code == 405
@@ -118,8 +118,8 @@ def test_every_line_of_the_log_is_json(server: Server) -> None:
     assert all({"time", "level", "logger", "message"} <= json.loads(line).keys() for line in server.lines)
 
 
-def test_the_models_are_those_that_answer(server: Server) -> None:
-    """Each id of the list, asked for as it stands there."""
+def test_every_listed_model_answers(server: Server) -> None:
+    """Under its listed id."""
     page = web.get(f"{server.url}/v1/models").json()
     names = [model["id"] for model in page["data"]]
     assert "cepo_cerebras-llama3.3-70b" in names
@@ -130,7 +130,7 @@ def test_the_models_are_those_that_answer(server: Server) -> None:
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "model_not_found")
 
 
-def test_metrics_tell_what_was_asked(server: Server) -> None:
+def test_metrics_count_requests(server: Server) -> None:
     """Calls by step and status, tokens, requests by effort."""
     server.ask(ASK)
     page = web.get(f"{server.url}/metrics").text
@@ -139,8 +139,8 @@ def test_metrics_tell_what_was_asked(server: Server) -> None:
     assert 'path="/v1/chat/completions",status="200"} ' in page
 
 
-def test_a_client_that_hangs_up_is_heard(server: Server, simulate: Callable[..., Simulator]) -> None:
-    """No call begins after it, and the log says so."""
+def test_a_client_hangs_up(server: Server, simulate: Callable[..., Simulator]) -> None:
+    """No further call starts, and the log says so."""
     slow = simulate(latency=Latency(base=0.3))
     environ = {"CEREBRAS_API_KEY": KEY, "CEREBRAS_BASE_URL": slow.url}
     with sidecar(environ=environ) as patient:

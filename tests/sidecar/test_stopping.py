@@ -1,4 +1,4 @@
-"""The sidecar as a process that is full, or is to stop: what becomes of questions in hand and of new ones."""
+"""The sidecar as a process that is full or stops: what happens to running and to new requests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ASK = {"model": "llama3.3-70b", "messages": [{"role": "user", "content": "What i
 
 
 class Running:
-    """A sidecar that is to be stopped, over an API that takes its time."""
+    """A sidecar in front of a slow API."""
 
     def __init__(self, api: Simulator, *arguments: str) -> None:
         self.port = free_port()
@@ -36,20 +36,20 @@ class Running:
         until(self.healthy)
 
     def healthy(self) -> bool:
-        """Whether it answers."""
+        """Return whether it is ready."""
         try:
             return web.get(f"{self.url}/ready").status_code == 200
         except httpx.TransportError:
             return False
 
     def ask(self, **more: Any) -> httpx.Response:
-        """A question."""
+        """Send a chat request."""
         return web.post(f"{self.url}/v1/chat/completions", json={**ASK, **more})
 
 
 @pytest.fixture
 def stopping(simulate: Callable[..., Simulator]) -> Iterator[Callable[..., tuple[Running, Simulator]]]:
-    """Start sidecars; none is left."""
+    """Return a function that starts sidecars; kill them at the end."""
     running: list[Running] = []
 
     def start(latency: float, *arguments: str) -> tuple[Running, Simulator]:
@@ -64,7 +64,7 @@ def stopping(simulate: Callable[..., Simulator]) -> Iterator[Callable[..., tuple
 
 
 def asked(server: Running, api: Simulator, **more: Any) -> tuple[threading.Thread, list[httpx.Response]]:
-    """A question whose first call has reached the API."""
+    """Send a chat request on another thread and wait until its first call has reached the API."""
     replies: list[httpx.Response] = []
     thread = threading.Thread(target=lambda: replies.append(server.ask(**more)))
     thread.start()
@@ -72,8 +72,8 @@ def asked(server: Running, api: Simulator, **more: Any) -> tuple[threading.Threa
     return thread, replies
 
 
-def test_what_runs_is_finished_before_it_stops(stopping: Callable[..., tuple[Running, Simulator]]) -> None:
-    """Whoever asks meanwhile on an open connection is told to go elsewhere; nobody gets a new one; status 0."""
+def test_running_requests_are_finished_before_it_stops(stopping: Callable[..., tuple[Running, Simulator]]) -> None:
+    """New requests on open connections get 503, new connections are refused; exit status 0."""
     server, api = stopping(0.3)
     with httpx.Client(base_url=server.url) as kept:
         assert kept.get("/health").status_code == 200
@@ -92,10 +92,10 @@ def test_what_runs_is_finished_before_it_stops(stopping: Callable[..., tuple[Run
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_what_does_not_finish_in_time_is_told_so(
+def test_unfinished_requests_get_an_error_after_the_grace_time(
     stopping: Callable[..., tuple[Running, Simulator]], stream: bool
 ) -> None:
-    """503, or an error event where the reply has begun; and still status 0."""
+    """503, or an error event in a stream; exit status 0."""
     server, api = stopping(30.0, "--grace", "0.2")
     thread, replies = asked(server, api, stream=stream)
     server.process.send_signal(signal.SIGTERM)
@@ -105,8 +105,8 @@ def test_what_does_not_finish_in_time_is_told_so(
     assert '"code": "shutting_down"' in replies[0].text or replies[0].json()["error"]["code"] == "shutting_down"
 
 
-def test_beyond_its_places_it_says_when_to_come_again(stopping: Callable[..., tuple[Running, Simulator]]) -> None:
-    """One in hand and one waiting; the third is answered at once, and so is a probe."""
+def test_a_full_server_says_when_to_retry(stopping: Callable[..., tuple[Running, Simulator]]) -> None:
+    """One request runs and one waits; the third gets 503 at once, a probe is answered."""
     server, api = stopping(30.0, "--max-requests", "1", "--max-queue", "1", "--grace", "0")
     first, _ = asked(server, api)
     second = threading.Thread(target=server.ask)
@@ -121,8 +121,8 @@ def test_beyond_its_places_it_says_when_to_come_again(stopping: Callable[..., tu
     second.join(30)
 
 
-def test_ctrl_c_stops_it_too(stopping: Callable[..., tuple[Running, Simulator]]) -> None:
-    """And the second one at once."""
+def test_ctrl_c_stops_it(stopping: Callable[..., tuple[Running, Simulator]]) -> None:
+    """As SIGTERM does."""
     server, _ = stopping(0.0)
     server.process.send_signal(signal.SIGINT)
     assert server.process.wait(30) == 0

@@ -1,4 +1,4 @@
-"""A simulator started with given options, the real SDK on it, and a bare client for what the SDK cannot send."""
+"""Fixtures: simulators, the real SDK, and a plain HTTP client for requests that the SDK cannot send."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MODEL = "llama-3.3-70b"
 
 
 def sdk(simulator: Simulator, api_key: str = KEY, **options: Any) -> Cerebras:
-    """The real SDK on a simulator, without retries. Nothing here is TLS, and loading certificates takes 50 ms."""
+    """Return the real SDK for a simulator, without retries and certificates, which take 50 ms to load."""
     base: dict[str, Any] = {
         "base_url": simulator.url,
         "max_retries": 0,
@@ -32,7 +32,7 @@ def sdk(simulator: Simulator, api_key: str = KEY, **options: Any) -> Cerebras:
 
 
 class Client:
-    """One simulator and the two ways to call it."""
+    """A simulator, and the SDK and an HTTP client that call it."""
 
     def __init__(self, simulator: Simulator, stack: ExitStack) -> None:
         self.simulator = simulator
@@ -44,19 +44,19 @@ class Client:
         )
 
     def create(self, text: str = "hello", **fields: Any) -> Any:
-        """A chat completion through the SDK."""
+        """Request a chat completion with the SDK."""
         body: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": text}], **fields}
         return self.sdk.chat.completions.create(**body)
 
     def post(self, **fields: Any) -> httpx.Response:
-        """A chat completion over plain HTTP; a field given as `...` is left out."""
+        """Request a chat completion over plain HTTP; fields given as `...` are omitted."""
         body: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}], **fields}
         return self.http.post(
             "/v1/chat/completions", json={name: value for name, value in body.items() if value is not ...}
         )
 
     def leave(self, when: Callable[[], object], **fields: Any) -> None:
-        """Make a call, and hang up before its reply, as soon as this holds."""
+        """Make a call, and disconnect before its reply when the condition is true."""
         body = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}], **fields}
         with Wire(self.simulator.url) as wire:
             wire.send(request(body=json.dumps(body).encode(), authorization=f"Bearer {KEY}"))
@@ -68,7 +68,7 @@ Start = Callable[..., Client]
 
 @pytest.fixture
 def started() -> Iterator[Start]:
-    """Starts simulators: `started(limits=…)` takes the fields of SimulatorOptions."""
+    """Start simulators: `started(limits=…)` takes the fields of SimulatorOptions."""
     with ExitStack() as stack:
 
         def start(**options: Any) -> Client:
@@ -79,6 +79,6 @@ def started() -> Iterator[Start]:
 
 @pytest.fixture(scope="package")
 def shared() -> Iterator[Client]:
-    """One simulator with default options, for tests that do not look at its ledger."""
+    """One simulator with default options, for tests that do not read its log."""
     with ExitStack() as stack:
         yield Client(stack.enter_context(Simulator()), stack)

@@ -9,24 +9,25 @@ import pytest
 from cerebras.cloud.sdk import APIConnectionError, InternalServerError, RateLimitError
 from support.waiting import until
 
-from optillm_cerebras_cepo.simulator import DEFAULT_TEXT, Fault, Latency, Reply, Rule, problems
+from optillm_cerebras_cepo.simulator import DEFAULT_TEXT, Answer, Fault, Latency, Reply, Rule, problems
 from optillm_cerebras_cepo.simulator.latency import Sampler
+from optillm_cerebras_cepo.simulator.schema import ChatCompletionServerRequest
 from simulator.conftest import Client, Start
 
 
 def content(answer: Any) -> Any:
-    """The text of an answer."""
+    """Return the text of an answer."""
     return answer.choices[0].message.content
 
 
-def test_default_answer_reads_as_a_judgement(shared: Client) -> None:
-    """It is short and ends with lines that a judge's reader understands."""
+def test_default_answer_contains_a_rating(shared: Client) -> None:
+    """It is short and ends with a rating and a preference."""
     assert content(shared.create()) == DEFAULT_TEXT
     assert DEFAULT_TEXT.endswith("\nRating: [[1]]\nBetter Response: [[0]]")
 
 
 def test_first_matching_rule_answers(started: Start) -> None:
-    """By regular expression, in order, on the last message only unless told otherwise, and for its model only."""
+    """Rules match by regular expression, in order, by default in the last message, and for their model only."""
     client = started(
         rules=(
             Rule(pattern="^two", text="2"),
@@ -43,26 +44,43 @@ def test_first_matching_rule_answers(started: Start) -> None:
     assert content(client.create(messages=last)) == DEFAULT_TEXT
 
 
-def test_times_lets_the_next_rule_have_its_turn(started: Start) -> None:
-    """A rule that is used up is passed over."""
+def test_rule_applies_a_limited_number_of_times(started: Start) -> None:
+    """After that, later rules apply."""
     client = started(rules=(Rule(text="a", times=2), Rule(text="b", times=1)))
     assert [content(client.create()) for _ in range(4)] == ["a", "a", "b", DEFAULT_TEXT]
 
 
-def test_texts_are_taken_in_turn(started: Start) -> None:
-    """And start over."""
+def test_texts_are_used_in_turn(started: Start) -> None:
+    """After the last text the first one is used again."""
     client = started(rules=(Rule(text=("a", "b")),))
     assert [content(client.create()) for _ in range(3)] == ["a", "b", "a"]
 
 
+def test_responder_answers_calls_without_a_rule(started: Start) -> None:
+    """Its label is logged, a ValueError is a validation error, and None stands for the default text."""
+
+    def respond(request: ChatCompletionServerRequest) -> Answer | None:
+        if request.user == "invalid":
+            raise ValueError("reason of the refusal")
+        return Answer("by responder", label="labeled") if request.user == "known" else None
+
+    client = started(rules=(Rule("scripted", text="by rule"),), responder=respond)
+    assert content(client.create("scripted", user="known")) == "by rule"
+    assert content(client.create(user="known")) == "by responder"
+    assert content(client.create(user="other")) == DEFAULT_TEXT
+    response = client.post(user="invalid")
+    assert (response.status_code, "reason of the refusal" in response.text) == (400, True)
+    assert [call.label for call in client.simulator.chat_calls] == ["", "labeled", "", ""]
+
+
 def test_finish_reason_can_be_set(started: Start) -> None:
-    """Whatever the length."""
+    """It is independent of the length."""
     client = started(rules=(Rule(text="x", finish_reason="content_filter"),))
     assert client.create().choices[0].finish_reason == "content_filter"
 
 
-def test_reply_is_sent_as_it_stands(started: Start) -> None:
-    """Status, body and headers of an error."""
+def test_reply_is_sent_verbatim(started: Start) -> None:
+    """With its status, body and headers."""
     client = started(rules=(Rule(reply=Reply(503, {"message": "down", "code": "x"}, {"retry-after": "7"})),))
     with pytest.raises(InternalServerError) as caught:
         client.create()
@@ -72,7 +90,7 @@ def test_reply_is_sent_as_it_stands(started: Start) -> None:
 
 
 def test_recorded_problems_can_be_scripted(started: Start) -> None:
-    """A rule may reply with any of the API's own errors."""
+    """A rule can reply with any error of the API."""
     client = started(rules=(Rule(reply=problems.token_quota_exceeded("day"), times=1),))
     with pytest.raises(RateLimitError, match="Tokens per day"):
         client.create()
@@ -80,7 +98,7 @@ def test_recorded_problems_can_be_scripted(started: Start) -> None:
 
 
 def test_html_page_with_status_200(started: Start) -> None:
-    """A gateway's page comes back from the SDK as a string."""
+    """The SDK returns the HTML page as a string."""
     client = started(rules=(Rule(reply=problems.gateway_page(200)),))
     assert client.create().startswith("<html>")
     assert client.post().headers["content-type"] == "text/html"
@@ -89,7 +107,7 @@ def test_html_page_with_status_200(started: Start) -> None:
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("fault", ["close", "cut"])
 def test_connection_is_dropped(started: Start, fault: Fault, stream: bool) -> None:
-    """Before the answer or in the middle of it; the ledger has status 0, the next call works."""
+    """Before or within the answer; the log has status 0, and the next call works."""
     client = started(rules=(Rule(fault=fault, times=1),))
     with pytest.raises((APIConnectionError, httpx.RemoteProtocolError)):
         list(client.create(stream=stream))
@@ -99,7 +117,7 @@ def test_connection_is_dropped(started: Start, fault: Fault, stream: bool) -> No
 
 
 def test_cut_sends_a_part(started: Start) -> None:
-    """Something arrives before the connection is gone."""
+    """The client receives the first part before the connection is closed."""
     client = started(rules=(Rule(fault="cut", text="abcd" * 200),))
     seen = []
     with pytest.raises(httpx.RemoteProtocolError):
@@ -116,8 +134,8 @@ def test_cut_sends_a_part(started: Start) -> None:
         ("null_choices", None),
     ],
 )
-def test_bent_answers(started: Start, fault: Fault, part: Any) -> None:
-    """Status 200 and less in it than a client expects; the tokens are counted all the same."""
+def test_incomplete_answers(started: Start, fault: Fault, part: Any) -> None:
+    """Status 200 with missing content; the tokens are counted."""
     client = started(rules=(Rule(fault=fault),))
     body = client.post().json()
     if isinstance(part, dict):
@@ -130,7 +148,7 @@ def test_bent_answers(started: Start, fault: Fault, part: Any) -> None:
 
 
 def test_missing_usage(started: Start) -> None:
-    """The body has none, the ledger has it."""
+    """The reply has no usage, the log has it."""
     client = started(rules=(Rule(fault="no_usage"),))
     assert client.create().usage is None
     assert [chunk.usage for chunk in client.create(stream=True) if chunk.usage] == []
@@ -148,7 +166,7 @@ def test_answer_has_the_documented_extras(shared: Client) -> None:
 
 
 def test_latency_is_base_plus_output(started: Start) -> None:
-    """Seconds before the first token, then tokens per second; time_info tells the same."""
+    """Seconds before the first token, then tokens per second; time_info has the same values."""
     client = started(
         latency=Latency(base=0.05, tokens_per_second=100), rules=(Rule(text="abcd" * 10),), validation_status=422
     )
@@ -168,10 +186,9 @@ def test_time_scale_compresses_latency(started: Start) -> None:
 
 
 def test_rule_has_its_own_latency(started: Start) -> None:
-    """It replaces the configured one, for replies as well."""
+    """It replaces the configured one, also for verbatim replies."""
     client = started(
-        latency=Latency(base=10_000),
-        rules=(Rule(latency=0.05, times=1), Rule(latency=0.1, reply=Reply(500, "x"))),
+        latency=Latency(base=10_000), rules=(Rule(latency=0.05, times=1), Rule(latency=0.1, reply=Reply(500, "x")))
     )
     before = time.monotonic()
     assert client.create().time_info.total_time == pytest.approx(0.05)
@@ -182,7 +199,7 @@ def test_rule_has_its_own_latency(started: Start) -> None:
 
 
 def test_jitter_is_repeatable_and_bounded() -> None:
-    """The seed decides; nothing leaves the share."""
+    """The seed determines it, and it stays within its share."""
 
     def draw(seed: int) -> Any:
         sampler = Sampler(Latency(base=1, tokens_per_second=100, jitter=0.2, seed=seed))
@@ -196,14 +213,14 @@ def test_jitter_is_repeatable_and_bounded() -> None:
 @pytest.mark.parametrize(
     "fields", [{"base": -1}, {"tokens_per_second": 0}, {"jitter": 1.1}, {"slow_share": -1}, {"slow_factor": 0.5}]
 )
-def test_impossible_latency_is_refused(fields: dict[str, Any]) -> None:
-    """Before the simulator starts."""
+def test_invalid_latency_is_refused(fields: dict[str, Any]) -> None:
+    """When the options are created."""
     with pytest.raises(ValueError, match="must"):
         Latency(**fields)
 
 
 def test_stream_through_the_sdk(started: Start) -> None:
-    """Role, text in pieces, then finish_reason, usage and time_info in the last chunk."""
+    """Role, pieces of text, then finish_reason, usage and time_info in the last chunk."""
     text = "The answer. " * 30
     client = started(rules=(Rule(text=text, reasoning="because " * 20),))
     chunks = list(client.create(stream=True, model="gpt-oss-120b"))
@@ -230,8 +247,8 @@ def test_stream_ends_with_done(shared: Client) -> None:
     assert json.loads(events[-2])["usage"]["completion_tokens"] == 2
 
 
-def test_stream_is_spread_over_the_latency(started: Start) -> None:
-    """The first chunk comes after the base, the last after everything; the first half is there before the second."""
+def test_stream_is_distributed_over_the_latency(started: Start) -> None:
+    """The first chunk arrives after the base latency, the last one after the whole latency."""
     client = started(latency=Latency(base=0.05, tokens_per_second=1_000), rules=(Rule(text="abcd" * 200, held=True),))
     before = time.monotonic()
     stream = client.create(stream=True)
@@ -243,14 +260,14 @@ def test_stream_is_spread_over_the_latency(started: Start) -> None:
     assert time.monotonic() - before >= 0.2
 
 
-def test_errors_of_a_stream_are_plain_answers(shared: Client) -> None:
+def test_errors_of_a_stream_are_json_replies(shared: Client) -> None:
     """A refused stream is a JSON error with its status."""
     answer = shared.post(stream=True, temperature=9)
     assert (answer.status_code, answer.headers["content-type"]) == (400, "application/json")
 
 
 def test_slow_calls_are_mixed_in() -> None:
-    """As many as their share, so many times as long; the others keep their jitter, and the seed decides."""
+    """With their share and factor; the jitter of other calls is unchanged, and the seed determines them."""
 
     def draw(share: float, seed: int = 1) -> Any:
         sampler = Sampler(Latency(base=1, jitter=0.1, seed=seed, slow_share=share, slow_factor=20))

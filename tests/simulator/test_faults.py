@@ -1,4 +1,4 @@
-"""Each fault as a plain HTTP client meets it, whole and in a stream, and what the ledger says of it."""
+"""Each fault as a plain HTTP client sees it, with and without streaming, and its record in the log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from optillm_cerebras_cepo.simulator import (
     Rule,
     Simulator,
 )
-from optillm_cerebras_cepo.simulator.faults import Chance
+from optillm_cerebras_cepo.simulator.faults import FaultSampler
 from simulator.conftest import Start
 
 TEXT = "The answer is in the last of these words: forty-two."
@@ -32,7 +32,7 @@ STREAMS = [False, True]
 
 
 def exchange(simulator: Simulator, stream: bool = False) -> Any:
-    """One call over a bare socket: all bytes of the reply, and whether the connection was reset."""
+    """Make a call over a socket; return the bytes of the reply, and whether the connection was reset."""
     address = urlsplit(simulator.url)
     body = json.dumps(
         {"model": "llama3.1-8b", "messages": [{"role": "user", "content": "hello"}], "stream": stream}
@@ -52,14 +52,14 @@ def exchange(simulator: Simulator, stream: bool = False) -> Any:
     return seen, False
 
 
-def settled(simulator: Simulator) -> Any:
-    """The ledger's one call, as soon as it has ended."""
+def last_call(simulator: Simulator) -> Any:
+    """Return the last call when it has ended."""
     until(lambda: simulator.chat_calls[-1].status is not None)
     return simulator.chat_calls[-1]
 
 
 def test_table_has_every_fault() -> None:
-    """None without a word about it, none that does not exist."""
+    """Every fault has a description, and every description a fault."""
     assert set(FAULTS) == set(get_args(Fault))
 
 
@@ -76,7 +76,7 @@ def test_table_has_every_fault() -> None:
 )
 @pytest.mark.parametrize("by", ["rule", "chance"])
 def test_refusals_cost_nothing(started: Start, fault: Fault, code: str, part: Any, stream: bool, by: Any) -> None:
-    """The recorded bodies with 429; neither limits nor ledger are charged, and a rule's turn is over."""
+    """The recorded bodies with 429; nothing is charged, and the rule counts as used."""
     limits = RateLimits(requests_per_day=100)
     if by == "rule":
         client = started(rules=(Rule(fault=fault, times=2),), limits=limits)
@@ -108,19 +108,19 @@ def test_refusals_cost_nothing(started: Start, fault: Fault, code: str, part: An
 def test_replies_instead_of_an_answer(
     started: Start, fault: Fault, status: int, media_type: str, stream: bool, by: Any
 ) -> None:
-    """Status and kind of body; the call was admitted, and no token is counted."""
+    """Status and content type; the call is admitted, and no tokens are counted."""
     options = {"rules": (Rule(fault=fault),)} if by == "rule" else {"faults": Faults({fault: 1})}
     client = started(**options)
     answer = client.post(stream=stream)
     assert (answer.status_code, answer.headers["content-type"]) == (status, media_type)
-    call = settled(client.simulator)
+    call = last_call(client.simulator)
     assert (call.status, call.admitted, call.completion_tokens) == (status, True, 0)
 
 
 @pytest.mark.parametrize("stream", STREAMS)
 @pytest.mark.parametrize("fault", BROKEN)
 def test_broken_connections(started: Start, fault: Fault, stream: bool) -> None:
-    """FIN or RST, before the reply or within it, on a bare socket; no token is counted, and the next call works."""
+    """FIN or RST, before or within the reply; no tokens are counted, and the next call works."""
     client = started(rules=(Rule(fault=fault, text=TEXT * 20, times=2),))
     seen, was_reset = exchange(client.simulator, stream)
     assert was_reset == (fault in ("reset", "reset_body"))
@@ -133,16 +133,16 @@ def test_broken_connections(started: Start, fault: Fault, stream: bool) -> None:
     assert client.simulator.in_flight == 0
 
 
-def test_wrong_length_promises_more_than_the_whole_body(started: Start) -> None:
-    """All of the JSON is there, and the length says that it is not."""
+def test_wrong_length_is_larger_than_the_body(started: Start) -> None:
+    """The JSON is complete, but Content-Length is larger."""
     client = started(faults=Faults({"wrong_length": 1}))
     head, _, body = exchange(client.simulator)[0].partition(b"\r\n\r\n")
     assert json.loads(body)["choices"][0]["message"]["content"] == DEFAULT_TEXT
     assert f"Content-Length: {len(body) + len(body) // 2}".encode() in head
 
 
-def test_short_length_promises_half(started: Start) -> None:
-    """The rest follows on the wire, where a client that trusts the length takes it for another reply."""
+def test_short_length_is_half_of_the_body(started: Start) -> None:
+    """The rest follows, and looks like another reply to a client that relies on Content-Length."""
     client = started(faults=Faults({"short_length": 1}))
     head, _, body = exchange(client.simulator)[0].partition(b"\r\n\r\n")
     assert json.loads(body)["choices"][0]["message"]["content"] == DEFAULT_TEXT
@@ -153,21 +153,21 @@ def test_short_length_promises_half(started: Start) -> None:
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_hang_ends_when_the_client_leaves(started: Start, stream: bool) -> None:
-    """Nothing comes; the call runs until then, and costs no tokens."""
+def test_hang_ends_when_the_client_disconnects(started: Start, stream: bool) -> None:
+    """Nothing is sent; the call runs until the client disconnects, and costs no tokens."""
     client = started(faults=Faults({"hang": 1}))
     client.leave(lambda: client.simulator.stalled, stream=stream)
-    call = settled(client.simulator)
+    call = last_call(client.simulator)
     assert (call.status, call.admitted, call.completion_tokens) == (CLIENT_GONE, True, 0)
     assert client.simulator.in_flight == 0
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_trickle_is_the_whole_reply_byte_by_byte(started: Start, stream: bool) -> None:
-    """A byte a simulated second; the answer is right and counted."""
+def test_trickle_sends_the_reply_byte_by_byte(started: Start, stream: bool) -> None:
+    """One byte per simulated second; the answer is complete and counted."""
     client = started(rules=(Rule(fault="trickle", text="42"),), time_scale=20_000)
     answer = client.post(stream=stream)
-    call = settled(client.simulator)
+    call = last_call(client.simulator)
     assert call.completion_tokens == client.simulator.usage.completion_tokens > 0
     assert call.ended - call.started > len(answer.content) / 20_000 * 0.9
     if stream:
@@ -176,22 +176,20 @@ def test_trickle_is_the_whole_reply_byte_by_byte(started: Start, stream: bool) -
         assert answer.json()["choices"][0]["message"]["content"] == "42"
 
 
-def test_trickle_that_the_client_leaves_is_not_counted(started: Start) -> None:
-    """Its usage has not reached anybody."""
+def test_trickle_is_not_counted_after_a_disconnect(started: Start) -> None:
+    """Its usage was not sent."""
     client = started(faults=Faults({"trickle": 1}))
     with client.http.stream(
-        "POST",
-        "/v1/chat/completions",
-        json={"model": "llama3.1-8b", "messages": [{"role": "user", "content": "x"}]},
+        "POST", "/v1/chat/completions", json={"model": "llama3.1-8b", "messages": [{"role": "user", "content": "x"}]}
     ) as answer:
         assert next(answer.iter_raw())
-    call = settled(client.simulator)
+    call = last_call(client.simulator)
     assert (call.status, call.completion_tokens) == (CLIENT_GONE, 0)
 
 
 @pytest.mark.parametrize("stream", STREAMS)
 def test_invalid_json(started: Start, stream: bool) -> None:
-    """A reply that is well-formed HTTP and half a value."""
+    """The reply is valid HTTP with half of the JSON."""
     client = started(faults=Faults({"invalid_json": 1}))
     answer = client.post(stream=stream)
     assert answer.status_code == 200
@@ -202,14 +200,14 @@ def test_invalid_json(started: Start, stream: bool) -> None:
         assert answer.headers["content-type"] == "application/json"
         with pytest.raises(ValueError, match=r"."):
             answer.json()
-    assert settled(client.simulator).status == 200
+    assert last_call(client.simulator).status == 200
     assert client.simulator.usage.completion_tokens == 0
 
 
 @pytest.mark.parametrize("stream", STREAMS)
 @pytest.mark.parametrize("fault", ["length", "content_filter"])
 def test_answers_cut_by_the_api(started: Start, fault: Fault, stream: bool) -> None:
-    """Half of the text, a reason that says so, and its usage."""
+    """Half of the text, its finish_reason and its usage."""
     client = started(rules=(Rule(text=TEXT, fault=fault),))
     answer = client.create(stream=stream)
     if stream:
@@ -226,26 +224,22 @@ def test_answers_cut_by_the_api(started: Start, fault: Fault, stream: bool) -> N
 
 @pytest.mark.parametrize("stream", STREAMS)
 def test_duplicate_headers(started: Start, stream: bool) -> None:
-    """Each of the limits' and Content-Type stands twice, with the same value."""
+    """The rate-limit headers and Content-Type are sent twice, with the same values."""
     client = started(faults=Faults({"duplicate_headers": 1}), limits=RateLimits(requests_per_minute=5))
     answer = client.post(stream=stream)
     names = Counter(name.lower().decode() for name, _ in answer.headers.raw)
     twice = {name for name, count in names.items() if count == 2}
-    assert twice == {
-        "content-type",
-        "x-ratelimit-limit-requests-minute",
-        "x-ratelimit-remaining-requests-minute",
-    }
+    assert twice == {"content-type", "x-ratelimit-limit-requests-minute", "x-ratelimit-remaining-requests-minute"}
     assert answer.status_code == 200
     assert client.simulator.usage.completion_tokens > 0
 
 
 def test_shares_are_probabilities() -> None:
-    """As many as their share, none that is not wanted, the same again with the same seed."""
+    """Each fault has its share, others do not occur, and the same seed gives the same faults."""
 
     def draw(seed: int) -> Any:
-        chance = Chance(Faults({"hang": 0.1, "500": 0.4}, seed))
-        return [chance.draw() for _ in range(4000)]
+        sampler = FaultSampler(Faults({"hang": 0.1, "500": 0.4}, seed))
+        return [sampler.draw() for _ in range(4000)]
 
     seen = Counter(draw(1))
     assert set(seen) == {"hang", "500", None}
@@ -254,8 +248,8 @@ def test_shares_are_probabilities() -> None:
     assert draw(1) == draw(1) != draw(2)
 
 
-def test_faults_come_before_rules(started: Start) -> None:
-    """A call that meets one uses no rule up where its reply needs none, and keeps the rule's text where it does."""
+def test_faults_are_drawn_before_rules(started: Start) -> None:
+    """A fault that replaces the reply uses no rule; other faults change the rule's reply."""
     client = started(rules=(Rule(text="a", times=1), Rule(text="b")), faults=Faults({"500": 0.5}, seed=1))
     answers = [client.post() for _ in range(12)]
     texts = [one.json()["choices"][0]["message"]["content"] for one in answers if one.status_code == 200]
@@ -267,7 +261,7 @@ def test_faults_come_before_rules(started: Start) -> None:
     assert "usage" not in body
 
 
-def test_rule_of_a_bad_request_draws_nothing(started: Start) -> None:
-    """Faults meet valid calls only: a wrong key or field is answered as ever."""
+def test_invalid_requests_have_no_faults(started: Start) -> None:
+    """A wrong key or field gets its usual error."""
     client = started(faults=Faults({"hang": 1}))
     assert client.post(temperature=9).status_code == 400

@@ -11,7 +11,7 @@ from support.releasing import released_at_the_end
 from support.waiting import until
 
 from optillm_cerebras_cepo.simulator import FREE_TIER, RateLimits, Rule
-from optillm_cerebras_cepo.simulator.limits import Bucket, Limiter
+from optillm_cerebras_cepo.simulator.limits import Limiter, TokenBucket
 from optillm_cerebras_cepo.simulator.problems import Refused
 from simulator.conftest import Client, Start
 
@@ -19,18 +19,18 @@ HELLO = 3 + 4 + 2  # the input tokens of "hello"
 
 
 class Clock:
-    """A clock that goes when told."""
+    """A clock that a test advances."""
 
     now = 1_000.0
 
     def __call__(self) -> float:
-        """The time, in seconds."""
+        """Return the time in seconds."""
         return self.now
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock at rest."""
+    """A clock that stands still."""
     return Clock()
 
 
@@ -39,8 +39,8 @@ steps = st.lists(st.tuples(st.floats(0, 100), st.floats(0, 150)), max_size=60)
 
 @given(st.integers(1, 100), st.floats(0.1, 1_000), steps)
 def test_bucket_never_admits_more_than_burst_and_refill(capacity: int, seconds: float, moves: Any) -> None:
-    """In every span of time what was taken is at most the bucket plus what flowed in during it."""
-    bucket, now = Bucket(capacity, seconds, 0.0), 0.0
+    """In every interval at most the capacity and the refill are taken."""
+    bucket, now = TokenBucket(capacity, seconds, 0.0), 0.0
     taken: list[tuple[float, float]] = []
     for wait, amount in moves:
         now += wait
@@ -55,8 +55,8 @@ def test_bucket_never_admits_more_than_burst_and_refill(capacity: int, seconds: 
 
 @given(st.integers(1, 100), st.floats(0.1, 1_000), steps)
 def test_bucket_admits_whatever_fits(capacity: int, seconds: float, moves: Any) -> None:
-    """After a refusal exactly the missing time must pass, and a refusal takes nothing."""
-    bucket, now = Bucket(capacity, seconds, 0.0), 0.0
+    """After a refusal the missing amount must be refilled; a refusal takes nothing."""
+    bucket, now = TokenBucket(capacity, seconds, 0.0), 0.0
     for wait, amount in moves:
         now += wait
         level = bucket.level(now)
@@ -67,8 +67,8 @@ def test_bucket_admits_whatever_fits(capacity: int, seconds: float, moves: Any) 
 
 
 def test_bucket_ignores_a_clock_that_goes_back() -> None:
-    """Time that is repeated adds nothing twice."""
-    bucket = Bucket(60, 60, 100.0)
+    """Repeated time is not refilled twice."""
+    bucket = TokenBucket(60, 60, 100.0)
     assert bucket.take(60, 100.0)
     assert bucket.level(50.0) == 0
     assert bucket.level(110.0) == 10
@@ -76,7 +76,7 @@ def test_bucket_ignores_a_clock_that_goes_back() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.integers(1, 20_000)), max_size=40))
 def test_refused_calls_cost_nothing_in_any_window(calls: Any) -> None:
-    """A call is charged to every window or to none."""
+    """A call is charged to all windows or none."""
     clock = Clock()
     limiter = Limiter(RateLimits(requests_per_minute=5, tokens_per_minute=30_000, tokens_per_day=100_000), clock)
     for wait, cost in calls:
@@ -95,7 +95,7 @@ def test_no_limits_means_no_headers(shared: Client) -> None:
 
 
 def test_request_quota(started: Start, clock: Clock) -> None:
-    """The recorded body; a fifth of the minute brings one request back, continuously."""
+    """The recorded body; a fifth of a minute refills one request."""
     client = started(limits=RateLimits(requests_per_minute=5), clock=clock)
     for _ in range(5):
         client.create()
@@ -124,7 +124,7 @@ def test_request_quota(started: Start, clock: Clock) -> None:
     ],
 )
 def test_admission_costs_what_is_reserved(started: Start, clock: Clock, fields: dict[str, Any], cost: int) -> None:
-    """Input plus reserved output, capped, and the cap when nothing is said; charged whatever the answer's length."""
+    """Input plus output limit up to a maximum, or the maximum without a limit, whatever the answer's length."""
     client = started(limits=RateLimits(tokens_per_minute=30_000), clock=clock)
     answer = client.post(**fields)
     assert answer.headers["x-ratelimit-remaining-tokens-minute"] == str(30_000 - cost)
@@ -132,7 +132,7 @@ def test_admission_costs_what_is_reserved(started: Start, clock: Clock, fields: 
 
 
 def test_token_quota(started: Start, clock: Clock) -> None:
-    """One call fits into the minute, the second does not; the text names the window that binds."""
+    """One call fits into the minute, the second does not; the text names the exceeded window."""
     client = started(limits=RateLimits(tokens_per_minute=20_000, tokens_per_day=40_000), clock=clock)
     client.create()
     with pytest.raises(RateLimitError) as caught:
@@ -150,7 +150,7 @@ def test_token_quota(started: Start, clock: Clock) -> None:
 
 
 def test_charge_comes_before_the_call_runs(started: Start, clock: Clock) -> None:
-    """Calls that still run have their reservation taken."""
+    """Running calls are charged already."""
     client = started(limits=RateLimits(tokens_per_minute=20_000), clock=clock, rules=(Rule(held=True),))
     with ThreadPoolExecutor(1) as pool, released_at_the_end(client.simulator):
         running = pool.submit(client.post)
@@ -160,7 +160,7 @@ def test_charge_comes_before_the_call_runs(started: Start, clock: Clock) -> None
         assert running.result().status_code == 200
 
 
-def test_limits_hold_for_each_model(started: Start, clock: Clock) -> None:
+def test_limits_apply_to_each_model(started: Start, clock: Clock) -> None:
     """Another model has its own buckets."""
     client = started(limits=RateLimits(requests_per_minute=1), clock=clock)
     assert [client.post(model=name).status_code for name in ("llama3.1-8b", "llama3.1-8b", "gpt-oss-120b")] == [
@@ -171,7 +171,7 @@ def test_limits_hold_for_each_model(started: Start, clock: Clock) -> None:
 
 
 def test_headers_of_the_free_tier(started: Start, clock: Clock) -> None:
-    """Limit and remaining of each window, the two resets the API sends, as float seconds; on refusals as well."""
+    """Limit and remaining amount of each window, and two resets as float seconds; on refusals too."""
     client = started(limits=FREE_TIER, clock=clock)
     headers = client.sdk.chat.completions.with_raw_response.create(
         model="llama-3.3-70b", messages=[{"role": "user", "content": "hello"}], max_completion_tokens=991
@@ -194,13 +194,13 @@ def test_headers_of_the_free_tier(started: Start, clock: Clock) -> None:
 
 
 def test_stream_has_the_headers_too(started: Start, clock: Clock) -> None:
-    """They stand before the first chunk."""
+    """They are sent before the first chunk."""
     client = started(limits=RateLimits(requests_per_day=10), clock=clock)
     assert client.post(stream=True).headers["x-ratelimit-remaining-requests-day"] == "9"
 
 
 def test_time_scale_compresses_refill(started: Start, clock: Clock) -> None:
-    """At 60 a minute's quota is back after a second, and the reset header says so in the client's seconds."""
+    """At 60 a minute's limit is refilled after a second; the reset header has real seconds."""
     client = started(limits=RateLimits(requests_per_minute=60, tokens_per_minute=60_000), clock=clock, time_scale=60)
     answer = client.post(max_completion_tokens=30_000 - HELLO)
     assert float(answer.headers["x-ratelimit-reset-tokens-minute"]) == pytest.approx((16_384 + HELLO) / 60_000)
@@ -212,7 +212,7 @@ def test_time_scale_compresses_refill(started: Start, clock: Clock) -> None:
 
 
 def test_queue_is_full_over_the_concurrency_limit(started: Start) -> None:
-    """The recorded text; what the queue refuses is not charged."""
+    """The recorded text; calls refused by the queue are not charged."""
     client = started(max_in_flight=2, rules=(Rule(held=True),), limits=RateLimits(requests_per_day=100))
     with ThreadPoolExecutor(2) as pool, released_at_the_end(client.simulator):
         running = [pool.submit(client.post) for _ in range(2)]
@@ -227,8 +227,8 @@ def test_queue_is_full_over_the_concurrency_limit(started: Start) -> None:
     assert client.post().headers["x-ratelimit-remaining-requests-day"] == "97"
 
 
-def test_burst_holds_less_than_the_minute(started: Start, clock: Clock) -> None:
-    """The bucket holds the burst and refills with the minute's worth; the limit that headers name stays."""
+def test_burst_is_smaller_than_the_minutes_limit(started: Start, clock: Clock) -> None:
+    """The bucket has the burst's capacity and the minute's refill; headers still name the minute's limit."""
     client = started(limits=RateLimits(requests_per_minute=300, burst=10), clock=clock)
     first = client.post()
     assert first.headers["x-ratelimit-limit-requests-minute"] == "300"
@@ -241,7 +241,7 @@ def test_burst_holds_less_than_the_minute(started: Start, clock: Clock) -> None:
 
 
 def test_refused_call_charges_nothing_over_http(started: Start, clock: Clock) -> None:
-    """What one window refuses costs nothing in the others, and the ledger says so."""
+    """A call refused by one window is not charged to the others, and has no charge in the log."""
     client = started(limits=RateLimits(requests_per_minute=300, burst=2, tokens_per_minute=100_000), clock=clock)
     remaining = [client.post(max_completion_tokens=91).headers["x-ratelimit-remaining-tokens-minute"] for _ in range(4)]
     assert remaining == ["99900", "99800", "99800", "99800"]
@@ -266,7 +266,7 @@ def test_refused_call_charges_nothing_over_http(started: Start, clock: Clock) ->
     ],
 )
 def test_headers_may_tell_of_some_windows_only(started: Start, clock: Clock, shown: Any, names: set[str]) -> None:
-    """The limits hold all the same."""
+    """The limits still apply."""
     client = started(limits=FREE_TIER, limit_headers=shown, clock=clock)
     answers = [client.post(max_completion_tokens=1) for _ in range(6)]
     assert [answer.status_code for answer in answers] == [200] * 5 + [429]
@@ -277,13 +277,13 @@ def test_headers_may_tell_of_some_windows_only(started: Start, clock: Clock, sho
 
 @pytest.mark.parametrize("fields", [{"burst": 10}, {"requests_per_minute": 5, "burst": 6}])
 def test_burst_is_part_of_the_minutes_worth(fields: dict[str, Any]) -> None:
-    """More would contradict the limit that the headers name."""
+    """A larger burst would contradict the limit in the headers."""
     with pytest.raises(ValueError, match="burst must be at most requests_per_minute"):
         RateLimits(**fields)
 
 
 @pytest.mark.parametrize("name", ["requests_per_minute", "tokens_per_day", "burst"])
 def test_limits_must_be_positive(name: str) -> None:
-    """Zero would refuse everything for ever."""
+    """Zero would refuse all calls."""
     with pytest.raises(ValueError, match=name):
         RateLimits(**{name: 0})

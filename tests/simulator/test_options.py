@@ -14,12 +14,10 @@ from optillm_cerebras_cepo.simulator import (
     UNLIMITED,
     Faults,
     Latency,
-    Lengths,
     RateLimits,
     Reply,
     Rule,
     SimulatorOptions,
-    Statistics,
     ToolUse,
     add_arguments,
     load_rules,
@@ -28,28 +26,27 @@ from optillm_cerebras_cepo.simulator import (
 
 
 def parse(*words: str) -> Any:
-    """The options on a command line."""
+    """Return the options of a command line."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--host")  # the command's own; must not collide
+    parser.add_argument("--host")  # flag of the command, must not conflict
     parser.add_argument("--port", type=int)
     add_arguments(parser)
     return options_from(parser.parse_args(words))
 
 
-def test_command_line_defaults_are_the_records() -> None:
-    """Nothing said is nothing changed."""
+def test_command_line_defaults() -> None:
+    """They are those of SimulatorOptions."""
     assert parse() == SimulatorOptions()
 
 
-def test_every_option_reaches_the_record(tmp_path: Path) -> None:
-    """Each flag sets its field."""
+def test_every_flag_sets_its_field(tmp_path: Path) -> None:
+    """All flags together."""
     rules = tmp_path / "rules.yaml"
     rules.write_text("- text: hi\n")
     words = (
         "--model llama3.1-8b --model mine=gpt-oss-120b --tier free --key a --key b --limits free --max-in-flight 3 "
         "--latency 0.5 --tokens-per-second 100 --jitter 0.1 --seed 7 --time-scale 60 --validation-status 422 "
-        "--slow-share 0.05 --slow-factor 8 --statistical --rater-right 0.8 --rater-wrong 0.6 --review-finds 0.5 "
-        "--review-keeps 0.7 --reply-tokens plan=300,sigma=0 --limit-headers requests-day "
+        "--slow-share 0.05 --slow-factor 8 --limit-headers requests-day "
         "--fault hang=0.1 --fault 500=0.2"
     )
     assert parse(*words.split(), "--rules", str(rules)) == SimulatorOptions(
@@ -61,7 +58,6 @@ def test_every_option_reaches_the_record(tmp_path: Path) -> None:
         limit_headers="requests-day",
         faults=Faults({"hang": 0.1, "500": 0.2}, seed=7),
         max_in_flight=3,
-        statistics=Statistics(0.8, 0.6, 0.5, 0.7, Lengths(plan=300, sigma=0), seed=7),
         latency=Latency(0.5, 100, 0.1, 7, slow_share=0.05, slow_factor=8),
         time_scale=60,
         validation_status=422,
@@ -78,7 +74,7 @@ def test_every_option_reaches_the_record(tmp_path: Path) -> None:
     ],
 )
 def test_limits_are_presets_or_pairs(text: str, limits: Any) -> None:
-    """Spaces and underscores are fine."""
+    """Spaces and underscores are allowed."""
     assert parse("--limits", text).limits == limits
 
 
@@ -93,31 +89,25 @@ def test_limits_are_presets_or_pairs(text: str, limits: Any) -> None:
         (("--fault", "hangs=0.1"), "unknown fault 'hangs'; did you mean 'hang'"),
         (("--fault", "hang=often"), "fault: hang needs a share from 0 to 1, not 'often'"),
         (("--fault", "hang=-0.1"), "the share of hang must be from 0 to 1"),
-        (("--fault", "hang=0.6", "--fault", "cut=0.6"), r"must be at most 1 together, not 1\.2"),
+        (("--fault", "hang=0.6", "--fault", "cut=0.6"), r"must have a sum of at most 1, not 1\.2"),
         (("--limit-headers", "requests-dya"), "unknown window 'requests-dya'; did you mean 'requests-day'"),
         (("--model", "llama3.3-70b"), "knows no model 'llama3.3-70b'; did you mean 'llama-3.3-70b'"),
         (("--time-scale", "0"), "time_scale must be above 0"),
         (("--max-in-flight", "0"), "max_in_flight must be at least 1"),
         (("--jitter", "2"), "jitter must be"),
         (("--slow-share", "2"), "slow_share must be"),
-        (("--statistical", "--rater-right", "2"), "rater_right must be"),
-        (("--rater-right", "0.9"), "--rater-right means something with --statistical only"),
-        (("--reply-tokens", "plan=9"), "--reply-tokens means something with --statistical only"),
-        (("--statistical", "--reply-tokens", "pln=9"), "unknown kind 'pln'; did you mean 'plan'"),
-        (("--statistical", "--reply-tokens", "plan=few"), "plan needs a number, not 'few'"),
-        (("--statistical", "--reply-tokens", "plan=0"), "plan must be from 1"),
         (("--rules", "/nowhere/rules.json"), "cannot be read"),
     ],
 )
 def test_mistakes_on_the_command_line(words: str, message: str) -> None:
-    """Each says what is wrong and, where it can, what was meant."""
+    """The error names the mistake and suggests a correction."""
     with pytest.raises(ValueError, match=message):
         parse(*words)
 
 
 @pytest.mark.parametrize("fields", [{"validation_status": 500}, {"tier": "gold"}, {"models": ()}])
-def test_mistakes_in_the_record(fields: dict[str, Any]) -> None:
-    """The record checks itself."""
+def test_invalid_options(fields: dict[str, Any]) -> None:
+    """SimulatorOptions checks its values."""
     with pytest.raises(ValueError, match=r"must be|must serve"):
         SimulatorOptions(**fields)
 
@@ -166,7 +156,7 @@ def test_rules_come_from_json_and_yaml(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_mistakes_in_a_rules_file(tmp_path: Path, text: str, message: str) -> None:
-    """File, rule and field are named."""
+    """The error names the file, the rule and the field."""
     file = tmp_path / "rules.json"
     file.write_text(text)
     with pytest.raises(ValueError, match=r"rules\.json: ") as caught:

@@ -11,7 +11,7 @@ from .conftest import sdk
 
 
 def test_models_are_listed_to_a_key(shared: Client) -> None:
-    """The list has ids only, in the API's shape, and the SDK reads it."""
+    """The list has only ids, in the API's format, and the SDK reads it."""
     assert shared.http.get("/v1/models").json() == {
         "object": "list",
         "data": [
@@ -28,7 +28,7 @@ def test_models_are_not_listed_without_a_key(shared: Client) -> None:
 
 
 def test_public_models_need_no_key(shared: Client) -> None:
-    """The public list tells capabilities and limits and whether a model is deprecated."""
+    """The public list has capabilities, limits and deprecation."""
     found = web.get(f"{shared.simulator.url}/public/v1/models").json()["data"]
     by_id = {model["id"]: model for model in found}
     assert by_id["gpt-oss-120b"]["capabilities"]["reasoning"] is True
@@ -38,7 +38,7 @@ def test_public_models_need_no_key(shared: Client) -> None:
 
 
 def test_free_tier_has_smaller_contexts(started: Start) -> None:
-    """The tier decides which limits are shown."""
+    """The limits in the list depend on the tier."""
     found = started(tier="free").http.get("/public/v1/models").json()["data"]
     assert {model["id"]: model["limits"]["max_context_length"] for model in found}["llama3.1-8b"] == 8_192
 
@@ -48,7 +48,7 @@ def test_free_tier_has_smaller_contexts(started: Start) -> None:
     [("GET", "/"), ("GET", "/v1/chat/completions"), ("POST", "/v1/completions"), ("POST", "/v1/v1/chat/completions")],
 )
 def test_everything_else_is_not_found(shared: Client, method: str, path: str) -> None:
-    """Unknown paths and methods get a flat 404; /v1/v1 is what a base URL with /v1 leads to."""
+    """Unknown paths and methods get 404; a base URL with /v1 leads to /v1/v1."""
     answer = shared.http.request(method, path, json={})
     assert answer.status_code == 404
     assert answer.json()["code"] == "not_found"
@@ -56,14 +56,14 @@ def test_everything_else_is_not_found(shared: Client, method: str, path: str) ->
 
 
 def test_base_url_with_v1_fails_in_the_sdk(shared: Client) -> None:
-    """The SDK's own /v1 comes on top, as on the real API."""
+    """The SDK adds /v1 itself, as with the real API."""
     wrong = sdk(shared.simulator, base_url=f"{shared.simulator.url}/v1")
     with wrong, pytest.raises(NotFoundError):
         wrong.models.list()
 
 
-def test_warming_is_counted_apart(started: Start) -> None:
-    """The SDK's warm-up is answered, counted, and no call."""
+def test_warm_up_is_counted_separately(started: Start) -> None:
+    """The SDK's warm-up request is answered and is not among the calls."""
     client = started()
     with sdk(client.simulator, warm_tcp_connection=True):
         pass
@@ -72,7 +72,7 @@ def test_warming_is_counted_apart(started: Start) -> None:
 
 
 def test_missing_key_is_403(shared: Client) -> None:
-    """Without a header the recorded body is a bare detail, and the SDK makes PermissionDeniedError of it."""
+    """The recorded body has only a detail, and the SDK raises PermissionDeniedError."""
     answer = web.post(f"{shared.simulator.url}/v1/chat/completions", json={})
     assert (answer.status_code, answer.json()) == (403, {"detail": "Not authenticated"})
     with pytest.raises(PermissionDeniedError):
@@ -80,15 +80,15 @@ def test_missing_key_is_403(shared: Client) -> None:
 
 
 @pytest.mark.parametrize("header", ["Basic abc", "Bearer", "csk-test"])
-def test_header_of_another_form_is_no_key(shared: Client, header: str) -> None:
-    """Only `Bearer <key>` counts as a key."""
+def test_other_authorization_headers_are_no_key(shared: Client, header: str) -> None:
+    """Only `Bearer <key>` is a key."""
     answer = web.get(f"{shared.simulator.url}/v1/models", headers={"Authorization": header})
     assert answer.status_code == 403
 
 
 @pytest.mark.parametrize("key", ["wrong", "csk-", "sk-123"])
 def test_wrong_key_is_401(shared: Client, key: str) -> None:
-    """The recorded body; by default a key must start with csk- and go on."""
+    """The recorded body; by default a key must start with csk- and be longer."""
     client = sdk(shared.simulator, key)
     with client, pytest.raises(AuthenticationError) as caught:
         client.chat.completions.create(model="llama-3.3-70b", messages=[{"role": "user", "content": "x"}])
@@ -101,14 +101,14 @@ def test_wrong_key_is_401(shared: Client, key: str) -> None:
 
 
 def test_given_keys_are_the_only_ones(started: Start) -> None:
-    """With keys configured the prefix no longer suffices."""
+    """If keys are configured, the prefix is not sufficient."""
     client = started(keys=("secret",))
     assert client.http.get("/v1/models").status_code == 401
     assert client.http.get("/v1/models", headers={"Authorization": "Bearer secret"}).status_code == 200
 
 
-def test_unserved_model_is_404(shared: Client) -> None:
-    """A misspelling that is widespread does not exist; the recorded body."""
+def test_unknown_model_is_404(shared: Client) -> None:
+    """The recorded body, for a common misspelling."""
     with pytest.raises(NotFoundError) as caught:
         shared.create(model="llama3.3-70b")
     assert caught.value.body == {
@@ -120,7 +120,7 @@ def test_unserved_model_is_404(shared: Client) -> None:
 
 
 def test_served_models_are_an_option(started: Start) -> None:
-    """A dedicated endpoint serves a model under its own id, and only that."""
+    """A dedicated endpoint serves a model under its own id only."""
     client = started(models=("my-endpoint=llama-3.3-70b",))
     assert client.create(model="my-endpoint").model == "my-endpoint"
     assert client.post(model="llama-3.3-70b").status_code == 404
@@ -128,7 +128,7 @@ def test_served_models_are_an_option(started: Start) -> None:
 
 
 def test_large_bodies_are_413(shared: Client) -> None:
-    """A body over the size limit gets a flat 413; one of megabytes that the context refuses still gets its 400."""
+    """A body above the size limit gets 413; a smaller one that exceeds the context gets 400."""
     answer = shared.http.post("/v1/chat/completions", content=b" " * (16 * 1024 * 1024 + 1))
     assert (answer.status_code, answer.json()["code"]) == (413, "request_too_large")
     assert shared.post(messages=[{"role": "user", "content": "x" * 2_000_000}]).json()["code"] == (

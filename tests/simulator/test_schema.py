@@ -109,22 +109,22 @@ WRONG = [
 
 
 @pytest.mark.parametrize("fields", GOOD)
-def test_documented_fields_are_taken(shared: Client, fields: dict[str, Any]) -> None:
-    """What the schema lists is accepted, with ints where floats stand."""
+def test_documented_fields_are_accepted(shared: Client, fields: dict[str, Any]) -> None:
+    """All fields of the schema, with integers for floats too."""
     answer = shared.post(model="gpt-oss-120b", **fields)
     assert answer.status_code == 200, answer.text
 
 
 @pytest.mark.parametrize("field", NULLABLE)
-def test_null_is_taken_for_optional_fields(shared: Client, field: str) -> None:
-    """The SDK sends an explicit None as null, for models that do not take the field as well."""
+def test_null_is_accepted_for_optional_fields(shared: Client, field: str) -> None:
+    """The SDK sends an explicit None as null, also for models that do not support the field."""
     null: dict[str, Any] = {field: None}
     assert shared.create(**null).choices[0].finish_reason == "stop"
 
 
 @pytest.mark.parametrize(("fields", "path"), UNKNOWN)
 def test_unknown_fields_are_refused(shared: Client, fields: dict[str, Any], path: str) -> None:
-    """The recorded text, at every depth."""
+    """With the recorded text, at every depth."""
     answer = shared.post(**fields)
     assert answer.status_code == 400
     assert answer.json() == {
@@ -135,8 +135,8 @@ def test_unknown_fields_are_refused(shared: Client, fields: dict[str, Any], path
     }
 
 
-def test_every_unknown_field_has_its_line(shared: Client) -> None:
-    """Several are joined by newlines, as recorded."""
+def test_each_unknown_field_has_a_line(shared: Client) -> None:
+    """In the message, as recorded."""
     assert shared.post(top_k=1, store=True).json()["message"].splitlines() == [
         "body.top_k: property 'body.top_k' is unsupported",
         "body.store: property 'body.store' is unsupported",
@@ -145,21 +145,16 @@ def test_every_unknown_field_has_its_line(shared: Client) -> None:
 
 @pytest.mark.parametrize(("fields", "named"), WRONG)
 def test_wrong_values_are_refused(shared: Client, fields: dict[str, Any], named: Any) -> None:
-    """The recorded frame around an explanation that names the field."""
+    """In the recorded format, with an explanation that names the field."""
     answer = shared.post(**fields)
     body = answer.json()
     assert answer.status_code == 400
     assert named in body.pop("message")
-    assert body == {
-        "type": "invalid_request_error",
-        "param": "validation_error",
-        "code": "wrong_api_format",
-        "id": "",
-    }
+    assert body == {"type": "invalid_request_error", "param": "validation_error", "code": "wrong_api_format", "id": ""}
 
 
-def test_validation_frame_is_the_recorded_one(shared: Client) -> None:
-    """Head line, path, one space, explanation; the number of errors leads."""
+def test_validation_errors_have_the_recorded_format(shared: Client) -> None:
+    """Number of errors, path, one space, explanation."""
     message = shared.post(temperature=3, n=2).json()["message"].splitlines()
     assert message[0] == "2 validation errors for ChatCompletionServerRequest"
     assert message[3] == "temperature"
@@ -167,15 +162,15 @@ def test_validation_frame_is_the_recorded_one(shared: Client) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'"x"', b'{"temperature": NaN}', b"\xff", b"[" * 100_000])
-def test_bodies_that_are_no_json_object_are_refused(shared: Client, content: bytes) -> None:
-    """400 in the API's style, never a crash."""
+def test_bodies_other_than_json_objects_are_refused(shared: Client, content: bytes) -> None:
+    """With 400 in the API's format."""
     answer = shared.http.post("/v1/chat/completions", content=content)
     assert (answer.status_code, answer.json()["code"]) == (400, "wrong_api_format")
 
 
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
-def test_constants_that_are_no_json_are_refused(shared: Client, constant: str) -> None:
-    """Python's own reader would take them, also where any value may stand."""
+def test_constants_that_are_not_json_are_refused(shared: Client, constant: str) -> None:
+    """Python's parser would accept them, also in fields that accept any value."""
     tool = f'{{"type": "function", "function": {{"name": "f", "parameters": {{"x": {constant}}}}}}}'
     content = f'{{"model": "llama-3.3-70b", "messages": [{{"role": "user", "content": "x"}}], "tools": [{tool}]}}'
     assert shared.http.post("/v1/chat/completions", content=content).status_code == 400
@@ -184,8 +179,8 @@ def test_constants_that_are_no_json_are_refused(shared: Client, constant: str) -
 
 @pytest.mark.parametrize("model", ["llama-3.3-70b", "llama3.1-8b", "qwen-3-235b-a22b-instruct-2507"])
 @pytest.mark.parametrize("effort", ["none", "low", "medium", "high"])
-def test_models_that_do_not_reason_take_no_effort(shared: Client, model: str, effort: str) -> None:
-    """The message names the field, which is all a client can rely on; `none` has a recorded body."""
+def test_models_without_reasoning_refuse_an_effort(shared: Client, model: str, effort: str) -> None:
+    """The message names the field; the body for `none` is recorded."""
     with pytest.raises(BadRequestError, match="reasoning_effort") as caught:
         shared.create(model=model, reasoning_effort=effort)
     if effort == "none":
@@ -211,7 +206,7 @@ def test_models_that_do_not_reason_take_no_effort(shared: Client, model: str, ef
     ],
 )
 def test_efforts_are_those_of_the_model(shared: Client, model: str, effort: str, status: int) -> None:
-    """Each reasoning model takes its own levels."""
+    """Each reasoning model accepts its own levels."""
     assert shared.post(model=model, reasoning_effort=effort).status_code == status
 
 
@@ -225,8 +220,8 @@ def test_efforts_are_those_of_the_model(shared: Client, model: str, effort: str,
         ("gemma-4-31b", 400),
     ],
 )
-def test_prediction_is_not_for_qwen_and_gemma(started: Start, model: str, status: int) -> None:
-    """Documented per model."""
+def test_qwen_and_gemma_refuse_prediction(started: Start, model: str, status: int) -> None:
+    """As documented for each model."""
     client = started(models=(model,))
     assert client.post(model=model, prediction={"type": "content", "content": "x"}).status_code == status
 
@@ -236,14 +231,14 @@ def test_developer_role_is_for_openai_models(shared: Client) -> None:
     assert shared.post(messages=[{"role": "developer", "content": "x"}, USER]).status_code == 400
 
 
-def test_output_over_the_models_maximum_is_refused(shared: Client) -> None:
-    """Nothing is clamped silently."""
+def test_output_above_the_models_maximum_is_refused(shared: Client) -> None:
+    """It is not reduced silently."""
     assert shared.post(model="llama3.1-8b", max_completion_tokens=8_192).status_code == 200
     assert shared.post(model="llama3.1-8b", max_completion_tokens=8_193).status_code == 400
 
 
-def test_validation_status_can_be_the_old_one(started: Start) -> None:
-    """Until 2026-04-24 validation errors were 422."""
+def test_validation_status_is_an_option(started: Start) -> None:
+    """Before 2026-04-24 it was 422."""
     client = started(validation_status=422)
     with pytest.raises(UnprocessableEntityError):
         client.create(temperature=3)
@@ -253,15 +248,15 @@ def test_validation_status_can_be_the_old_one(started: Start) -> None:
 
 
 def test_schema_has_the_fields_of_the_sdk() -> None:
-    """What the SDK can send is in the schema; `model_parameters` is not, no model here declares any."""
+    """All fields that the SDK can send, except `model_parameters`, which no simulated model has."""
     headers = {"cf_ray", "x_amz_cf_id", "x_delay_time"}
     known = set(typing.get_type_hints(sdk_types.CompletionCreateParams)) - headers - {"model_parameters"}
     assert set(ChatCompletionServerRequest.model_fields) == known
 
 
 @given(st.text(min_size=1).filter(lambda name: name not in ChatCompletionServerRequest.model_fields), st.none())
-def test_no_unknown_name_passes(name: str, value: Any) -> None:
-    """The schema is closed, whatever the name and even for null."""
+def test_any_unknown_field_is_refused(name: str, value: Any) -> None:
+    """Even with the value null."""
     with pytest.raises(ValidationError) as caught:
         ChatCompletionServerRequest.model_validate({"model": "m", "messages": [USER], name: value})
     assert [error["type"] for error in caught.value.errors()] == ["extra_forbidden"]
@@ -275,8 +270,8 @@ json_values = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(sorted(ChatCompletionServerRequest.model_fields)), json_values, max_size=4))
-def test_any_json_is_taken_or_refused(fields: dict[str, Any]) -> None:
-    """No value makes the schema fail otherwise than by refusing, and nothing is converted."""
+def test_any_json_is_accepted_or_refused(fields: dict[str, Any]) -> None:
+    """No value causes another error, and no value is converted."""
     body = {"model": "m", "messages": [USER], **fields}
     try:
         request = ChatCompletionServerRequest.model_validate(body)
@@ -287,6 +282,6 @@ def test_any_json_is_taken_or_refused(fields: dict[str, Any]) -> None:
 
 
 def test_scalar_types_are_not_converted() -> None:
-    """A float that is a whole number is no integer."""
+    """A float with an integral value is not an integer."""
     with pytest.raises(ValidationError):
         ChatCompletionServerRequest.model_validate({"model": "m", "messages": [USER], "seed": 1.0})

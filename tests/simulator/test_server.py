@@ -29,8 +29,8 @@ print("stopped")
 """
 
 
-def test_nothing_of_the_package_around_is_imported() -> None:
-    """An independent witness: only its own modules, by relative imports of one dot."""
+def test_the_simulator_imports_no_other_part_of_the_package() -> None:
+    """It imports only its own modules, by relative imports with one dot."""
     for file in FOLDER.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom):
@@ -41,7 +41,7 @@ def test_nothing_of_the_package_around_is_imported() -> None:
 
 
 def test_simulator_stops_cleanly() -> None:
-    """No thread is left, the port is closed, the figures remain."""
+    """Its thread has ended, its port is closed, and its log can be read."""
     before = set(threading.enumerate())
     with Simulator() as simulator:
         assert web.get(f"{simulator.url}/public/v1/models").status_code == 200
@@ -52,7 +52,7 @@ def test_simulator_stops_cleanly() -> None:
 
 
 def test_simulator_stops_with_calls_running_and_connections_open() -> None:
-    """What still runs is cut off after a moment."""
+    """Running calls are aborted."""
     with httpx.Client(verify=False, timeout=PATIENCE) as http:
         with Simulator(SimulatorOptions(rules=(Rule(held=True),))) as simulator:
             body = {"model": "llama3.1-8b", "messages": [{"role": "user", "content": "x"}]}
@@ -62,9 +62,7 @@ def test_simulator_stops_with_calls_running_and_connections_open() -> None:
             def call() -> None:
                 try:
                     web.post(
-                        f"{simulator.url}/v1/chat/completions",
-                        json=body,
-                        headers={"Authorization": "Bearer csk-x"},
+                        f"{simulator.url}/v1/chat/completions", json=body, headers={"Authorization": "Bearer csk-x"}
                     )
                 except httpx.HTTPError as error:
                     errors.append(error)
@@ -76,8 +74,8 @@ def test_simulator_stops_with_calls_running_and_connections_open() -> None:
     assert len(errors) == 1
 
 
-def test_two_simulators_are_two_ports() -> None:
-    """Each has a port and a ledger of its own."""
+def test_two_simulators_are_independent() -> None:
+    """Each has its own port and log."""
     with Simulator() as one, Simulator() as two:
         web.get(f"{one.url}/public/v1/models")
         assert one.url != two.url
@@ -85,7 +83,7 @@ def test_two_simulators_are_two_ports() -> None:
 
 
 def test_url_needs_a_running_simulator() -> None:
-    """Not started is an error that says so; stopping it then does nothing."""
+    """Before the start it raises an error, and stopping has no effect."""
     simulator = Simulator()
     with pytest.raises(RuntimeError, match="not running"):
         _ = simulator.url
@@ -94,7 +92,7 @@ def test_url_needs_a_running_simulator() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_returns_on_a_signal(number: int) -> None:
-    """A process of its own: ready line, real calls, ledger over HTTP, a clean end."""
+    """In its own process: URL, calls, log over HTTP, and exit status."""
     process = subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -109,8 +107,8 @@ def test_serve_returns_on_a_signal(number: int) -> None:
         process.wait()
 
 
-def test_serve_says_when_the_port_is_taken() -> None:
-    """OSError, and on_ready is not called."""
+def test_serve_fails_if_the_port_is_in_use() -> None:
+    """It raises OSError and does not call on_ready."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -118,17 +116,17 @@ def test_serve_says_when_the_port_is_taken() -> None:
             package.serve(SimulatorOptions(), "127.0.0.1", taken.getsockname()[1], pytest.fail)
 
 
-def test_small_answers_wait_for_no_acknowledgement(started: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each write leaves at once: with Nagle's algorithm a call on a kept-alive connection would take 40 ms more."""
-    at_once: list[int] = []
+def test_small_replies_are_sent_immediately(started: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nagle's algorithm is off: it would delay calls on a reused connection by 40 ms."""
+    no_delay: list[int] = []
     connection = Api._connection
 
-    def seen(api: Api, request: Request) -> int:
-        at_once.append(request.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+    def recorded(api: Api, request: Request) -> int:
+        no_delay.append(request.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
         return connection(api, request)
 
-    monkeypatch.setattr(Api, "_connection", seen)
+    monkeypatch.setattr(Api, "_connection", recorded)
     client = started()
     client.create()
     client.create()
-    assert at_once == [1, 1]
+    assert no_delay == [1, 1]

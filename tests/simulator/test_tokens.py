@@ -13,19 +13,19 @@ from simulator.conftest import Client, Start
 
 @given(st.text(max_size=200), st.integers(min_value=0, max_value=60))
 def test_cut_text_has_at_most_that_many_tokens(text: str, limit: int) -> None:
-    """Cutting and counting agree, so usage never exceeds the limit."""
+    """Cutting and counting are consistent, so usage never exceeds the limit."""
     assert tokens.count(tokens.cut(text, limit)) == min(limit, tokens.count(text))
 
 
 def test_usage_follows_the_estimate(shared: Client) -> None:
-    """A quarter of the characters, four a message, three a prompt."""
+    """A quarter of the characters, four per message, three per prompt."""
     usage = shared.create("x" * 41).usage
     assert usage.prompt_tokens == 3 + 4 + 11
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
 
 
 def test_parts_tools_and_reasoning_count(shared: Client) -> None:
-    """Everything that is input costs input tokens."""
+    """All input costs input tokens."""
     plain = shared.create().usage.prompt_tokens
     parts = [{"type": "text", "text": "he"}, {"type": "text", "text": "llo"}]
     assert shared.create(messages=[{"role": "user", "content": parts}]).usage.prompt_tokens == plain
@@ -38,7 +38,7 @@ def test_parts_tools_and_reasoning_count(shared: Client) -> None:
 
 
 def test_output_limit_cuts_the_answer(started: Start) -> None:
-    """max_completion_tokens and its old name cut the text and set finish_reason."""
+    """max_completion_tokens and max_tokens cut the text and set finish_reason."""
     client = started(rules=(Rule(text="abcd" * 10),))
     for name in ("max_completion_tokens", "max_tokens"):
         limit: dict[str, Any] = {name: 3}
@@ -50,14 +50,14 @@ def test_output_limit_cuts_the_answer(started: Start) -> None:
 
 
 def test_model_maximum_cuts_the_answer(started: Start) -> None:
-    """Without a limit in the request the model's own holds."""
+    """It applies to requests without a limit."""
     client = started(rules=(Rule(text="abcd" * 9_000),))
     answer = client.create(model="llama3.1-8b")
     assert (answer.choices[0].finish_reason, answer.usage.completion_tokens) == ("length", 8_192)
 
 
-def test_context_limit_counts_input_and_reserved_output(started: Start) -> None:
-    """The recorded text with both numbers; one token less passes."""
+def test_context_limit_includes_input_and_output_limit(started: Start) -> None:
+    """The recorded text with both numbers; one token less is accepted."""
     client = started(tier="free")
     fits = 8_192 - 1_000 - 7
     assert client.create("x" * 4 * fits, model="llama3.1-8b", max_completion_tokens=1_000)
@@ -71,8 +71,8 @@ def test_context_limit_counts_input_and_reserved_output(started: Start) -> None:
     }
 
 
-def test_reasoning_is_spent_first(started: Start) -> None:
-    """Reasoning counts in the limit: when it eats it, the content is empty and the status still 200."""
+def test_reasoning_uses_the_limit_first(started: Start) -> None:
+    """If it uses the whole limit, the content is empty and the status is 200."""
     client = started(rules=(Rule(text="answer", reasoning="r" * 400),))
     eaten = client.create(model="gpt-oss-120b", max_completion_tokens=50)
     assert (eaten.choices[0].message.content, eaten.choices[0].finish_reason) == ("", "length")
@@ -82,8 +82,8 @@ def test_reasoning_is_spent_first(started: Start) -> None:
     assert whole.usage.completion_tokens == 102
 
 
-def test_reasoning_is_shown_as_asked(started: Start) -> None:
-    """Hidden, raw, switched off, or of a model that does not reason."""
+def test_reasoning_has_the_requested_format(started: Start) -> None:
+    """Hidden, raw, off, or for a model without reasoning."""
     client = started(rules=(Rule(text="answer", reasoning="why"),))
     hidden = client.create(model="gpt-oss-120b", reasoning_format="hidden")
     assert hidden.choices[0].message.reasoning is None
@@ -97,13 +97,13 @@ def test_reasoning_is_shown_as_asked(started: Start) -> None:
 
 
 def test_usage_details_are_for_reasoning_models(shared: Client) -> None:
-    """They are absent on llama."""
+    """Other models have none."""
     assert shared.create().usage.completion_tokens_details is None
     assert shared.create(model="gpt-oss-120b").usage.prompt_tokens_details.cached_tokens == 0
 
 
 def test_stop_sequences_end_the_answer(started: Start) -> None:
-    """The text ends before the first of them."""
+    """The text ends before the first stop sequence."""
     client = started(rules=(Rule(text="one two three"),))
     assert client.create(stop=" three").choices[0].message.content == "one two"
     assert client.create(stop=["three", "two", ""]).choices[0].message.content == "one "

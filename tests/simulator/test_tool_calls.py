@@ -1,4 +1,4 @@
-"""Scripted tool calls: when they are made, what they cost, and how they look, streamed and not."""
+"""Scripted tool calls: conditions, tokens, and format with and without streaming."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ TOOLS = [
 RULES = (Rule(tool_calls=(WEATHER, TIME)),)
 
 
-def test_tool_calls_instead_of_a_text(started: Start) -> None:
-    """Content is null, finish_reason says it, each call has an id of its own."""
+def test_tool_calls_replace_the_text(started: Start) -> None:
+    """Content is null, finish_reason is `tool_calls`, and each call has its own id."""
     client = started(rules=RULES)
     (choice,) = client.post(tools=TOOLS).json()["choices"]
     first, second = choice["message"].pop("tool_calls")
@@ -29,8 +29,8 @@ def test_tool_calls_instead_of_a_text(started: Start) -> None:
     assert second == {"type": "function", "function": {"name": "time", "arguments": TIME.arguments}}
 
 
-def test_tool_calls_cost_their_tokens(started: Start) -> None:
-    """Names and arguments are output."""
+def test_tool_calls_cost_tokens(started: Start) -> None:
+    """Names and arguments are output tokens."""
     client = started(rules=RULES)
     usage = client.create(tools=TOOLS).usage
     assert usage.completion_tokens == client.simulator.usage.completion_tokens == (2 + 9) + (1 + 4)
@@ -47,15 +47,15 @@ def test_tool_calls_cost_their_tokens(started: Start) -> None:
         ({"tools": TOOLS, "parallel_tool_calls": False}, ["weather"]),
     ],
 )
-def test_only_what_the_call_offers_is_called(started: Start, fields: dict[str, Any], called: Any) -> None:
-    """Where nothing is left to call, the rule's text is the answer."""
+def test_only_offered_functions_are_called(started: Start, fields: dict[str, Any], called: Any) -> None:
+    """Without an offered function the rule's text is the answer."""
     message = started(rules=RULES).create(**fields).choices[0].message
     assert [call.function.name for call in message.tool_calls or ()] == called
     assert message.content == (None if called else DEFAULT_TEXT)
 
 
-def test_stream_brings_each_call_in_pieces(started: Start) -> None:
-    """The first piece has index, id, type and name, the others the index and a part of the arguments, and no more."""
+def test_stream_sends_each_tool_call_in_chunks(started: Start) -> None:
+    """The first chunk has index, id, type and name, the others the index and a part of the arguments."""
     client = started(rules=RULES)
     # Not through the SDK: its types want a `type` in every piece, and it makes something else of a chunk without one.
     events = client.post(stream=True, tools=TOOLS).text.split("\n\n")
@@ -79,14 +79,14 @@ def test_stream_brings_each_call_in_pieces(started: Start) -> None:
     ("limit", "arguments"), [(3, ['{"ci']), (11, [WEATHER.arguments]), (12, [WEATHER.arguments, ""])]
 )
 def test_limit_cuts_the_last_arguments(started: Start, limit: int, arguments: list[str]) -> None:
-    """As it cuts a text, with the same finish_reason; a call whose name has no room is not made."""
+    """With finish_reason `length`; a call whose name does not fit is omitted."""
     answer = started(rules=RULES).create(tools=TOOLS, max_completion_tokens=limit)
     assert [call.function.arguments for call in answer.choices[0].message.tool_calls] == arguments
     assert (answer.choices[0].finish_reason, answer.usage.completion_tokens) == ("length", limit)
 
 
-def test_a_conversation_goes_on_with_the_result(started: Start) -> None:
-    """The message with the calls can be sent back as it came, and the next rule answers."""
+def test_conversation_continues_with_the_tool_result(started: Start) -> None:
+    """The message with the tool calls can be sent back unchanged, and the next rule answers."""
     client = started(rules=(Rule(tool_calls=(WEATHER,), times=1), Rule(text="It is warm.")))
     user = {"role": "user", "content": "How is the weather?"}
     message = client.post(messages=[user], tools=TOOLS).json()["choices"][0]["message"]

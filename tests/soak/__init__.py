@@ -1,1 +1,1 @@
-"""Steady load with faults on a real optillm, and what the process grows by meanwhile."""
+"""Steady load with faults on a real optillm, and what the process's use of resources grows by."""

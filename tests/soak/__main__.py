@@ -1,4 +1,4 @@
-"""`python -m soak`: run, print the figures, and exit with 1 when a promise is broken."""
+"""`python -m soak`: run, print the figures, and exit with 1 if a promise is broken."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def main() -> None:
     done = soak(60 * given.minutes, given.clients)
     text = report(done)
     print(text)
-    for told in filter(lost, done.told):
-        print(f"lost: {told}")
+    for received in filter(lost, done.received):
+        print(f"lost: {received}")
     if given.page and given.minutes >= FULL:
         insert(f"Run on {datetime.date.today():%Y-%m-%d}: {text.strip()}", DOCS / "reliability.md", BEGIN, END)
     if given.log:

@@ -1,4 +1,4 @@
-"""Clients: what they ask, when they lose patience, and what they were told."""
+"""Clients: the requests that they send, when they hang up, and the replies that they get."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ PATIENCE = 120.0  # seconds of a client that does wait
 
 @dataclass(frozen=True)
 class Kind:
-    """A sort of request.
+    """A kind of request.
 
     Attributes:
-        weight: how often it comes, against the others.
-        body: its fields beside model and messages.
-        status: of its response.
-        patience: seconds after which the client hangs up; None for one that waits.
+        weight: its frequency relative to the other kinds.
+        body: its fields besides model and messages.
+        status: the expected status of its response.
+        patience: seconds after which the client hangs up; None if it waits.
 
     """
 
@@ -55,8 +55,8 @@ KINDS: Mapping[str, Kind] = {
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a client was told of its request. Tokens and calls are those that the reply or the error names."""
+class Received:
+    """The reply to one request. Tokens and calls are those that the reply or the error names."""
 
     name: str
     kind: str
@@ -70,27 +70,27 @@ class Told:
 
 @dataclass
 class Clients:
-    """So many clients, each with one request at a time.
+    """A number of clients, each with one request at a time.
 
     Args:
-        url: OptiLLM's.
-        count: clients at once.
-        seed: of the sequence of kinds.
+        url: base URL of OptiLLM.
+        count: number of clients.
+        seed: of the order of the kinds.
 
     """
 
     url: str
     count: int
     seed: int = 0
-    told: list[Told] = field(default_factory=list)
+    received: list[Received] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._kinds = _dealt(random.Random(self.seed))
+        self._kinds = _shuffled_kinds(random.Random(self.seed))
 
     def run(self, seconds: float) -> None:
-        """Ask for so long, then wait until every client has what it waits for."""
+        """Send requests for so many seconds, then wait for all replies."""
         until = time.monotonic() + seconds
         threads = [threading.Thread(target=self._client, args=(until,)) for _ in range(self.count)]
         for thread in threads:
@@ -102,22 +102,22 @@ class Clients:
         while time.monotonic() < until:
             with self._lock:
                 number, kind = next(self._numbers), next(self._kinds)
-            self.told.append(ask(self.url, f"soak-{number}", kind))
+            self.received.append(ask(self.url, f"soak-{number}", kind))
 
 
-def _dealt(chance: random.Random) -> Iterator[str]:
-    """Kinds by their weights, like cards: all of them come before the first one is dealt too often."""
+def _shuffled_kinds(chance: random.Random) -> Iterator[str]:
+    """Yield kinds by their weights, in shuffled rounds that contain each as often as its weight."""
     while True:
         cards = [name for name, kind in KINDS.items() for _ in range(kind.weight)]
         chance.shuffle(cards)
         yield from cards
 
 
-def ask(url: str, name: str, kind: str) -> Told:
-    """Send one request, whose calls all carry its name."""
+def ask(url: str, name: str, kind: str) -> Received:
+    """Send one request, whose calls all carry its name as `user`."""
     sort = KINDS[kind]
     body = {"model": "any", "user": name, "messages": [{"role": "user", "content": "What is 6 times 7?"}], **sort.body}
-    told: list[dict[str, Any]] = []
+    received: list[dict[str, Any]] = []
     status, whole = None, False
     until = time.monotonic() + (sort.patience or PATIENCE)
     try:
@@ -130,25 +130,25 @@ def ask(url: str, name: str, kind: str) -> Told:
                     if line == "data: [DONE]":
                         whole = True
                     elif line.startswith("data: "):
-                        told.append(json.loads(line[6:]))
+                        received.append(json.loads(line[6:]))
                     if sort.patience and time.monotonic() > until:
                         break
             else:
-                told.append(json.loads(response.read()))
+                received.append(json.loads(response.read()))
                 whole = True
     except httpx.ReadTimeout:
         if not sort.patience:
             raise
-    return _told(name, kind, status, whole, told)
+    return _received(name, kind, status, whole, received)
 
 
-def _told(name: str, kind: str, status: int | None, whole: bool, bodies: list[dict[str, Any]]) -> Told:
+def _received(name: str, kind: str, status: int | None, whole: bool, bodies: list[dict[str, Any]]) -> Received:
     merged: dict[str, Any] = {}
     for body in bodies:
         merged |= {key: value for key, value in body.items() if value is not None}
     account, error = merged.get("cepo_cerebras", {}), merged.get("error", {})
     usage = account if error else merged.get("usage", {})
-    return Told(
+    return Received(
         name,
         kind,
         status,

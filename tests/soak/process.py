@@ -1,4 +1,4 @@
-"""What a process holds: memory, threads, file descriptors, sockets. Read from Linux's /proc."""
+"""A process's memory, threads, file descriptors and sockets, read from Linux's /proc."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ MEBI = 2**20
 
 
 @dataclass(frozen=True)
-class Holding:
-    """One look at a process. `memory` is its resident set in MiB; sockets are TCP connections in any state."""
+class Resources:
+    """One measurement. `memory` is the resident set in MiB; sockets are TCP connections in any state."""
 
     memory: float
     threads: float
@@ -21,10 +21,10 @@ class Holding:
     children: float
 
 
-NAMES = [field.name for field in fields(Holding)]
+NAMES = [field.name for field in fields(Resources)]
 
 
-def look(pid: int, own_port: int, api_port: int) -> Holding:
+def look(pid: int, own_port: int, api_port: int) -> Resources:
     """Look at a process that serves at one port and calls another.
 
     Raises:
@@ -35,7 +35,7 @@ def look(pid: int, own_port: int, api_port: int) -> Holding:
     status = dict(line.split(":", 1) for line in (root / "status").read_text().splitlines())
     inodes = _inodes(root)
     ends = [(local, remote) for inode, local, remote in _connections(root) if inode in inodes and remote]
-    return Holding(
+    return Resources(
         memory=int(status["VmRSS"].split()[0]) * 1024 / MEBI,
         threads=int(status["Threads"]),
         files=len(os.listdir(root / "fd")),
@@ -53,7 +53,7 @@ def _children(task: Path) -> list[str]:
 
 
 def _inodes(root: Path) -> set[str]:
-    """Of the sockets that it has open; one may be closed while it is looked at."""
+    """Return the inodes of its open sockets; one may be closed meanwhile."""
     found = set()
     for file in (root / "fd").iterdir():
         try:
@@ -66,16 +66,16 @@ def _inodes(root: Path) -> set[str]:
 
 
 def _connections(root: Path) -> list[tuple[str, int, int]]:
-    """Inode, local port and remote port of every TCP socket of the machine; a listening one's remote port is 0."""
+    """Return inode, local port and remote port (0 if listening) of every TCP socket of the machine."""
     rows = [row.split() for name in ("tcp", "tcp6") for row in (root / "net" / name).read_text().splitlines()[1:]]
     return [(row[9], int(row[1].rpartition(":")[2], 16), int(row[2].rpartition(":")[2], 16)) for row in rows]
 
 
-def most(looks: list[Holding]) -> Holding:
-    """The largest of each."""
-    return Holding(*map(max, zip(*map(astuple, looks), strict=True)))
+def maxima(looks: list[Resources]) -> Resources:
+    """Return the maximum of each."""
+    return Resources(*map(max, zip(*map(astuple, looks), strict=True)))
 
 
-def mean(looks: list[Holding]) -> Holding:
-    """The mean of each."""
-    return Holding(*(sum(values) / len(looks) for values in zip(*map(astuple, looks), strict=True)))
+def means(looks: list[Resources]) -> Resources:
+    """Return the mean of each."""
+    return Resources(*(sum(values) / len(looks) for values in zip(*map(astuple, looks), strict=True)))

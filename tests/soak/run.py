@@ -1,4 +1,4 @@
-"""One soak: the simulated API and optillm in processes of their own, and clients here."""
+"""One soak run: the simulated API and optillm as processes, and clients in this one."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.api import LEDGER, Api, simulated
+from bench.api import CALL_LOG, Api, simulated
 from support import web
 from support.optillm_process import Server, optillm
 
-from soak.load import Clients, Told
-from soak.process import Holding, look
+from soak.load import Clients, Received
+from soak.process import Resources, look
 
 FAULTS: Mapping[str, float] = {
     "queue_exceeded": 0.02,
@@ -28,20 +28,20 @@ FAULTS: Mapping[str, float] = {
     "html": 0.005,
     "no_choices": 0.005,
 }
-"""Shares of the calls: 11 % together. Each can be mended by another try."""
+"""Shares of the calls, together 11 %. A retry succeeds after each of them."""
 
 CLIENTS = 8
-EVERY = 0.5  # seconds between two looks under load
-LEGS = 9  # the load pauses so often, for a look at rest and for the books; three legs are a third
-SETTLE = 60.0  # seconds in which everything must have come to rest after a leg
+EVERY = 0.5  # seconds between measurements under load
+LEGS = 9  # the load pauses after each, to measure at rest and to read the ledger; three legs are a third
+SETTLE = 60.0  # time-out for all calls and connections to end after a leg
 KEY = "csk-0123456789abcdef"
-# The C library's heaps, one for each of several threads, grow by some MiB whatever the program does: they hide a leak.
+# glibc's per-thread heaps grow by some MiB in any program, which would hide a leak.
 ONE_HEAP = {"MALLOC_ARENA_MAX": "1"}
 
 
 @dataclass(frozen=True)
 class Spent:
-    """Calls and tokens: as the API has counted them, or as a client was told."""
+    """Calls and tokens, as the API counted them or as a client received them."""
 
     calls: int = 0
     prompt_tokens: int = 0
@@ -60,24 +60,24 @@ class Leg:
     """Load, then rest.
 
     Attributes:
-        loaded: looks at the process under load.
-        rest: one when all is over.
-        told: what the clients were told.
-        spent: what the API has counted, by the request's name.
-        ends: how many calls ended with this status, or with this code of an error.
+        loaded: measurements of the process under load.
+        rest: a measurement afterwards.
+        received: the replies that the clients got.
+        spent: what the API counted, by the request's name.
+        ends: number of calls by status or error code.
 
     """
 
-    loaded: Sequence[Holding]
-    rest: Holding
-    told: Sequence[Told]
+    loaded: Sequence[Resources]
+    rest: Resources
+    received: Sequence[Received]
     spent: Mapping[str, Spent]
     ends: Mapping[str, int]
 
 
 @dataclass
 class Soak:
-    """All legs of a run of so many clients, and the server's log."""
+    """All legs of a run, and the server's log."""
 
     seconds: float
     clients: int = CLIENTS
@@ -85,13 +85,13 @@ class Soak:
     log: str = ""
 
     @property
-    def told(self) -> list[Told]:
-        """What every client was told."""
-        return [told for leg in self.legs for told in leg.told]
+    def received(self) -> list[Received]:
+        """Return the replies of all clients."""
+        return [one for leg in self.legs for one in leg.received]
 
 
 def soak(seconds: float, clients: int = CLIENTS, legs: int = LEGS) -> Soak:
-    """Run for so many seconds under load, and as long as it takes to rest in between, in three legs or a multiple."""
+    """Run under load for so many seconds, divided into legs (three or a multiple), with a rest after each."""
     faults = [f"--fault={name}={share}" for name, share in FAULTS.items()]
     done = Soak(seconds, clients)
     with simulated("--latency", "0.05", "--jitter", "0.9", *faults, sigma=0.3, seconds=0.2) as api:
@@ -106,8 +106,8 @@ def soak(seconds: float, clients: int = CLIENTS, legs: int = LEGS) -> Soak:
 
 def _leg(server: Server, api: Api, asking: Clients, seconds: float) -> Leg:
     api.clear()
-    before = len(asking.told)
-    looks: list[Holding] = []
+    before = len(asking.received)
+    looks: list[Resources] = []
     over = threading.Event()
 
     def watch() -> None:
@@ -127,22 +127,22 @@ def _leg(server: Server, api: Api, asking: Clients, seconds: float) -> Leg:
         name = call["body"]["user"]
         spent[name] = spent.get(name, Spent()) + Spent(1, call["prompt_tokens"], call["completion_tokens"])
     ends = Counter(str(call["code"] or call["status"]) for call in calls)
-    return Leg(looks, _look(server, api), asking.told[before:], spent, ends)
+    return Leg(looks, _look(server, api), asking.received[before:], spent, ends)
 
 
 def _rest(server: Server, api: Api) -> list[dict[str, Any]]:
-    """Wait until no call is open and no client's connection is left; returns the leg's chat calls."""
+    """Wait until no call and no client connection is open; return the leg's chat calls."""
     until = time.monotonic() + SETTLE
     while time.monotonic() < until:
-        books = web.get(api.url + LEDGER).json()
-        calls = [call for call in books["calls"] if call["path"].endswith("/chat/completions")]
-        if not books["in_flight"] and not _look(server, api).client_sockets:
+        log = web.get(api.url + CALL_LOG).json()
+        calls = [call for call in log["calls"] if call["path"].endswith("/chat/completions")]
+        if not log["in_flight"] and not _look(server, api).client_sockets:
             return calls
         time.sleep(0.5)
     raise AssertionError(f"no rest within {SETTLE:.0f} s: {_look(server, api)}")
 
 
-def _look(server: Server, api: Api) -> Holding:
+def _look(server: Server, api: Api) -> Resources:
     return look(server.pid, _port(server.url), _port(api.url))
 
 

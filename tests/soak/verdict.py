@@ -1,4 +1,4 @@
-"""What a soak has to show, and what this one has shown."""
+"""The promises of a soak run, and whether it kept them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from bench.page import Claim, promises, table
+from bench.page import Claim, claims_table, table
 
-from soak.load import KINDS, Told
-from soak.process import NAMES, mean, most
+from soak.load import KINDS, Received
+from soak.process import NAMES, maxima, means
 from soak.run import FAULTS, Leg, Soak, Spent
 
 GROWTH = 5.0
@@ -33,27 +33,27 @@ LOGGED = re.compile(
 )
 
 
-def hung_up(told: Told) -> bool:
-    """Whether the client left before it had all."""
-    return not told.whole
+def hung_up(received: Received) -> bool:
+    """Return whether the client hung up before the end of the reply."""
+    return not received.whole
 
 
-def lost(told: Told) -> bool:
-    """Whether a request has ended otherwise than it had to; one that was hung up on cannot be lost."""
-    kind = KINDS[told.kind]
-    if hung_up(told):
+def lost(received: Received) -> bool:
+    """Return whether a request ended otherwise than its kind requires; a request that was hung up on is never lost."""
+    kind = KINDS[received.kind]
+    if hung_up(received):
         return kind.patience is None
-    if told.code == BROKEN_STREAM:
+    if received.code == BROKEN_STREAM:
         return "stream" not in kind.body
-    return told.status != kind.status or (kind.status == 200 and told.code is not None)
+    return received.status != kind.status or (kind.status == 200 and received.code is not None)
 
 
 def claims(soak: Soak) -> list[Claim]:
-    """Each promise with what was seen of it."""
+    """Return each promise with the measured value."""
     first, last = _thirds(soak)
     at_rest = [leg.rest for leg in soak.legs[1:]]
-    peak = most([one for leg in soak.legs for one in leg.loaded])
-    grown = mean([leg.rest for leg in last]).memory - mean([leg.rest for leg in first]).memory
+    peak = maxima([one for leg in soak.legs for one in leg.loaded])
+    grown = means([leg.rest for leg in last]).memory - means([leg.rest for leg in first]).memory
     threads = max(one.threads for one in at_rest) - min(one.threads for one in at_rest)
     files = [one.files - one.api_sockets for one in at_rest]
     sockets = max(one.api_sockets for one in at_rest)
@@ -71,14 +71,19 @@ def claims(soak: Soak) -> list[Claim]:
 
 
 def _of_requests(soak: Soak) -> list[Claim]:
-    gone = [told for told in soak.told if lost(told)]
-    wrong = [told for leg in soak.legs for told in leg.told if not hung_up(told) and _told(told) != _counted(leg, told)]
-    nobody = {name for leg in soak.legs for name in leg.spent} - {told.name for told in soak.told}
+    gone = [received for received in soak.received if lost(received)]
+    wrong = [
+        received
+        for leg in soak.legs
+        for received in leg.received
+        if not hung_up(received) and _received(received) != _counted(leg, received)
+    ]
+    nobody = {name for leg in soak.legs for name in leg.spent} - {received.name for received in soak.received}
     ends = sum((Counter(leg.ends) for leg in soak.legs), Counter())
     left, seen = _left(soak), logged(soak.log)
     missed = left.prompt_tokens - seen.prompt_tokens
     # Of each that was hung up on, one reply may have been on its way: the API has counted it, and nobody reads it.
-    leavers = sum(hung_up(told) for told in soak.told)
+    leavers = sum(hung_up(received) for received in soak.received)
     every = sum((one for leg in soak.legs for one in leg.spent.values()), Spent())
     on_their_way = leavers * every.prompt_tokens / max(1, every.calls)
     share = 1 - (ends["200"] + ends["499"]) / max(1, ends.total())
@@ -97,11 +102,11 @@ def _of_requests(soak: Soak) -> list[Claim]:
 
 
 def report(soak: Soak) -> str:
-    """The figures, in Markdown."""
+    """Return the figures in Markdown."""
     first, last = _thirds(soak)
-    loaded = [mean([one for leg in legs for one in leg.loaded]) for legs in (first, last)]
-    rest = [mean([leg.rest for leg in legs]) for legs in (first, last)]
-    peak = most([one for leg in soak.legs for one in [*leg.loaded, leg.rest]])
+    loaded = [means([one for leg in legs for one in leg.loaded]) for legs in (first, last)]
+    rest = [means([leg.rest for leg in legs]) for legs in (first, last)]
+    peak = maxima([one for leg in soak.legs for one in [*leg.loaded, leg.rest]])
     names = {"memory": "memory, MiB", "files": "file descriptors", "children": "child processes"}
     columns = [*loaded, *rest, peak]
     rows = [
@@ -113,14 +118,14 @@ def report(soak: Soak) -> str:
     ]
     head = ["", "load, first third", "load, last third", "rest, first third", "rest, last third", "most"]
     ends = sum((Counter(leg.ends) for leg in soak.legs), Counter())
-    gone = [told for told in soak.told if hung_up(told)]
-    broken = sum(told.code == BROKEN_STREAM for told in soak.told)
-    answered = sum((_told(told) for told in soak.told if not hung_up(told)), Spent())
+    gone = [received for received in soak.received if hung_up(received)]
+    broken = sum(received.code == BROKEN_STREAM for received in soak.received)
+    answered = sum((_received(received) for received in soak.received if not hung_up(received)), Spent())
     left = _left(soak)
     total = sum((one for leg in soak.legs for one in leg.spent.values()), Spent())
     lines = [
         f"{soak.seconds / 60:.1f} minutes of load by {soak.clients} clients, in {len(soak.legs)} legs with a rest after"
-        f" each: {len(soak.told):,} requests and {ends.total():,} calls, of which {_faulty(ends):,} met a fault."
+        f" each: {len(soak.received):,} requests and {ends.total():,} calls, of which {_faulty(ends):,} met a fault."
         f" {len(gone):,} requests were hung up on; {broken} streams broke off after their beginning.",
         table(head, rows),
         table(
@@ -128,40 +133,42 @@ def report(soak: Soak) -> str:
             [
                 [what, f"{one.calls:,}", f"{one.prompt_tokens:,}", f"{one.completion_tokens:,}"]
                 for what, one in (
-                    ("told to clients that waited, in replies and errors", answered),
+                    ("received by clients that waited, in replies and errors", answered),
                     ("counted by the API for those that hung up", left),
                     ("of them in OptiLLM's log", logged(soak.log)),
                     ("counted by the API in all", total),
                 )
             ],
         ),
-        promises(claims(soak)),
+        claims_table(claims(soak)),
     ]
     return "\n\n".join(lines) + "\n"
 
 
 def logged(log: str) -> Spent:
-    """What the log says that requests had spent whose clients hung up."""
+    """Return what the log says that requests cost whose clients hung up."""
     return sum((Spent(*map(int, found)) for found in LOGGED.findall(log)), Spent())
 
 
 def _thirds(soak: Soak) -> tuple[Sequence[Leg], Sequence[Leg]]:
-    """The first third of the legs and the last, without the very first leg, which warms up."""
+    """Return the first and the last third of the legs, without the very first leg, which warms up."""
     third = len(soak.legs) // 3
     return soak.legs[1 : third + 1], soak.legs[-third:]
 
 
 def _left(soak: Soak) -> Spent:
-    """What the API has counted for requests that were hung up on."""
-    return sum((_counted(leg, told) for leg in soak.legs for told in leg.told if hung_up(told)), Spent())
+    """Return what the API counted for requests whose clients hung up."""
+    return sum(
+        (_counted(leg, received) for leg in soak.legs for received in leg.received if hung_up(received)), Spent()
+    )
 
 
-def _told(told: Told) -> Spent:
-    return Spent(told.calls, told.prompt_tokens, told.completion_tokens)
+def _received(received: Received) -> Spent:
+    return Spent(received.calls, received.prompt_tokens, received.completion_tokens)
 
 
-def _counted(leg: Leg, told: Told) -> Spent:
-    return leg.spent.get(told.name, Spent())
+def _counted(leg: Leg, received: Received) -> Spent:
+    return leg.spent.get(received.name, Spent())
 
 
 def _faulty(ends: Counter[str]) -> int:

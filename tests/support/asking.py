@@ -6,13 +6,15 @@ from typing import Any
 
 from conftest import KEY
 
-from optillm_cerebras_cepo.chat import Question
-from optillm_cerebras_cepo.events import Event
-from optillm_cerebras_cepo.runtime import RUNTIME, Solved
-from optillm_cerebras_cepo.settings import Settings
+from optillm_cerebras_cepo.core.chat import Question
+from optillm_cerebras_cepo.core.events import Event
+from optillm_cerebras_cepo.runtime import RUNTIME
+from optillm_cerebras_cepo.session import RequestResult
+from optillm_cerebras_cepo.settings.declaration import Settings
+from support.solving import solve
 
 
-def ask(url: str, **settings: Any) -> Solved:
+def ask(url: str, **settings: Any) -> RequestResult:
     """Solve one question through the process's client for this address."""
     events: list[Event] = []
-    return RUNTIME.solve(Question("What is 6 times 7?"), Settings(**settings), RUNTIME.client(url, KEY), events.append)
+    return solve(RUNTIME, Question("What is 6 times 7?"), Settings(**settings), RUNTIME.client(url, KEY), events.append)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import optillm_cerebras_cepo.host.refusals
-import optillm_cerebras_cepo.sidecar.refusals  # noqa: F401 -- both have some
-from optillm_cerebras_cepo.errors import CepoError
+import optillm_cerebras_cepo.host.responses
+import optillm_cerebras_cepo.sidecar.errors  # noqa: F401 -- both have some
+from optillm_cerebras_cepo.core.errors import CepoError
 
 
 def error_kinds() -> list[type[CepoError]]:

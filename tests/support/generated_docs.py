@@ -1,12 +1,13 @@
-"""The tables of the documentation that the code decides, written between marks of the pages: `make docs`.
+"""Write the parts of the documentation that follow from the code: `make docs`.
 
     PYTHONPATH=tests python -m support.generated_docs [--check]
 
-With --check nothing is written, and the exit status is 1 when a page is not as it would be written.
+With --check nothing is written; the exit status is 1 if a page is out of date.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,30 +18,46 @@ from typing import Any
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from optillm_cerebras_cepo.budget import Means
-from optillm_cerebras_cepo.cepo.workload import Costs, asked_for, bill, borne
-from optillm_cerebras_cepo.chat import Label, Step, Usage
-from optillm_cerebras_cepo.errors import Ended
-from optillm_cerebras_cepo.events import Called
+from optillm_cerebras_cepo import __version__
+from optillm_cerebras_cepo.cepo.workload import StepCosts, estimate_cost, fit_to_resources, requested_workload
+from optillm_cerebras_cepo.core.budget import Resources
+from optillm_cerebras_cepo.core.chat import Label, Step, Usage
+from optillm_cerebras_cepo.core.errors import CepoError, Ended
+from optillm_cerebras_cepo.core.events import CallFinished
 from optillm_cerebras_cepo.llm.models import MODELS
-from optillm_cerebras_cepo.settings import BODY, ENVIRONMENT, OPERATORS, Settings
+from optillm_cerebras_cepo.settings.declaration import Settings
+from optillm_cerebras_cepo.settings.loading import BODY, ENVIRONMENT, OPERATORS
 from optillm_cerebras_cepo.sidecar.metrics import Metrics
-from optillm_cerebras_cepo.sidecar.options import FLAGS, Options, spelled
+from optillm_cerebras_cepo.sidecar.options import FLAGS, Options, flag_name
 from support.error_kinds import error_kinds
 
 ROOT = Path(__file__).parents[2]
 
+# The settings that the README shows; docs/settings.md has all of them.
+COMMON_SETTINGS = (
+    "model",
+    "effort",
+    "deadline",
+    "max_calls",
+    "max_total_tokens",
+    "bestofn_n",
+    "rating_model",
+    "rpm",
+    "redis_url",
+    "locked",
+)
+
 
 @dataclass(frozen=True)
-class Part:
-    """A part of a page between two marks: `<!-- name -->` and `<!-- /name -->`, in YAML `# name` and `# /name`."""
+class GeneratedPart:
+    """Part of a page between two marks: `<!-- name -->` and `<!-- /name -->`, in YAML `# name` and `# /name`."""
 
     page: str
     name: str
     text: Callable[[], str]
 
-    def written(self, page: str) -> str:
-        """Return the page with this part as the code has it. Raise ValueError when its marks are not there."""
+    def insert_into(self, page: str) -> str:
+        """Return the page with this part brought up to date. Raise ValueError if a mark is missing."""
         begin, end, gap = f"<!-- {self.name} -->\n", f"<!-- /{self.name} -->\n", "\n"
         if self.page.endswith(".yaml"):
             begin, end, gap = f"# {self.name}, written by `make docs`\n", f"# /{self.name}\n", ""
@@ -53,8 +70,8 @@ class Part:
         return "".join([before, opened, gap, *lines, gap, indent, closed, after])
 
 
-def shown(value: object) -> str:
-    """A default as it is written in the environment."""
+def format_default(value: object) -> str:
+    """Return a default as it is written in the environment."""
     match value:
         case None:
             return ""
@@ -68,42 +85,85 @@ def shown(value: object) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     return "\n".join(
         ["| " + " | ".join(head) + " |", "|---" * len(head) + "|", *("| " + " | ".join(row) + " |" for row in rows)]
     )
 
 
-def settings() -> str:
-    """Every setting, in the order of its declaration."""
+def common_settings() -> str:
+    """Return the README's table: the settings that most operators and clients need."""
+    rows = ((_variable(name), _default(name), _in_requests(name), _meaning(name)) for name in COMMON_SETTINGS)
+    return table(("variable", "default", "in requests", "meaning"), rows)
+
+
+def all_settings() -> str:
+    """Return the table of every setting, in the order of the declaration."""
+    declared = Settings.model_json_schema()["properties"]
     rows = (
-        (f"`{ENVIRONMENT}{name.upper()}`", shown(setting.default), str(setting.description))
-        for name, setting in Settings.model_fields.items()
+        (
+            _variable(name),
+            _default(name),
+            _values(declared[name]),
+            _in_requests(name),
+            _meaning(name),
+        )
+        for name in Settings.model_fields
     )
-    return table(("variable", "default", "meaning"), rows)
+    return table(("variable", "default", "values", "in requests", "meaning"), rows)
+
+
+def _variable(name: str) -> str:
+    return f"`{ENVIRONMENT}{name.upper()}`"
+
+
+def _default(name: str) -> str:
+    return format_default(Settings.model_fields[name].default)
+
+
+def _in_requests(name: str) -> str:
+    return "no" if name in OPERATORS else "yes"
+
+
+def _meaning(name: str) -> str:
+    return str(Settings.model_fields[name].description)
+
+
+def _values(declared: dict[str, Any]) -> str:
+    """Return the type and range of a setting, from its JSON schema."""
+    kind = declared["anyOf"][0] if "anyOf" in declared else declared
+    if "enum" in kind:
+        return ", ".join(f"`{value}`" for value in kind["enum"])
+    name = {"array": "names, separated by commas", "string": "text", "boolean": "true or false"}.get(kind["type"])
+    if name:
+        return name
+    low, above, high = kind.get("minimum"), kind.get("exclusiveMinimum"), kind.get("maximum")
+    range_ = [f"from {low:,g}"] if low is not None else [f"above {above:,g}"] if above is not None else []
+    range_ += [f"to {high:,g}"] if high is not None else []
+    return " ".join([kind["type"], *range_])
 
 
 def models() -> str:
-    """The models with a row in the table of what each takes."""
+    """Return the models that have a row in the table of models."""
     return ", ".join(f"`{model.id}`" for model in MODELS)
 
 
 def flags() -> str:
-    """The sidecar's own options."""
+    """Return the table of the sidecar's own options."""
     defaults = Options()
     rows = (
-        (f"`{spelled(name)}`", f"`{ENVIRONMENT}{name.upper()}`", shown(getattr(defaults, name)), flag.help)
+        (f"`{flag_name(name)}`", _variable(name), format_default(getattr(defaults, name)), flag.help)
         for name, flag in FLAGS.items()
     )
-    return table(("flag", "variable", "default", "what"), rows)
+    return table(("flag", "variable", "default", "meaning"), rows)
 
 
 def metrics() -> str:
-    """What /metrics prints of ours; the figures of the process are the library's."""
+    """Return the table of the metrics that the sidecar defines, without those of the Prometheus library."""
     seen = Metrics(lambda: 0)
-    seen.heard(Called(Label(Step.PLAN, 1), 1.0, Usage(1, 1)))
-    seen.answered("/v1/chat/completions", "cepo_cerebras", "medium", 200, 1.0)
-    return table(("name", "kind", "labels", "what"), _families(seen.page().decode()))
+    seen.count_event(CallFinished(Label(Step.PLAN, 1), 1.0, Usage(1, 1)))
+    seen.count_response("/v1/chat/completions", "cepo_cerebras", "medium", 200, 1.0)
+    return table(("name", "type", "labels", "meaning"), _families(seen.render().decode()))
 
 
 def _families(page: str) -> Iterator[tuple[str, str, str, str]]:
@@ -115,35 +175,55 @@ def _families(page: str) -> Iterator[tuple[str, str, str, str]]:
 
 
 def budgets() -> str:
-    """What becomes of a default request with less than its 27 calls."""
-    costs, defaults = Costs(prompt=lambda _: 1, reply=lambda _: 1, last_resort=1), Settings()
-    whole = asked_for(defaults, defaults.bestofn_n)
+    """Return the table of what is left of a default request when its budget has fewer than 27 calls."""
+    costs, defaults = StepCosts(prompt=lambda _: 1, reply=lambda _: 1, last_resort=1), Settings()
+    whole = requested_workload(defaults, defaults.bestofn_n)
 
     def planned(calls: int) -> tuple[str, ...]:
-        work = borne(defaults, whole, 1, Means(calls=calls), costs).work
-        made = str(bill(defaults, work, costs).calls)
+        work = fit_to_resources(defaults, whole, 1, Resources(calls=calls), costs).work
+        made = str(estimate_cost(defaults, work, costs).calls)
         if not work.plans:
             return "none: a direct answer", "", "", made
         rated = ", rated" if work.ratings and work.candidates > 1 else ""
         return f"{work.candidates}{rated}", str(work.plans), "yes" if work.review else "no", made
 
     rows = []
-    for row, same in groupby(range(int(bill(defaults, whole, costs).calls), 0, -1), planned):
+    for row, same in groupby(range(int(estimate_cost(defaults, whole, costs).calls), 0, -1), planned):
         calls = sorted(same)
         rows.append((str(calls[0]) if len(calls) == 1 else f"{calls[0]} to {calls[-1]}", *row))
-    return table(("`max_calls`", "candidates", "plans of each", "review", "calls"), rows)
+    return table(("`max_calls`", "candidates", "plans per candidate", "review", "calls made"), rows)
+
+
+def error_table() -> str:
+    """Return the table of errors: the text of each row as it stands on the page, everything else from the classes."""
+    page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    texts = dict(re.findall(r"^\| `(\w+)` \| \d+ \| (.*?) \| (?:yes|no) \|", page, re.MULTILINE))
+    kinds = {kind.code: kind for kind in _reported_errors() if kind.code}
+    order = [*(code for code in texts if code in kinds), *(code for code in kinds if code not in texts)]
+    rows = ((f"`{code}`", *_error_row(kinds[code], texts.get(code, "TODO"))) for code in order)
+    return table(("code", "status", "what happened, and what to do", "retried", "ends"), rows)
+
+
+def _error_row(kind: type[CepoError], text: str) -> tuple[str, ...]:
+    ends = kind.scope.value + (", discards" if kind.discards_answers else "")
+    return str(kind.status), text, "yes" if kind.retryable else "no", ends
+
+
+def _reported_errors() -> list[type[CepoError]]:
+    """Return the errors that a client can receive: all but `Ended`, which is raised after the client has left."""
+    return [kind for kind in error_kinds() if kind is not Ended]
 
 
 def request_fields() -> str:
-    """The settings that a request may set, as an OpenAPI schema has them."""
+    """Return the settings that a request may set, as OpenAPI properties."""
     declared = Settings.model_json_schema()["properties"]
     return _yaml({BODY + name: _field(name, declared[name]) for name in Settings.model_fields if name not in OPERATORS})
 
 
 def _field(name: str, declared: dict[str, Any]) -> dict[str, Any]:
-    """Return a setting's schema; null is a field that is not given."""
+    """Return the schema of a setting in a request; null means that the field is not given."""
     described = {"description": declared["description"]}
-    if name == "model":  # in a request a text as well, which is split at its commas
+    if name == "model":  # a request may also give one string, which is split at its commas
         return {"$ref": "#/components/schemas/Models", **described}
     kind = declared["anyOf"][0] if "anyOf" in declared else declared
     if "enum" in kind:
@@ -153,11 +233,10 @@ def _field(name: str, declared: dict[str, Any]) -> dict[str, Any]:
 
 
 def error_codes() -> str:
-    """The codes of errors, a schema for each status; an error without a code is a defect."""
+    """Return an OpenAPI schema per status with its error codes. An error without a code is a defect of this package."""
     codes: dict[int, list[str | None]] = {}
-    for kind in error_kinds():
-        if kind is not Ended:  # nobody waits to hear of it
-            codes.setdefault(kind.status, []).append(kind.code)
+    for kind in _reported_errors():
+        codes.setdefault(kind.status, []).append(kind.code)
     schemas = {
         f"Code{status}": {"enum": sorted(set(codes[status]), key=lambda code: code or "~")} for status in sorted(codes)
     }
@@ -170,30 +249,33 @@ def _yaml(value: object) -> str:
 
 
 def environment() -> str:
-    """What docker/compose.yaml passes on to a sidecar."""
+    """Return the variables that docker/compose.yaml passes on to a sidecar."""
     names = ["# the sidecar's options", *FLAGS, "# the settings of requests", *Settings.model_fields]
     return "\n".join(name if name.startswith("#") else f"{ENVIRONMENT}{name.upper()}:" for name in names)
 
 
 PARTS = (
-    Part("README.md", "settings", settings),
-    Part("README.md", "models", models),
-    Part("docs/reliability.md", "budgets", budgets),
-    Part("docs/sidecar.md", "flags", flags),
-    Part("docs/sidecar.md", "metrics", metrics),
-    Part("docs/openapi.yaml", "settings", request_fields),
-    Part("docs/openapi.yaml", "codes", error_codes),
-    Part("docker/compose.yaml", "environment", environment),
+    GeneratedPart("README.md", "settings", common_settings),
+    GeneratedPart("docs/settings.md", "settings", all_settings),
+    GeneratedPart("docs/settings.md", "models", models),
+    GeneratedPart("docs/reliability.md", "budgets", budgets),
+    GeneratedPart("docs/errors.md", "errors", error_table),
+    GeneratedPart("docs/sidecar.md", "flags", flags),
+    GeneratedPart("docs/sidecar.md", "metrics", metrics),
+    GeneratedPart("docs/openapi.yaml", "version", lambda: f"version: {__version__}"),
+    GeneratedPart("docs/openapi.yaml", "settings", request_fields),
+    GeneratedPart("docs/openapi.yaml", "codes", error_codes),
+    GeneratedPart("docker/compose.yaml", "environment", environment),
 )
 
 
-def stale(root: Path = ROOT, *, write: bool = False) -> list[str]:
-    """Return the parts that are not as the code has them; bring them up to date if `write`."""
+def outdated(root: Path = ROOT, *, write: bool = False) -> list[str]:
+    """Return the parts that differ from the code; bring them up to date if `write`."""
     found = []
     for part in PARTS:
         path = root / part.page
         before = path.read_text(encoding="utf-8")
-        after = part.written(before)
+        after = part.insert_into(before)
         if after != before:
             found.append(f"{part.page}: {part.name}")
             if write:
@@ -202,11 +284,11 @@ def stale(root: Path = ROOT, *, write: bool = False) -> list[str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the parts that have changed, or say which they are."""
+    """Write the parts that have changed, or with --check report them."""
     check = "--check" in arguments
-    found = stale(write=not check)
+    found = outdated(write=not check)
     for part in found:
-        print(f"{part} {'is stale: run make docs' if check else 'written'}")
+        print(f"{part}: {'out of date, run make docs' if check else 'written'}")
     return int(check and bool(found))
 
 

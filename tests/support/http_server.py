@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from optillm_cerebras_cepo.host.launch import Wsgi
-from optillm_cerebras_cepo.sidecar.server import Limits, Server
+from optillm_cerebras_cepo.host.bootstrap import Wsgi
+from optillm_cerebras_cepo.sidecar.server import Server, ServerLimits
 
 
 def address(server: Server) -> str:
@@ -16,9 +16,9 @@ def address(server: Server) -> str:
 
 
 @contextmanager
-def serving(application: Wsgi, limits: Limits | None = None, threads: int = 4) -> Iterator[Server]:
+def serving(application: Wsgi, limits: ServerLimits | None = None, threads: int = 4) -> Iterator[Server]:
     """Serve on a free port, and look after the connections often."""
-    server = Server(application, "127.0.0.1", 0, threads=threads, limits=limits or Limits())
+    server = Server(application, "127.0.0.1", 0, threads=threads, limits=limits or ServerLimits())
     server.adj.cleanup_interval = server.adj.asyncore_loop_timeout = 0.05
     threading.Thread(target=server.run, daemon=True).start()
 
@@ -30,5 +30,5 @@ def serving(application: Wsgi, limits: Limits | None = None, threads: int = 4) -
         yield server
     finally:
         server.trigger.pull_trigger(close_all)
-        server.refuse_connections()
+        server.stop_listening()
         server.task_dispatcher.shutdown(timeout=5)

@@ -48,12 +48,7 @@ SCHEMA = {
         "schema": {"type": "object", "description": planted("schema"), "required": ["n"]},
     },
 }
-BODY: dict[str, Any] = {
-    "model": "any",
-    "messages": MESSAGES,
-    "stop": [planted("stop")],
-    "user": planted("enduser"),
-}
+BODY: dict[str, Any] = {"model": "any", "messages": MESSAGES, "stop": [planted("stop")], "user": planted("enduser")}
 QUOTE = f"input_value='{SYSTEM} {USER}' for key {KEY}"
 """What an API may say of a request that it refuses."""
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from optillm_cerebras_cepo.demo.child import PORTS
+from optillm_cerebras_cepo.demo.child_process import PORTS
 
 CHANCE = random.SystemRandom()  # that nobody seeds: other processes draw other ports
 LOCKS = Path(tempfile.gettempdir()) / f"cepo-cerebras-test-ports-{os.getuid()}"

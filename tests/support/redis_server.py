@@ -59,7 +59,7 @@ class RedisServer:
 
     def limits(self) -> list[str]:
         """The keys of what is kept of limits."""
-        return [key.decode() for key in self.client.keys("cepo_cerebras:pace:" + "?" * 64)]
+        return [key.decode() for key in self.client.keys("cepo_cerebras:limits:" + "?" * 64)]
 
     def processes(self) -> int:
         """How many processes share these limits, of the one API that is called."""

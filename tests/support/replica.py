@@ -9,10 +9,11 @@ import sys
 import threading
 from typing import Any
 
-from optillm_cerebras_cepo.chat import Question
-from optillm_cerebras_cepo.errors import CepoError
+from optillm_cerebras_cepo.cepo.request import CepoRequest
+from optillm_cerebras_cepo.core.chat import Question
+from optillm_cerebras_cepo.core.errors import CepoError
 from optillm_cerebras_cepo.runtime import Runtime
-from optillm_cerebras_cepo.settings import Settings
+from optillm_cerebras_cepo.settings.declaration import Settings
 
 LOGGER = "optillm_cerebras_cepo"
 FORK = multiprocessing.get_context("fork")
@@ -34,9 +35,9 @@ class Kept(logging.Handler):
 
 def patient(seconds: float) -> None:
     """Wait so long for an answer of Redis, and count the other processes with each change."""
-    from optillm_cerebras_cepo.llm import shared
+    from optillm_cerebras_cepo.llm.rate_limits import redis_store
 
-    shared.PATIENCE, shared.BEAT = seconds, 0.0
+    redis_store.RESPONSE_TIMEOUT, redis_store.HEARTBEAT_INTERVAL = seconds, 0.0
 
 
 def replica(asked: dict[str, Any], ready: Any, go: Any, over: Any, news: Any) -> None:
@@ -54,7 +55,7 @@ def replica(asked: dict[str, Any], ready: Any, go: Any, over: Any, news: Any) ->
 
     def answered() -> bool:
         try:
-            seconds.append(runtime.solve(Question("What is 6 times 7?"), settings, api).seconds)
+            seconds.append(runtime.answer(api, CepoRequest(Question("What is 6 times 7?"), settings)).seconds)
         except CepoError as error:
             errors.append(f"{type(error).__name__}: {error.message}")
             return False

@@ -82,7 +82,7 @@ def replicas(
         scale: so many of the API's seconds pass in a real one.
         clients: of each process, that ask at a time.
         until_refused: whether a client ends with its first request that is not answered.
-        patience: seconds that an answer of Redis may take; 0 for what is set in `llm/shared.py`.
+        patience: seconds that an answer of Redis may take; 0 for what is set in `llm/rate_limits/redis_store.py`.
         settings: what they ask with.
 
     """

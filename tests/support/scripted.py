@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
-from optillm_cerebras_cepo.chat import ChatRequest, Completion, Step, Usage
+from optillm_cerebras_cepo.core.chat import ChatRequest, Completion, Step, Usage
 
 Answer = Callable[[ChatRequest], "str | Completion | Exception"]
 

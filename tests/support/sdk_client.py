@@ -7,14 +7,14 @@ from typing import Any
 
 from conftest import KEY
 
-from optillm_cerebras_cepo.chat import ChatRequest, Label, Message, Step
-from optillm_cerebras_cepo.llm.loop import Loop
+from optillm_cerebras_cepo.core.chat import ChatRequest, Label, Message, Step
+from optillm_cerebras_cepo.llm.event_loop import EventLoop
 from optillm_cerebras_cepo.llm.sdk import SdkClient
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.problems import Reply
 from optillm_cerebras_cepo.simulator.server import Simulator
 
-LOOP = Loop()
+LOOP = EventLoop()
 CLIENTS: list[SdkClient] = []  # that a test connected
 Simulate = Callable[..., Simulator]
 

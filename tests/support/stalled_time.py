@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from optillm_cerebras_cepo import runtime
-from optillm_cerebras_cepo.deadline import Deadline
+from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.host import plugin
-from optillm_cerebras_cepo.llm import loop
+from optillm_cerebras_cepo.llm import event_loop
 from optillm_cerebras_cepo.simulator import Simulator
 from support.waiting import until
 
@@ -79,8 +79,8 @@ class StalledTime:
 def stalled_time(api: Simulator) -> Iterator[StalledTime]:
     """Within the block, let deadlines and the time-outs of calls be by this time alone."""
     with pytest.MonkeyPatch.context() as patch:
-        time = StalledTime(api, loop._within)
-        patch.setattr(loop, "_within", time.within)
+        time = StalledTime(api, event_loop._result_within)
+        patch.setattr(event_loop, "_result_within", time.within)
         for module in (runtime, plugin):
             patch.setattr(module, "Deadline", partial(Deadline, clock=time))
         yield time

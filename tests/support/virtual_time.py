@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from optillm_cerebras_cepo.deadline import Deadline
+from optillm_cerebras_cepo.core.deadline import Deadline
 
 
 class VirtualTime:

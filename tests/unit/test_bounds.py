@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optillm_cerebras_cepo.errors import BadConfiguration, BadRequest
-from optillm_cerebras_cepo.settings import PRESETS, Settings, load
+from optillm_cerebras_cepo.core.errors import BadConfiguration, BadRequest
+from optillm_cerebras_cepo.settings.declaration import Settings
+from optillm_cerebras_cepo.settings.loading import PRESETS, load
 
 COUNTS = st.integers(1, 8)
 NUMBERS = ["bestofn_n", "planning_n", "planning_m"]

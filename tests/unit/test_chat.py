@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optillm_cerebras_cepo.chat import Completion, Label, Step, Usage
+from optillm_cerebras_cepo.core.chat import Completion, Label, Step, Usage
 
 
 def reply(text: str, finish_reason: str | None = "stop") -> Completion:

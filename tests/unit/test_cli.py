@@ -1,4 +1,4 @@
-"""The command: what it prints, and how it ends."""
+"""The command: what it prints, and its exit status."""
 
 from __future__ import annotations
 
@@ -11,30 +11,56 @@ import pytest
 from support import web
 
 from optillm_cerebras_cepo import __version__
-from optillm_cerebras_cepo.cli import main
+from optillm_cerebras_cepo.cli.main import COMMANDS, main
 
 COMMAND = str(Path(sys.executable).with_name("cepo-cerebras"))
 
 
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["simulate", "--port", "70000"], ["simulate", "--no-such-flag"]])
-def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """And says how it is used."""
+def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """And prints the usage."""
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
     assert "usage: cepo-cerebras" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"), [("sevre", "did you mean serve?"), ("fly", "the commands are serve, demo, simulate")]
+)
+def test_an_unknown_command_gets_a_suggestion(name: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The closest name, or all names if none is close."""
+    with pytest.raises(SystemExit) as caught:
+        main([name])
+    assert caught.value.code == 2
+    assert f"unknown command '{name}'; {hint}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str) -> None:
+    """Exit status 0; the help of `serve` includes OptiLLM's."""
+    done = subprocess.run([COMMAND, name, "--help"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: cepo-cerebras {name}")
+
+
+def test_a_command_imports_nothing_of_the_others() -> None:
+    """`--help` starts fast: neither an HTTP library nor a server is imported before a command needs it."""
+    program = "import sys, optillm_cerebras_cepo.cli.main; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {"httpx", "aiohttp", "flask", "waitress", "optillm"} & set(done.stdout.split())
+
+
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
-    """One number for both."""
+    """The same number."""
     with pytest.raises(SystemExit) as caught:
         main(["--version"])
     assert caught.value.code == 0
     assert capsys.readouterr().out.strip() == __version__
 
 
-def test_options_that_cannot_work_end_with_one_line(tmp_path: Path) -> None:
-    """No trace, status 1."""
+def test_invalid_options_are_reported_in_one_line(tmp_path: Path) -> None:
+    """Exit status 1, no traceback."""
     rules = tmp_path / "rules.yaml"
     rules.write_text("- patern: x\n")
     done = subprocess.run([COMMAND, "simulate", "--rules", str(rules)], capture_output=True, text=True, check=False)
@@ -45,8 +71,8 @@ def test_options_that_cannot_work_end_with_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_the_simulated_api_says_where_it_is_and_stops_when_told(stop: signal.Signals) -> None:
-    """A key is needed, as on the real one."""
+def test_the_simulated_api_prints_its_url_and_stops_on_a_signal(stop: signal.Signals) -> None:
+    """It requires a key, as the real API does."""
     process = subprocess.Popen([COMMAND, "simulate", "--port", "0"], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     url = process.stdout.readline().removeprefix("simulated Cerebras API: ").strip()

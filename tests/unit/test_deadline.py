@@ -1,4 +1,4 @@
-"""A request's time: it runs out, it can be ended early, and waiting respects both."""
+"""Deadline: it expires, can end early, and waits respect both."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from optillm_cerebras_cepo.deadline import Deadline
-from optillm_cerebras_cepo.errors import DeadlineExceeded, Ended, OutOfTime, WrongKey
+from optillm_cerebras_cepo.core.deadline import Deadline
+from optillm_cerebras_cepo.core.errors import DeadlineExceeded, Ended, OutOfTime, WrongKey
 
 
 class Clock:
-    """Seconds that pass when a test says so."""
+    """Clock that a test sets."""
 
     now = 100.0
 
@@ -22,7 +22,7 @@ class Clock:
 
 
 def test_time_runs_out() -> None:
-    """Past its time a request starts no call, and the error says which setting to raise."""
+    """After that no call starts, and the error names the setting to raise."""
     clock = Clock()
     deadline = Deadline(5, clock)
     deadline.check()
@@ -34,8 +34,8 @@ def test_time_runs_out() -> None:
         deadline.check()
 
 
-def test_the_first_reason_to_end_stays() -> None:
-    """What ended a request first is what its calls are told."""
+def test_first_reason_counts() -> None:
+    """It is what calls raise."""
     deadline = Deadline(5)
     deadline.end(WrongKey("first"))
     deadline.end()
@@ -43,15 +43,15 @@ def test_the_first_reason_to_end_stays() -> None:
         deadline.check()
 
 
-def test_an_ended_request_starts_no_call() -> None:
-    """Ending without a reason, as when the answer is found, stops the rest too."""
+def test_ended_request_starts_no_call() -> None:
+    """Also without a reason, as when the answer is found."""
     deadline = Deadline(5)
     deadline.end()
     with pytest.raises(Ended):
         deadline.check()
 
 
-def test_who_waits_is_woken_when_the_request_ends() -> None:
+def test_waiter_is_woken_when_the_request_ends() -> None:
     """A wait of a minute ends with the request."""
     deadline = Deadline(60)
     waiting = threading.Thread(target=deadline.wait, args=(60,))
@@ -61,15 +61,15 @@ def test_who_waits_is_woken_when_the_request_ends() -> None:
     assert not waiting.is_alive()
 
 
-def test_a_wait_is_never_longer_than_the_time_left() -> None:
-    """Asked to sleep for an hour, a request sleeps until its deadline."""
+def test_wait_is_never_longer_than_the_remaining_time() -> None:
+    """A wait of an hour ends at the deadline."""
     started = time.monotonic()
     Deadline(0.05).wait(3600)
     assert time.monotonic() - started < 60
 
 
-def test_a_part_is_over_before_the_whole() -> None:
-    """The rest of the time is somebody else's; the whole goes on, and has the last word when it is over too."""
+def test_part_is_over_before_the_whole() -> None:
+    """The whole continues; when it is over as well, its error counts."""
     clock = Clock()
     whole = Deadline(10, clock)
     part = whole.part(reserve=4)
@@ -83,8 +83,8 @@ def test_a_part_is_over_before_the_whole() -> None:
         part.check()
 
 
-def test_a_part_that_is_ended_leaves_the_whole() -> None:
-    """Whoever works under the part is told, and nobody else."""
+def test_ended_part_does_not_end_the_whole() -> None:
+    """Only work under the part ends."""
     whole = Deadline(10)
     part, other, told = whole.part(), whole.part(), []
     with part.on_end(lambda: told.append("part")), other.on_end(lambda: told.append("other")):
@@ -96,8 +96,8 @@ def test_a_part_that_is_ended_leaves_the_whole() -> None:
     other.check()
 
 
-def test_the_whole_ends_its_parts() -> None:
-    """And parts of parts; who waits under one is woken, and told why."""
+def test_whole_ends_its_parts() -> None:
+    """And parts of parts; waiters are woken with the reason."""
     whole = Deadline(60)
     part = whole.part().part()
     waiting = threading.Thread(target=part.wait, args=(60,))

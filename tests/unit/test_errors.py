@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from support.error_kinds import error_kinds
 
-from optillm_cerebras_cepo import errors
-from optillm_cerebras_cepo.errors import CepoError
+from optillm_cerebras_cepo.core import errors
+from optillm_cerebras_cepo.core.errors import CepoError
 
 ALL = error_kinds()
 
@@ -24,8 +24,8 @@ def test_every_error_has_a_status_and_openais_shape(kind: type[CepoError]) -> No
 @pytest.mark.parametrize("kind", ALL)
 def test_what_may_succeed_on_a_second_try_ends_its_call_alone(kind: type[CepoError]) -> None:
     """And what discards finished answers ends the whole request."""
-    assert kind.ends is errors.Ends.CALL or not kind.transient
-    assert kind.ends is errors.Ends.REQUEST or not kind.discards_answers
+    assert kind.scope is errors.ErrorScope.CALL or not kind.retryable
+    assert kind.scope is errors.ErrorScope.REQUEST or not kind.discards_answers
 
 
 def test_what_was_spent_stands_beside_the_error() -> None:
@@ -39,10 +39,4 @@ def test_what_was_spent_stands_beside_the_error() -> None:
 def test_no_failure_of_the_api_discards_finished_answers() -> None:
     """Only the client, the operator, or a stream whose beginning has been read can do that."""
     kinds = {kind for kind in ALL if kind.__module__ == errors.__name__ and kind.discards_answers}
-    assert kinds == {
-        errors.BadRequest,
-        errors.BadConfiguration,
-        errors.MissingKey,
-        errors.StreamBroken,
-        errors.Ended,
-    }
+    assert kinds == {errors.BadRequest, errors.BadConfiguration, errors.MissingKey, errors.StreamBroken, errors.Ended}

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from optillm_cerebras_cepo.errors import BadRequest
-from optillm_cerebras_cepo.form import Form
+from optillm_cerebras_cepo.core.errors import BadRequest
+from optillm_cerebras_cepo.response_format import RequestedFormat
 
 PERSON = {
     "type": "object",
@@ -27,7 +27,7 @@ PERSON = {
     "required": ["name"],
     "additionalProperties": False,
 }
-OBJECT = Form({"type": "json_object"})
+OBJECT = RequestedFormat({"type": "json_object"})
 RUNAWAY = "^(a+)+$"  # on many a's and another letter, Python's `re` takes years
 MILLION = 1_000_000  # characters
 
@@ -54,9 +54,9 @@ ANY_SCHEMA = st.sampled_from(
 )  # fmt: skip
 
 
-def form(schema: Mapping[str, Any]) -> Form:
+def form(schema: Mapping[str, Any]) -> RequestedFormat:
     """The form that a schema asks for."""
-    return Form({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}})
+    return RequestedFormat({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}})
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_no_answer_and_no_schema_takes_long(schema: dict[str, Any], text: str) -
 def test_what_is_no_form_is_refused(response_format: Any) -> None:
     """Type text asks for none; nobody should make one of it."""
     with pytest.raises(BadRequest) as caught:
-        Form(response_format)
+        RequestedFormat(response_format)
     assert caught.value.param == "response_format"
 
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from optillm_cerebras_cepo.errors import BadRequest
-from optillm_cerebras_cepo.form import Form
+from optillm_cerebras_cepo.core.errors import BadRequest
+from optillm_cerebras_cepo.response_format import RequestedFormat
 
 SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 RUNAWAY = "^(a+)+$"
 
 
-def form(schema: Mapping[str, Any]) -> Form:
+def form(schema: Mapping[str, Any]) -> RequestedFormat:
     """The form that a schema asks for."""
-    return Form({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}})
+    return RequestedFormat({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}})
 
 
 def test_patterns_are_not_checked_nor_what_depends_on_them() -> None:

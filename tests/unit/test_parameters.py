@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optillm_cerebras_cepo.errors import BadRequest
+from optillm_cerebras_cepo.core.chat import Parameters
+from optillm_cerebras_cepo.core.errors import BadRequest
 from optillm_cerebras_cepo.host.parameters import parameters_from
-from optillm_cerebras_cepo.parameters import Parameters
 from optillm_cerebras_cepo.simulator.schema import JsonSchemaFormat
 
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "pair", "schema": {"type": "object"}}}
 LOGPROBS = "logprobs are not available: the answer is chosen among several replies"
 FORMAT = "response_format must be an object whose type is text, json_object or json_schema"
-STOP = "stop must be a text or a list of at most 4 texts"
+STOP = "stop must be a string or a list of at most 4 strings"
 BIAS = "logit_bias must be an object of numbers from -100 to 100 by token id"
 NAN, INFINITE = float("nan"), float("inf")
 
@@ -78,9 +78,9 @@ def test_what_is_given_is_read(body: dict[str, Any], expected: Parameters) -> No
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("max_tokens", 0, "max_tokens must be a whole number of at least 1"),
-        ("max_tokens", True, "max_tokens must be a whole number of at least 1"),
-        ("max_completion_tokens", 1.0, "max_completion_tokens must be a whole number of at least 1"),
+        ("max_tokens", 0, "max_tokens must be an integer of at least 1"),
+        ("max_tokens", True, "max_tokens must be an integer of at least 1"),
+        ("max_completion_tokens", 1.0, "max_completion_tokens must be an integer of at least 1"),
         ("temperature", 2.1, "temperature must be a number from 0 to 2"),
         ("temperature", NAN, "temperature must be a number from 0 to 2"),
         ("temperature", True, "temperature must be a number from 0 to 2"),
@@ -92,12 +92,12 @@ def test_what_is_given_is_read(body: dict[str, Any], expected: Parameters) -> No
         ("stop", ["a", None], STOP),
         ("stop", list("abcde"), STOP),
         ("stop", {"a": 1}, STOP),
-        ("seed", 1.5, f"seed must be a whole number from {-(2**63)} to {2**63 - 1}"),
-        ("seed", 2**63, f"seed must be a whole number from {-(2**63)} to {2**63 - 1}"),
-        ("user", 5, "user must be a text"),
-        ("n", 0, "n must be a whole number from 1 to 8"),
-        ("n", 9, "n must be a whole number from 1 to 8"),
-        ("n", True, "n must be a whole number from 1 to 8"),
+        ("seed", 1.5, f"seed must be an integer from {-(2**63)} to {2**63 - 1}"),
+        ("seed", 2**63, f"seed must be an integer from {-(2**63)} to {2**63 - 1}"),
+        ("user", 5, "user must be a string"),
+        ("n", 0, "n must be an integer from 1 to 8"),
+        ("n", 9, "n must be an integer from 1 to 8"),
+        ("n", True, "n must be an integer from 1 to 8"),
         ("frequency_penalty", -2.5, "frequency_penalty must be a number from -2 to 2"),
         ("presence_penalty", [], "presence_penalty must be a number from -2 to 2"),
         ("logit_bias", [], BIAS),
@@ -117,12 +117,12 @@ def test_what_is_given_is_read(body: dict[str, Any], expected: Parameters) -> No
         (
             "response_format",
             {"type": "json_schema", "json_schema": {"name": "a"}},
-            "response_format.json_schema.schema must be an object, a JSON schema",
+            "response_format.json_schema.schema must be an object",
         ),
         (
             "response_format",
             {"type": "json_schema", "json_schema": {"schema": {}, "name": 1}},
-            "response_format.json_schema.name must be a text",
+            "response_format.json_schema.name must be a string",
         ),
         (
             "response_format",

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from optillm_cerebras_cepo.chat import Step
-from optillm_cerebras_cepo.errors import BadConfiguration, BadRequest
-from optillm_cerebras_cepo.settings import OPERATORS, Settings, load
+from optillm_cerebras_cepo.core.chat import Step
+from optillm_cerebras_cepo.core.errors import BadConfiguration, BadRequest
+from optillm_cerebras_cepo.settings.declaration import Settings
+from optillm_cerebras_cepo.settings.loading import OPERATORS, load
 
 
 def test_later_sources_win() -> None:

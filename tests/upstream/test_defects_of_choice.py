@@ -67,11 +67,7 @@ def test_a_cut_rating_is_a_crash(simulate: Simulate, run_cepo: Cepo) -> None:
 
 CUT = Rule(text="", finish_reason="length")
 # A candidate's calls, each known by what the one before it was answered: plan, execution, review.
-STEPS = (
-    Rule("SOLVED", text="REVIEWED"),
-    Rule("PLANNED", search_in="all", text="SOLVED"),
-    Rule(text="PLANNED"),
-)
+STEPS = (Rule("SOLVED", text="REVIEWED"), Rule("PLANNED", search_in="all", text="SOLVED"), Rule(text="PLANNED"))
 
 
 def judged(*answers: str) -> tuple[Rule, ...]:

@@ -1,6 +1,6 @@
-"""The pull requests of docs/upstream: what is told of them agrees, and they refuse code that they do not know.
+"""The pull requests of docs/upstream: their lists are consistent, and they refuse unexpected code.
 
-That each of them does what it says is shown by `make upstream`.
+`make upstream` proves that each of them works.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ jobs:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout of the installed OptiLLM, with a workflow that names its tests."""
+    """Return a checkout of the installed OptiLLM, with a workflow that runs tests."""
     shutil.copytree(Path(optillm.__file__).parent, tmp_path / "optillm", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / ".github" / "workflows").mkdir(parents=True)
     (tmp_path / ".github" / "workflows" / "test.yml").write_text(WORKFLOW)
@@ -41,18 +41,18 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def apply(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run the command that a contributor runs."""
+    """Run the command that contributors run."""
     command = [sys.executable, str(KIT / "apply.py"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True)
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Every text in a folder, by its path there."""
+    """Return the text of each file in a folder, by its path."""
     return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_each_defect_has_its_test_its_mark_and_its_row() -> None:
-    """The four lists are one: of the tests, of what is marked in the package, of the page, and of the table here."""
+    """The tests, the comments in the package, the rows of the page and the table of defects are the same list."""
     defects = {(defect.name, defect.workaround, defect.pull) for defect in DEFECTS.values()}
     tests = {
         name
@@ -68,8 +68,8 @@ def test_each_defect_has_its_test_its_mark_and_its_row() -> None:
 
 
 @pytest.mark.parametrize("number", PULLS)
-def test_code_that_is_not_as_expected_is_refused(checkout: Path, number: str) -> None:
-    """In one line that says where, and nothing is changed."""
+def test_unexpected_code_is_refused(checkout: Path, number: str) -> None:
+    """With one line that names the file, and without changes."""
     for path in (checkout / "optillm").rglob("*.py"):
         path.write_text("")
     before = contents(checkout)
@@ -79,15 +79,15 @@ def test_code_that_is_not_as_expected_is_refused(checkout: Path, number: str) ->
     assert contents(checkout) == before
 
 
-def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:
-    """Before anything is looked at."""
+def test_other_folders_are_refused(tmp_path: Path) -> None:
+    """With one line."""
     refused = apply("01", tmp_path)
     assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
     assert "no checkout of OptiLLM" in refused.stderr
 
 
-def test_the_test_is_named_in_the_workflow(checkout: Path) -> None:
-    """After the last that needs no server."""
+def test_the_test_is_added_to_the_workflow(checkout: Path) -> None:
+    """After the last test that needs no server."""
     assert apply("02", checkout).returncode == 0
     lines = (checkout / ".github" / "workflows" / "test.yml").read_text().splitlines()
     assert lines[6] == "        python -m pytest tests/test_cepo_ratings.py -v --tb=short"
@@ -95,8 +95,8 @@ def test_the_test_is_named_in_the_workflow(checkout: Path) -> None:
     assert (checkout / "tests" / "test_cepo_ratings.py").is_file()
 
 
-def test_no_line_of_optillm_stands_here() -> None:
-    """Of those that are more than a word or two of Python."""
+def test_no_line_is_copied_from_optillm() -> None:
+    """Except lines of at most 50 characters."""
     theirs = {
         line.strip() for path in Path(optillm.__file__).parent.rglob("*.py") for line in path.read_text().splitlines()
     }
@@ -104,9 +104,9 @@ def test_no_line_of_optillm_stands_here() -> None:
     assert {line for line in ours & theirs if len(line) > 50} == set()
 
 
-def test_a_mended_defect_says_what_may_go(tmp_path: Path) -> None:
-    """Its test passes, which fails the run, with our workaround and the pull request in its last lines."""
-    (tmp_path / "test_mended.py").write_text(
+def test_a_fixed_defect_names_its_workaround(tmp_path: Path) -> None:
+    """Its test passes, which fails the run and names the workaround and the pull request."""
+    (tmp_path / "test_fixed.py").write_text(
         "from support import defects\n\n"
         'defects.DEFECTS["gone"] = defects.Defect("gone", "cepo/seam.py", "02")\n\n'
         "@defects.defect\ndef test_gone():\n    pass\n"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from optillm_cerebras_cepo.voting.answers import final_answer
-from optillm_cerebras_cepo.voting.choices import offered
+from optillm_cerebras_cepo.voting.extraction import final_answer
+from optillm_cerebras_cepo.voting.multiple_choice import offered
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from conftest import KEY
+from support.solving import solve
 
-from optillm_cerebras_cepo.chat import Question
-from optillm_cerebras_cepo.errors import PromptTooLong
-from optillm_cerebras_cepo.runtime import RUNTIME, Solved
-from optillm_cerebras_cepo.settings import Settings
+from optillm_cerebras_cepo.core.chat import Question
+from optillm_cerebras_cepo.core.errors import PromptTooLong
+from optillm_cerebras_cepo.runtime import RUNTIME
+from optillm_cerebras_cepo.session import RequestResult
+from optillm_cerebras_cepo.settings.declaration import Settings
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.server import Simulator
 
@@ -28,10 +30,10 @@ RULES = (
 SMALL = "review: 3 solutions shortened to fit the model's context"
 
 
-def ask(api: Simulator, question: str = "What is 6 times 7?", **settings: Any) -> Solved:
+def ask(api: Simulator, question: str = "What is 6 times 7?", **settings: Any) -> RequestResult:
     """Solve one question on the small model."""
     fields: dict[str, Any] = {"model": ("llama3.1-8b",), "bestofn_n": 1, **settings}
-    return RUNTIME.solve(Question(question), Settings(**fields), RUNTIME.client(api.url, KEY))
+    return solve(RUNTIME, Question(question), Settings(**fields), RUNTIME.client(api.url, KEY))
 
 
 def refused(api: Simulator) -> int:

@@ -102,10 +102,7 @@ def test_batch_mode_answers_with_text(api: Simulator) -> None:
 def test_an_unreachable_api_is_told() -> None:
     """502 after the last try, not a trace."""
     environ = {"CEREBRAS_API_KEY": KEY, "CEPO_CEREBRAS_CALL_ATTEMPTS": "1"}
-    with (
-        nobody_listens() as url,
-        optillm("--base-url", url, "--approach", "cepo_cerebras", environ=environ) as running,
-    ):
+    with nobody_listens() as url, optillm("--base-url", url, "--approach", "cepo_cerebras", environ=environ) as running:
         response = running.ask(QUESTION)
     assert response.status_code == 502
     assert "cannot be reached" in response.json()["error"]["message"]

@@ -1,9 +1,8 @@
-"""Ask a judge once for each completion, and read what it says leniently."""
+"""Ask the judge once for each completion, and accept variations of its rating's notation."""
 
 from __future__ import annotations
 
-import libcst.matchers as m
-from tree import Checkout, assignment, call, within
+from checkout import Checkout
 
 RATER = "rate_completions_absolute"
 
@@ -21,22 +20,20 @@ def parse_rating(text: Optional[str]) -> Optional[float]:
 
 '''
 
+READ = """\
+rating = parse_rating(rating_response)
+ratings.append(-1 if rating is None else rating)  # no rating is worse than any
+"""
+
 
 def change(checkout: Checkout) -> None:
     """Edit optillm/cepo/cepo.py."""
     source = checkout.source("optillm/cepo/cepo.py")
-    # The first of two calls of the model: its reply is overwritten by the second's.
-    source.edit(RATER, assignment("rating_response", call("client.chat.completions.create")), lambda _: [])
-    # A pattern, its match, the text of a number, and the number: what none of them finds is a crash or -1.
-    source.edit(RATER, assignment("pattern"), lambda _: [])
-    source.edit(RATER, assignment("match"), lambda _: [])
-    source.edit(RATER, assignment("rating_response", m.IfExp()), lambda _: [])
-    source.edit(
-        RATER,
-        m.Try(body=within(call("ratings.append"))),
-        lambda _: source.statements(
-            "rating = parse_rating(rating_response)\n"
-            "ratings.append(-1 if rating is None else rating)  # no rating is worse than any\n"
-        ),
-    )
-    source.insert_before(RATER, READER)
+    # The reply of the first of two calls is overwritten by the second one's.
+    source.remove(RATER, r"rating_response = client\.")
+    # These find the number in the reply; anything else is an exception or -1.
+    source.remove(RATER, "pattern = ")
+    source.remove(RATER, "match = ")
+    source.remove(RATER, "rating_response = match")
+    source.replace(RATER, r"try:\s+ratings\.append", READ)
+    source.add_before(RATER, READER)

@@ -1,12 +1,8 @@
-"""Choose among the completions that there are: compare them side by side, and know what to do with one or none."""
+"""Choose among the available completions: compare them in parallel, and handle one or none."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import libcst as cst
-import libcst.matchers as m
-from tree import Checkout, Source, Unexpected, assignment, call, dotted, within
+from checkout import Checkout
 
 PLAN, PAIRS, CEPO = "generate_completion.generate_single_plan", "rate_completions_pairwise", "cepo"
 
@@ -32,17 +28,15 @@ ASK = """rating_response, _, completion_tokens_ = llm_call_reason_effort_fallbac
 )
 """
 
-SIDE_BY_SIDE = """
-def rate_pair(pair):
+SIDE_BY_SIDE = """\
+        return rating_response, completion_tokens_
 
-    return rating_response, completion_tokens_
+    # Make all comparisons at the same time
+    with ThreadPoolExecutor(max_workers=max(1, len(pairs))) as executor:
+        rating_responses = list(executor.map(rate_pair, pairs))
 
-# Make all comparisons at the same time
-with ThreadPoolExecutor(max_workers=max(1, len(pairs))) as executor:
-    rating_responses = list(executor.map(rate_pair, pairs))
-
-for pair, (rating_response, completion_tokens_) in zip(pairs, rating_responses):
-    completion_tokens += completion_tokens_
+    for pair, (rating_response, completion_tokens_) in zip(pairs, rating_responses):
+        completion_tokens += completion_tokens_
 """
 
 COUNT = """
@@ -61,39 +55,16 @@ if len(completions) == 1:
 def change(checkout: Checkout) -> None:
     """Edit optillm/cepo/cepo.py."""
     source = checkout.source("optillm/cepo/cepo.py")
-    # A call that failed or was cut comes back as None, and with another finish reason than "length".
-    source.edit(
-        PLAN,
-        m.If(test=m.Comparison(left=m.Name("finish_reason"))),
-        lambda line: line.with_changes(test=source.expression('not response or finish_reason == "length"')),
-        times=2,
-    )
-    source.edit(PAIRS, dotted("cepo_config.bestofn_n"), lambda _: source.expression("len(completions)"), times=3)
-    source.edit(
-        PAIRS, assignment("rating_response", call("client.chat.completions.create")), lambda _: source.statements(ASK)
-    )
-    # The text of the reply, its pattern and its match; then what is made of the match.
-    source.edit(PAIRS, assignment("rating_response", m.Call(m.Attribute(attr=m.Name("strip")))), lambda _: [])
-    source.edit(PAIRS, assignment("pattern"), lambda _: [])
-    source.edit(PAIRS, assignment("match"), lambda _: [])
-    source.edit(PAIRS, m.If(test=m.Name("match")), lambda _: source.statements(COUNT))
-    source.edit(PAIRS, m.For(target=m.Name("pair"), iter=m.Name("pairs")), lambda loop: _divided(source, loop))
-    source.insert_before(PAIRS, READER)
-    source.edit(CEPO, assignment("completions", m.ListComp()), lambda line: [line, *source.statements(LEFT)])
-
-
-def _divided(source: Source, loop: cst.For) -> list[cst.BaseStatement]:
-    """Make two of a loop that asks and then counts: a function that asks, and a loop that counts."""
-    tokens = within(m.AugAssign(target=m.Name("completion_tokens")))
-    lines: list[Any] = list(loop.body.body)
-    counted = [place for place, line in enumerate(lines) if m.matches(line, m.SimpleStatementLine([tokens]))]
-    if len(counted) != 1:
-        raise Unexpected(f"{PAIRS} counts tokens in {len(counted)} places, not 1")
-    ask, *others, count = source.statements(SIDE_BY_SIDE)
-
-    def with_body(statement: Any, body: list[Any]) -> Any:
-        return statement.with_changes(body=statement.body.with_changes(body=body))
-
-    asking = [*lines[: counted[0]], *ask.body.body]  # type: ignore[attr-defined]
-    counting = [*count.body.body, *lines[counted[0] + 1 :]]  # type: ignore[attr-defined]
-    return [with_body(ask, asking), *others, with_body(count, counting)]
+    # The response of a call that failed or was cut is None, and its finish reason not always "length".
+    source.sub(PLAN, "if (?=finish_reason ==)", "if not response or ", times=2)
+    source.sub(PAIRS, r"cepo_config\.bestofn_n", "len(completions)", times=3)
+    source.replace(PAIRS, r"rating_response = client\.", ASK)
+    source.remove(PAIRS, r"rating_response = rating_response\.choices")
+    source.remove(PAIRS, "pattern = ")
+    source.remove(PAIRS, "match = ")
+    source.replace(PAIRS, "if match:", COUNT)
+    # A loop that asks and counts becomes a function that asks and a loop that counts.
+    source.sub(PAIRS, "^    for pair in pairs:", "    def rate_pair(pair):")
+    source.sub(PAIRS, r"^        completion_tokens \+= rating_response\..*\n", SIDE_BY_SIDE)
+    source.add_before(PAIRS, READER)
+    source.add_after(CEPO, r"completions = \[", LEFT)

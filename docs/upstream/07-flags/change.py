@@ -1,10 +1,8 @@
-"""Read CePO's flags by the types of its settings: booleans by words, literals as choices, and optional ones at all."""
+"""Read CePO's flags by the types of its settings: booleans as words, literals as choices, and optional ones."""
 
 from __future__ import annotations
 
-import libcst as cst
-import libcst.matchers as m
-from tree import Checkout, dotted
+from checkout import Checkout
 
 READERS = '''
 def parse_bool(text: str) -> bool:
@@ -30,25 +28,11 @@ def argument_options(field_type: Any) -> Dict[str, Any]:
 
 
 def change(checkout: Checkout) -> None:
-    """Edit optillm/server.py, and the README's line about the kinds of ratings."""
+    """Edit optillm/server.py, and the rating types in README.md."""
     source = checkout.source("optillm/server.py")
-    types = [cst.ImportAlias(cst.Name(name)) for name in ("Literal", "get_args", "get_origin")]
-    source.edit(
-        "",
-        m.ImportFrom(module=m.Name("typing")),
-        lambda line: line.with_changes(
-            names=[alias.with_changes(comma=cst.MaybeSentinel.DEFAULT) for alias in (*line.names, *types)]
-        ),
-    )
-    options = cst.ensure_type(source.expression("f(**argument_options(field.type))"), cst.Call).args[0]
-    source.edit(
-        "parse_args",
-        m.Arg(keyword=m.Name("type"), value=dotted("field.type")),
-        lambda arg: options.with_changes(comma=arg.comma),
-    )
-    source.insert_before("parse_args", READERS)
-    checkout.rewrite(
-        "README.md",
-        r'^(\| `--cepo_bestofn_rating_type` .*"absolute") or ("pairwise")',
-        r'\1, \2 or "majority"',
+    source.sub("", "^from typing import .*$", r"\g<0>, Literal, get_args, get_origin")
+    source.sub("parse_args", r"type=field\.type,", "**argument_options(field.type),")
+    source.add_before("parse_args", READERS)
+    checkout.sub(
+        "README.md", r'^(\| `--cepo_bestofn_rating_type` .*"absolute") or ("pairwise")', r'\1, \2 or "majority"'
     )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import libcst.matchers as m
-from tree import Checkout, assignment, call
+from checkout import Checkout
 
 EARLY = '''
 def get_plugins_dir() -> str:
@@ -29,18 +28,10 @@ ROW = '| `--plugins-dir`          | Directory of your plugins, or with `optillm/
 
 
 def change(checkout: Checkout) -> None:
-    """Edit optillm/server.py, and the README's table of parameters."""
+    """Edit optillm/server.py, and the table of parameters in README.md."""
     source = checkout.source("optillm/server.py")
-    source.edit(
-        "load_plugins",
-        assignment("local_plugin_dir", call("os.path.join")),
-        lambda line: [line, *source.statements(ITSELF)],
-    )
-    source.insert_before("main", EARLY)
-    (setting,) = source.statements("server_config['plugins_dir'] = get_plugins_dir()")
-    source.edit(
-        "main",
-        m.SimpleStatementLine([m.Expr(call("load_plugins"))]),
-        lambda line: [setting.with_changes(leading_lines=line.leading_lines), line.with_changes(leading_lines=())],
-    )
-    checkout.rewrite("README.md", r"^(\| `--optillm-api-key` .*\n)", rf"\1{ROW}\n")
+    source.add_after("load_plugins", r"local_plugin_dir = os\.path\.join", ITSELF)
+    source.add_before("main", EARLY)
+    setting = r"\1server_config['plugins_dir'] = get_plugins_dir()\n\g<0>"
+    source.sub("main", r"^( +)load_plugins\(\)", setting)
+    checkout.sub("README.md", r"^(\| `--optillm-api-key` .*\n)", rf"\1{ROW}\n")

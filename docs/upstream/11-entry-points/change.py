@@ -1,18 +1,17 @@
-"""Load the plugins of installed packages: modules with SLUG and run, named in the entry point group optillm.plugins."""
+"""Load the plugins of installed packages, from the entry point group optillm.plugins."""
 
 from __future__ import annotations
 
-import libcst as cst
-import libcst.matchers as m
-from tree import Checkout, call, within
+from textwrap import indent
 
-# The body is that of the loop over files, which calls it now.
+from checkout import Checkout
+
+# The body is moved from the loop over files, which calls the function instead.
 REGISTER = '''
 def register_plugin(module: Any, module_name: str, source: str):
     """
     Make a module with SLUG and run an approach, in place of one of the same slug.
     """
-    pass
 '''
 
 INSTALLED = """
@@ -39,21 +38,11 @@ A plugin in a directory (`optillm/plugins` in the package or the working directo
 
 
 def change(checkout: Checkout) -> None:
-    """Edit optillm/server.py, and the README after its table of plugins."""
+    """Edit optillm/server.py, and README.md after its table of plugins."""
     source = checkout.source("optillm/server.py")
-    source.add_import("importlib.metadata", "entry_points")
-    registering: list[cst.BaseStatement] = []
-    registered = source.statements("register_plugin(module, module_name, source)")
-    source.edit(
-        "load_plugins",
-        m.If(test=m.BooleanOperation(within(call("hasattr")), m.And()), orelse=m.Else()),
-        lambda check: registering.append(check.with_changes(leading_lines=())) or registered,
-    )
-    source.edit(
-        "load_plugins",
-        m.For(body=within(call("glob.glob"))),
-        lambda loop: [*source.statements(INSTALLED), loop],
-    )
-    source.insert_before("load_plugins", REGISTER)
-    source.edit("register_plugin", m.SimpleStatementLine([m.Pass()]), lambda _: registering)
-    checkout.rewrite("README.md", r"^(?=We support all major LLM providers)", README)
+    source.sub("", r"^from importlib\.metadata import ", r"\g<0>entry_points, ")
+    call = "register_plugin(module, module_name, source)\n"
+    body = source.replace("load_plugins", r"if hasattr\(module, .* and ", call)
+    source.add_after("load_plugins", "if local_plugin_dir != ", INSTALLED)
+    source.add_before("load_plugins", REGISTER + indent(body, "    "))
+    checkout.sub("README.md", "^(?=We support all major LLM providers)", README)

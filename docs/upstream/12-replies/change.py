@@ -1,10 +1,8 @@
-"""Give every reply an id, its kind, its time and its whole usage, and leave answers whole that mention a speaker."""
+"""Give each reply an id, an object type, a time and complete usage, and do not cut answers at a speaker's name."""
 
 from __future__ import annotations
 
-import libcst as cst
-import libcst.matchers as m
-from tree import Checkout, Source, assignment, call, within
+from checkout import Checkout
 
 USAGE = '''"""
 Token usage of a request: what all of its calls to the provider were charged
@@ -66,51 +64,26 @@ usage = UsageCounter()
 client = usage.counted(client)
 """
 
+HEAD = r"""\1\2'id': f"chatcmpl-{secrets.token_hex(12)}",
+\2'object': 'chat.completion',
+\2'created': int(time.time()),
+"""
+
+TOKENS = r"""\1'prompt_tokens': usage.prompt_tokens,
+\g<0>\1'total_tokens': usage.prompt_tokens + completion_tokens,
+"""
+
 
 def change(checkout: Checkout) -> None:
     """Add optillm/usage.py, and edit optillm/server.py."""
     checkout.add("optillm/usage.py", USAGE)
     source = checkout.source("optillm/server.py")
-    source.add_import("optillm.usage", "UsageCounter")
-    # The client is chosen here, by the request's key; what uses it comes after.
-    source.edit(
-        "proxy",
-        m.If(test=within(call("bearer_token.startswith"))),
-        lambda node: [node, *source.statements(COUNTED)],
-    )
-    source.edit("proxy", assignment("response_data", m.Dict()), lambda node: _whole(source, node))
-    # An answer is a conversation when it begins as one; words of an answer are no speakers.
-    source.edit(
-        "tagged_conversation_to_messages.has_conversation_tags",
-        m.Return(m.BooleanOperation(operator=m.Or())),
-        lambda node: node.with_changes(value=source.expression('text.lstrip().startswith(("User:", "Assistant:"))')),
-    )
-
-
-def _whole(source: Source, line: cst.SimpleStatementLine) -> cst.SimpleStatementLine:
-    """Return the reply's dictionary with what it lacks."""
-    reply = cst.ensure_type(cst.ensure_type(line.body[0], cst.Assign).value, cst.Dict)
-    head = ("'id': f\"chatcmpl-{secrets.token_hex(12)}\"", "'object': 'chat.completion'", "'created': int(time.time())")
-    prompt = ("'prompt_tokens': usage.prompt_tokens",)
-    total = ("'total_tokens': usage.prompt_tokens + completion_tokens",)
-    elements = [*_elements(source, head, reply), *reply.elements]
-    (place,) = [number for number, element in enumerate(elements) if m.matches(element, _keyed("'usage'"))]
-    usage = cst.ensure_type(elements[place].value, cst.Dict)
-    parts = [
-        *_elements(source, prompt, usage),
-        usage.elements[0],
-        *_elements(source, total, usage),
-        *usage.elements[1:],
-    ]
-    elements[place] = elements[place].with_changes(value=usage.with_changes(elements=parts))
-    return line.with_deep_changes(reply, elements=elements)  # type: ignore[no-any-return]
-
-
-def _keyed(name: str) -> m.DictElement:
-    return m.DictElement(key=m.SimpleString(name))
-
-
-def _elements(source: Source, codes: tuple[str, ...], like: cst.Dict) -> list[cst.DictElement]:
-    """Return new elements, each on a line of its own as those of a dictionary that is there."""
-    new = [cst.ensure_type(source.expression(f"{{{code}}}"), cst.Dict).elements[0] for code in codes]
-    return [cst.ensure_type(element, cst.DictElement).with_changes(comma=like.elements[0].comma) for element in new]
+    imported = r"\g<0>from optillm.usage import UsageCounter\n"
+    source.sub("", r"^import optillm\.conversation_logger\n", imported)
+    # This statement chooses the client by the request's key.
+    source.add_after("proxy", r"if bearer_token .*\.startswith", COUNTED)
+    source.sub("proxy", r"(response_data = \{\n)(?=( +))", HEAD)
+    source.sub("proxy", r"^( +)'completion_tokens': completion_tokens,\n", TOKENS)
+    # A conversation begins with a speaker; an answer may mention one.
+    begins = 'return text.lstrip().startswith(("User:", "Assistant:"))'
+    source.sub("tagged_conversation_to_messages.has_conversation_tags", "return .*", begins)

@@ -1,10 +1,8 @@
-"""Answer an error of the provider with the status that the provider gave, in OpenAI's shape."""
+"""Reply to a provider's error with the provider's status, in OpenAI's format."""
 
 from __future__ import annotations
 
-import libcst as cst
-import libcst.matchers as m
-from tree import Checkout, Source, Unexpected, call
+from checkout import Checkout
 
 PROVIDER_ERROR = '''
 
@@ -35,22 +33,14 @@ def provider_error(error):
 
 '''
 
+RETURN = r"""\1body, status, headers = provider_error(e)
+\1return jsonify(body), status, headers
+"""
+
 
 def change(checkout: Checkout) -> None:
     """Edit optillm/server.py."""
     source = checkout.source("optillm/server.py")
-    # The last handler of a request, for all that approaches raise: what it logs stays, what it returns is replaced.
-    handler = m.ExceptHandler(type=m.Name("Exception"))
-    source.edit("proxy", handler, lambda node: node.with_changes(body=_answered(source, node.body)))
-    source.insert_before("proxy", PROVIDER_ERROR)
-
-
-def _answered(source: Source, body: cst.IndentedBlock) -> cst.IndentedBlock:
-    """Return the handler's body with another last line."""
-    *kept, last = body.body
-    if not m.matches(last, m.SimpleStatementLine([m.Return(m.Tuple([m.Element(call("jsonify")), m.Element()]))])):
-        raise Unexpected("optillm/server.py, proxy: the handler of errors does not end with its response")
-    (first, second) = source.statements(
-        "body, status, headers = provider_error(e)\nreturn jsonify(body), status, headers\n"
-    )
-    return body.with_changes(body=[*kept, first, second])
+    # The last statement of the handler of all exceptions of approaches.
+    source.sub("proxy", r"^( {8})return jsonify\(\{.error.: str\(e\)\}\), 500\n", RETURN)
+    source.add_before("proxy", PROVIDER_ERROR)

@@ -1,13 +1,10 @@
-"""Send CePO's reasoning effort and its "/think" only to models that have them, unless the configuration says more."""
+"""Send CePO's reasoning effort and "/think" only to models that support them, unless configured otherwise."""
 
 from __future__ import annotations
 
-import libcst as cst
-import libcst.matchers as m
-from tree import Checkout, Source, Unexpected, dotted
+from checkout import Checkout
 
 FALLBACK, COMPLETION = "llm_call_reason_effort_fallback", "generate_completion"
-SWITCH = " /think"
 
 MODELS = '''
 
@@ -35,7 +32,9 @@ def takes_reasoning_effort(model: str, cepo_config: CepoConfig) -> bool:
 
 
 '''
+
 FIELD = "  # whether to set the reasoning effort parameter, None to go by the model's name"
+
 ROW = (
     r"| `--cepo_use_reasoning` | Whether to set the reasoning effort parameter; unset, all models get it but those that"
     r" are known to refuse it | `None` |\n\g<0>"
@@ -45,50 +44,15 @@ ROW = (
 def change(checkout: Checkout) -> None:
     """Edit optillm/cepo/cepo.py, the default configuration and the table of parameters."""
     source = checkout.source("optillm/cepo/cepo.py")
-    source.edit(
-        "CepoConfig",
-        m.SimpleStatementLine([m.AnnAssign(target=m.Name("use_reasoning"))]),
-        lambda line: line.with_changes(trailing_whitespace=_comment(FIELD)),
-    )
-    source.edit(
-        FALLBACK,
-        m.If(test=dotted("cepo_config.use_reasoning")),  # type: ignore[arg-type]
-        lambda line: line.with_changes(
-            test=source.expression('takes_reasoning_effort(provider_request["model"], cepo_config)')
-        ),
-    )
-    source.insert_before(FALLBACK, MODELS)
+    source.sub("CepoConfig", r"(use_reasoning: bool) #.*", rf"\1{FIELD}")
+    takes = 'if takes_reasoning_effort(provider_request["model"], cepo_config):'
+    source.sub(FALLBACK, r"if cepo_config\.use_reasoning:", takes)
+    source.add_before(FALLBACK, MODELS)
 
-    # The execution of a plan, or without one; the review; the final answer. One of them is no f-string.
-    formatted = m.FormattedString(parts=[m.ZeroOrMore(), m.FormattedStringText(m.MatchIfTrue(_switched))])
-    plain = m.SimpleString(m.MatchIfTrue(lambda text: _switched(text.strip('"'))))
-    source.edit(COMPLETION, formatted, _chosen, times=3)
-    source.edit(COMPLETION, plain, lambda string: _chosen(_formatted(source, string)))
-    source.begin(COMPLETION, f'think = "{SWITCH}" if THINK_SWITCH.search(model) else ""\n')
+    # The prompts of the execution with and without a plan, the review and the final answer. One is no f-string.
+    source.sub(COMPLETION, r'(?<!f)("[^"{}]*) /think"', r'f\1 /think"')
+    source.sub(COMPLETION, ' /think"', '{think}"', times=4)
+    source.begin(COMPLETION, 'think = " /think" if THINK_SWITCH.search(model) else ""\n')
 
-    checkout.rewrite("optillm/cepo/configs/cepo_config.yaml", r"^use_reasoning: True$", "use_reasoning: null")
-    checkout.rewrite("README.md", r"^\| `--cepo_use_reasoning_fallback` \|", ROW)
-
-
-def _switched(text: str) -> bool:
-    return text.endswith(SWITCH)
-
-
-def _chosen(string: cst.FormattedString) -> cst.FormattedString:
-    """Return a prompt that ends with the switch only where there is one."""
-    *others, last = string.parts
-    text = cst.ensure_type(last, cst.FormattedStringText).value.removesuffix(SWITCH)
-    kept = [cst.FormattedStringText(text)] if text else []
-    return string.with_changes(parts=[*others, *kept, cst.FormattedStringExpression(cst.Name("think"))])
-
-
-def _formatted(source: Source, string: cst.SimpleString) -> cst.FormattedString:
-    """Return the same text as an f-string."""
-    if set(string.raw_value) & set("{}"):
-        raise Unexpected(f"{COMPLETION}: a prompt with braces")
-    return cst.ensure_type(source.expression(f"f{string.value}"), cst.FormattedString)
-
-
-def _comment(text: str) -> cst.TrailingWhitespace:
-    blank = text[: -len(text.lstrip())]
-    return cst.TrailingWhitespace(cst.SimpleWhitespace(blank), cst.Comment(text.lstrip()))
+    checkout.sub("optillm/cepo/configs/cepo_config.yaml", "^use_reasoning: True$", "use_reasoning: null")
+    checkout.sub("README.md", r"^\| `--cepo_use_reasoning_fallback` \|", ROW)

@@ -1,0 +1,228 @@
+"""Rate candidates with OptiLLM's raters: each rating type is a class here, and `JUDGES` lists them.
+
+Only the prompts of OptiLLM's raters are used. The absolute rater would ask for the same rating twice, one call after
+the other (cepo.py:754), and the pairwise one for the other order next; both read one exact wording only, and crash on a
+reply that was cut (cepo.py:774). So a rater is ended by an exception as soon as its prompt has been answered, and the
+reply is read by `verdicts.py`.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+from optillm_cerebras_cepo.cepo import optillm_api
+from optillm_cerebras_cepo.cepo.candidate import Candidate
+from optillm_cerebras_cepo.cepo.outcome import Ratings
+from optillm_cerebras_cepo.cepo.seam import Seam, options_of, prompts_of, reply
+from optillm_cerebras_cepo.cepo.step_caller import StepCaller
+from optillm_cerebras_cepo.cepo.verdicts import read_preference, read_rating
+from optillm_cerebras_cepo.core.chat import Label, Step
+from optillm_cerebras_cepo.core.errors import CepoError
+from optillm_cerebras_cepo.core.events import CandidateRated
+
+
+class Judge(ABC):
+    """One rating type, at work on one request's candidates. Thread-safe.
+
+    Args:
+        caller: calls the model that rates.
+        expected: number of candidates that there may be.
+
+    """
+
+    answers_per_call: ClassVar[int] = 1
+
+    def __init__(self, caller: StepCaller, expected: int) -> None:
+        self._caller = caller
+        self._lock = threading.Lock()
+        self._expected = expected
+        self._arrived: list[Candidate] = []
+        self._ratings: dict[int, float | None] = {}
+
+    @staticmethod
+    @abstractmethod
+    def calls(candidates: int) -> int:
+        """Return the number of calls that rating so many candidates takes; at least two candidates."""
+
+    @abstractmethod
+    def _rate(self, candidate: Candidate, earlier: Sequence[Candidate]) -> None:
+        """Rate a candidate; `earlier` are those that were finished before."""
+
+    def rate(self, candidate: Candidate) -> None:
+        """Rate a finished candidate. A failed call costs its rating; raise only errors that discard answers."""
+        with self._lock:
+            earlier = tuple(self._arrived)
+            self._arrived.append(candidate)
+            # OptiLLM's defect: a_single_candidate_is_rated
+            alone = self._expected < 2
+        if not alone:
+            self._rate(candidate, earlier)
+
+    def expect_one_less(self) -> None:
+        """Note that a candidate has failed. A single one that is left is not rated: it is chosen anyway."""
+        with self._lock:
+            self._expected -= 1
+
+    def ratings(self, candidates: Sequence[Candidate]) -> Ratings:
+        """Return the ratings of these candidates, None where there is none."""
+        with self._lock:
+            return tuple(self._ratings.get(candidate.number) for candidate in candidates)
+
+    def _call(
+        self,
+        rater: Callable[..., Any],
+        candidates: Sequence[Candidate],
+        read: Callable[[str], float | None],
+        skipped: int = 0,
+    ) -> float | None:
+        """Return the verdict on these candidates; None, with a note, if the call failed or its reply has none.
+
+        Args:
+            rater: OptiLLM's function.
+            candidates: one, or two in the order in which the rater gets them.
+            read: reads the verdict from the reply.
+            skipped: calls of the rater that are answered with an empty reply before the one that is made.
+
+        """
+        caller = self._caller
+        names = " and ".join(str(candidate.number) for candidate in candidates)
+        answers = [candidate.answer for candidate in candidates]
+        note = caller.tracker.degraded.add
+        try:
+            rater(
+                system_prompt=caller.request.question.system,
+                initial_query=caller.request.question.text,
+                client=_RatingSeam(caller, Label(Step.RATING, candidates[-1].number), answers, skipped),
+                model=caller.model.id,
+                completions=answers,
+                # OptiLLM's defect: pairs_are_of_candidates_that_do_not_exist
+                cepo_config=optillm_api.configuration(caller.request.settings, bestofn_n=len(candidates)),
+                cb_log={},
+            )
+        except _Reply as judged:
+            verdict = read(judged.text)
+            if verdict is None:
+                note(f"rating of candidate {names} left out: the judge's reply has none")
+            return verdict
+        except CepoError as error:
+            if error.discards_answers:
+                raise
+            note(f"rating of candidate {names} left out: {error.message}")
+        return None
+
+
+class AbsoluteJudge(Judge):
+    """Rates each candidate by itself, from 0 (wrong) to 1 (right)."""
+
+    @staticmethod
+    def calls(candidates: int) -> int:
+        """Return one call for each candidate."""
+        return candidates
+
+    def _rate(self, candidate: Candidate, earlier: Sequence[Candidate]) -> None:
+        del earlier
+        rating = self._call(optillm_api.rate_completions_absolute, [candidate], read_rating)
+        with self._lock:
+            self._ratings[candidate.number] = rating
+        self._caller.tracker.observer(CandidateRated(candidate.number, rating))
+
+
+class PairwiseJudge(Judge):
+    """Compares each two candidates in both orders; a rating is the number of comparisons won."""
+
+    answers_per_call = 2
+
+    @staticmethod
+    def calls(candidates: int) -> int:
+        """Return two calls for each pair."""
+        return candidates * (candidates - 1)
+
+    def _rate(self, candidate: Candidate, earlier: Sequence[Candidate]) -> None:
+        if not earlier:
+            return
+        # OptiLLM's defect: pairs_wait_for_each_other
+        with ThreadPoolExecutor(2 * len(earlier)) as threads:
+            orders = [(other, candidate, swapped) for other in earlier for swapped in (False, True)]
+            for done in [threads.submit(self._compare, *order) for order in orders]:
+                done.result()
+
+    def _compare(self, first: Candidate, second: Candidate, swapped: bool) -> None:
+        shown = (second, first) if swapped else (first, second)
+        # OptiLLM's rater asks for both orders, one after the other.
+        preferred = self._call(
+            optillm_api.rate_completions_pairwise, [first, second], read_preference, skipped=int(swapped)
+        )
+        if preferred is not None:
+            with self._lock:
+                for place, candidate in enumerate(shown):
+                    won = self._ratings.get(candidate.number) or 0.0
+                    self._ratings[candidate.number] = won + (place == preferred)
+
+
+class MajorityJudge(Judge):
+    """Rates nothing: the answer that most candidates give is chosen."""
+
+    @staticmethod
+    def calls(candidates: int) -> int:
+        """Return 0."""
+        del candidates
+        return 0
+
+    def _rate(self, candidate: Candidate, earlier: Sequence[Candidate]) -> None:
+        pass
+
+
+JUDGES: Mapping[str, type[Judge]] = {
+    "absolute": AbsoluteJudge,
+    "pairwise": PairwiseJudge,
+    "majority": MajorityJudge,
+}
+"""The judge for each value of the setting `bestofn_rating_type`."""
+
+
+def judge_of(rater: StepCaller, expected: int) -> Judge:
+    """Return the judge that the settings name.
+
+    Args:
+        rater: calls the model that rates.
+        expected: number of candidates that there may be.
+
+    """
+    return JUDGES[rater.request.settings.bestofn_rating_type](rater, expected)
+
+
+class _Reply(Exception):
+    """The judge's reply, on its way out of OptiLLM's rater."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("the rater was left")
+        self.text = text
+
+
+class _RatingSeam(Seam):
+    """Client for one run of a rater: makes one call and ends the rater with its reply.
+
+    Args:
+        caller: calls the model.
+        label: the rating that it belongs to.
+        answers: what is rated; of an answer that is too long for the model, the end is sent.
+        skipped: calls that are answered with an empty reply before the one that is made.
+
+    """
+
+    def __init__(self, caller: StepCaller, label: Label, answers: Sequence[str], skipped: int) -> None:
+        super().__init__(caller, label)
+        self._answers = answers
+        self._skipped = skipped
+
+    def _create(self, **fields: Any) -> SimpleNamespace:
+        if self._skipped:
+            self._skipped -= 1
+            return reply("", "stop", 0)
+        # OptiLLM's defect: a_rating_is_asked_for_twice
+        raise _Reply(self._caller.ask(self._label, prompts_of(fields), options_of(fields), self._answers).answer)

@@ -1,0 +1,275 @@
+"""Call the model for one step of CePO: with the step's limits, in the client's conversation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from optillm_cerebras_cepo.cepo.call_kinds import LAST_RESORT, PASSTHROUGH, kind_of, variant_of
+from optillm_cerebras_cepo.cepo.request import CepoRequest, RequestTracker
+from optillm_cerebras_cepo.cepo.timing import kept_for_answer, kept_for_choosing
+from optillm_cerebras_cepo.core.budget import Budget, Resources, unbounded
+from optillm_cerebras_cepo.core.chat import (
+    ChatClient,
+    ChatRequest,
+    Completion,
+    Label,
+    Listener,
+    Message,
+    Parameters,
+    PassthroughRequest,
+    Step,
+)
+from optillm_cerebras_cepo.core.deadline import Deadline, unlimited
+
+DIRECT_MAX_TOKENS = 2000  # of a direct answer, when the request names no limit
+# OptiLLM's defect: every_prompt_ends_with_a_switch_of_some_models
+THINK_SWITCH = " /think"  # OptiLLM appends it to prompts for every model (cepo.py:411, 413, 505, 541)
+
+LARGEST_SEED = 2**63 - 1
+
+
+def _no_limit(_: float) -> float:
+    return math.inf
+
+
+def _not_counted(_: Collection[str]) -> int:
+    return 0
+
+
+def _unknown(_: Label) -> int | None:
+    return None
+
+
+@dataclass(frozen=True)
+class ModelAccess:
+    """How to reach one model, and what is known of it.
+
+    Attributes:
+        client: makes the calls.
+        id: the model's id at the API.
+        reads_think_switch: whether " /think" at a prompt's end means something to it.
+        deadline: of all calls to this model.
+        calls_possible: calls that the rate limits let through in so many seconds.
+        count_tokens: estimated tokens of a prompt that has these texts as messages.
+        usual_reply_tokens: mean tokens of replies to calls with this label; None where that is not known yet.
+
+    """
+
+    client: ChatClient
+    id: str
+    reads_think_switch: bool = False
+    deadline: Deadline = field(default_factory=unlimited)
+    calls_possible: Callable[[float], float] = _no_limit
+    count_tokens: Callable[[Collection[str]], int] = _not_counted
+    usual_reply_tokens: Callable[[Label], int | None] = _unknown
+
+
+@dataclass(frozen=True)
+class StepCaller:
+    """Makes one request's calls to one model.
+
+    Attributes:
+        request: what is asked; its earlier turns stand before every prompt of OptiLLM's.
+        model: the model to call.
+        tracker: where failures and changes are noted.
+        deadline: of these calls; a candidate's is a part of the request's.
+        budget: what the calls are charged to; a candidate's may be a reservation of the request's.
+
+    """
+
+    request: CepoRequest
+    model: ModelAccess
+    tracker: RequestTracker = field(default_factory=RequestTracker)
+    deadline: Deadline = field(default_factory=unlimited)
+    budget: Budget = field(default_factory=unbounded)
+
+    def ask(
+        self, label: Label, prompts: Sequence[Message], options: Mapping[str, Any], shortenable: Sequence[str] = ()
+    ) -> Completion:
+        """Make one call with the step's own temperature and token limit. Raise a CepoError if it fails.
+
+        Args:
+            label: the step and the candidate.
+            prompts: OptiLLM's messages.
+            options: OptiLLM's further fields.
+            shortenable: texts in the last prompt whose ends are enough where the whole is too long for the model.
+
+        """
+        # OptiLLM's defect: steps_take_the_numbers_of_the_first
+        limits = self.request.settings.limits(label.step)
+        call = ChatRequest(
+            self.model.id,
+            self._conversation(prompts),
+            limits.max_tokens,
+            label,
+            limits.temperature,
+            options,
+            shortenable=tuple(shortenable),
+        )
+        return self._complete(call)
+
+    def write(
+        self,
+        label: Label,
+        prompts: Sequence[Message],
+        options: Mapping[str, Any],
+        listener: Listener | None = None,
+        shortenable: Sequence[str] = (),
+    ) -> Completion:
+        """Make the call that writes the answer, with the client's own parameters. Raise a CepoError if it fails.
+
+        Args:
+            label: the step and the candidate.
+            prompts: OptiLLM's messages.
+            options: OptiLLM's further fields.
+            listener: receives the reply while it is written.
+            shortenable: as for `ask`.
+
+        """
+        wanted = self.request.parameters
+        temperature = wanted.temperature
+        if temperature is None:
+            temperature = self.request.settings.limits(label.step).temperature
+        call = ChatRequest(
+            self.model.id,
+            self._conversation(prompts),
+            self._max_tokens(label),
+            label,
+            temperature,
+            {**options, **_options(wanted)},
+            listener=listener,
+            shortenable=tuple(shortenable),
+        )
+        return self._complete(call)
+
+    def pass_through(self, label: Label, request: PassthroughRequest, listener: Listener | None = None) -> Completion:
+        """Make one call with the client's own messages. Raise a CepoError if it fails."""
+        wanted = self.request.parameters
+        call = ChatRequest(
+            self.model.id,
+            request.messages,
+            wanted.max_tokens or self.request.settings.limits(label.step).max_tokens,
+            replace(label, kind=PASSTHROUGH),
+            wanted.temperature,
+            {**request.options, **_options(wanted)},
+            listener=listener,
+        )
+        return self._complete(call)
+
+    @property
+    def resources(self) -> Resources:
+        """What the request may still spend, without the time that is kept for choosing and sending its answer."""
+        calls, tokens = self.budget.remaining
+        seconds = self.deadline.remaining
+        possible = self.model.calls_possible(seconds - self.kept_for_answer)
+        return Resources(calls, tokens, seconds - self.kept_for_choosing, possible)
+
+    @property
+    def kept_for_choosing(self) -> float:
+        """Seconds in which an answer can be chosen and sent."""
+        return kept_for_choosing(self.deadline.whole.seconds)
+
+    @property
+    def kept_for_answer(self) -> float:
+        """Seconds in which one more call can be made and the answer chosen."""
+        return kept_for_answer(self.deadline.whole.seconds, self.tracker.call_times.longest)
+
+    def expected_reply_tokens(self, label: Label) -> int:
+        """Return the tokens that the reply to a call with this label usually takes; else the call's limit."""
+        limit = self._max_tokens(label)
+        options = _options(self.request.parameters) if self._uses_client_parameters(label) else {}
+        return min(limit, self.model.usual_reply_tokens(self._with_kind(label, limit, options)) or limit)
+
+    def _max_tokens(self, label: Label) -> int:
+        """Return the most tokens of a reply: the client's own limit where it has one, else the step's."""
+        limit = self.request.settings.limits(label.step).max_tokens
+        if not self._uses_client_parameters(label):
+            return limit
+        return self.request.parameters.max_tokens or (DIRECT_MAX_TOKENS if label.step is Step.DIRECT else limit)
+
+    def _with_kind(self, label: Label, max_tokens: int, options: Mapping[str, Any]) -> Label:
+        variant = label.kind or variant_of(label.step, self.request.settings)
+        return replace(label, kind=kind_of(variant, max_tokens, options))
+
+    def _uses_client_parameters(self, label: Label) -> bool:
+        """Return whether the call is made by `write`, with the client's parameters, and not by `ask`."""
+        direct = label.step is Step.DIRECT and label.kind != LAST_RESORT
+        return direct or label.step in (self.request.settings.writing_step, Step.REPAIR)
+
+    def _is_needed_for_answer(self, step: Step) -> bool:
+        return step in (Step.DIRECT, self.request.settings.writing_step)
+
+    def _deadline(self, step: Step) -> Deadline:
+        """Return the part of the deadline for a step: steps before the answer leave time for one more call."""
+        if self._is_needed_for_answer(step) or step in (Step.RATING, Step.REPAIR):
+            return self.deadline.part(self.kept_for_choosing)
+        return self.deadline.part(self.kept_for_answer)
+
+    def _complete(self, call: ChatRequest) -> Completion:
+        """Make a call within the step's time and budget, and note what of it was changed."""
+        step = call.label.step
+        deadline = self._deadline(step)
+        label = self._with_kind(call.label, call.max_tokens, call.options)
+        question = self.request.question.text
+        began = deadline.clock()
+        completion = self.model.client.complete(
+            replace(
+                call,
+                label=label,
+                options={**call.options, **self._identity(label)},
+                deadline=deadline,
+                model_deadline=self.model.deadline,
+                budget=self.budget if self._is_needed_for_answer(step) else self.budget.whole,
+                # A text that the question holds as well might be cut there.
+                shortenable=tuple(text for text in call.shortenable if text not in question),
+            )
+        )
+        self.tracker.call_times.add(deadline.clock() - began)
+        self.tracker.fitted.add(*(f"{step.value}: {change}" for change in completion.fitted))
+        return completion
+
+    def _identity(self, label: Label) -> dict[str, Any]:
+        """Return the client's `user`, and its `seed` shifted so that no two calls of a step have the same."""
+        wanted = self.request.parameters
+        fields: dict[str, Any] = {} if wanted.user is None else {"user": wanted.user}
+        if wanted.seed is not None:
+            fields["seed"] = _shifted(wanted.seed, self.tracker.seed_offsets.next(label))
+        return fields
+
+    def _conversation(self, prompts: Sequence[Message]) -> tuple[Message, ...]:
+        """Return OptiLLM's prompts within the client's conversation.
+
+        OptiLLM's functions know one system prompt and one question, and leave the system prompt out of some calls. Here
+        it comes first in each call, and the earlier turns follow with their roles, later system turns included.
+        """
+        question = self.request.question
+        system = prompts[0].content if prompts[0].role == "system" else question.system
+        rest = [message for message in prompts if message.role != "system"]
+        opening = (Message("system", system),) if system.strip() else ()
+        return (*opening, *question.history, *(self._without_switch(message) for message in rest))
+
+    def _without_switch(self, message: Message) -> Message:
+        if self.model.reads_think_switch or message.role != "user":
+            return message
+        return Message("user", message.content.removesuffix(THINK_SWITCH))
+
+
+def _shifted(seed: int, offset: int) -> int:
+    """Return a seed that no other offset gives, within signed 64 bits."""
+    return seed + offset if seed + offset <= LARGEST_SEED else seed - offset
+
+
+def _options(wanted: Parameters) -> dict[str, Any]:
+    """Return the client's parameters for the call that writes the answer, under the API's names."""
+    options: dict[str, Any] = {
+        "top_p": wanted.top_p,
+        "stop": list(wanted.stop) or None,
+        "response_format": wanted.response_format,
+        "frequency_penalty": wanted.frequency_penalty,
+        "presence_penalty": wanted.presence_penalty,
+        "logit_bias": wanted.logit_bias,
+    }
+    return {name: value for name, value in options.items() if value is not None}

@@ -1,0 +1,58 @@
+"""Entry point of `cepo-cerebras`: find the command, run it, print, exit. No other file prints or exits."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from optillm_cerebras_cepo import __version__
+from optillm_cerebras_cepo.cli import CommandError
+
+# Each command is the module of this name, with `run(arguments, say)`. It is imported only when it runs.
+COMMANDS = {
+    "serve": "run the production server: OptiLLM with this plugin, serving only the allowed approaches",
+    "demo": "ask one question through a real optillm; a local model answers if CEREBRAS_API_KEY is not set",
+    "simulate": "run a simulated Cerebras API",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command.
+
+    Exit status: 0 on success, 1 if the command failed, 2 for wrong usage, 130 after Ctrl-C.
+    """
+    parser = argparse.ArgumentParser(
+        prog="cepo-cerebras",
+        usage="%(prog)s [-h] [--version] COMMAND ...",
+        description="CePO for OptiLLM on the Cerebras API.",
+        epilog="commands:\n" + "\n".join(f"  {name:10} {summary}" for name, summary in COMMANDS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("command", metavar="COMMAND", help="see below; COMMAND --help lists its options")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    given = parser.parse_args(arguments)
+    if given.command not in COMMANDS:
+        _unknown_command(parser, given.command)
+    try:
+        # The import is inside `try`: it may take a second, in which Ctrl-C must not print a traceback.
+        import_module(f"optillm_cerebras_cepo.cli.{given.command}").run(given.arguments, _say)
+    except CommandError as error:
+        sys.exit(f"cepo-cerebras: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _unknown_command(parser: argparse.ArgumentParser, name: str) -> NoReturn:
+    import difflib
+
+    close = difflib.get_close_matches(name, COMMANDS, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"the commands are {', '.join(COMMANDS)}"
+    parser.error(f"unknown command {name!r}; {hint}")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,218 @@
+"""Records that the layers exchange: one call to a model, and its reply.
+
+All records are frozen. None means unknown, which is not zero. No record's repr contains a text of a client or a model,
+so that a record logged by accident shows none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Literal, Protocol
+
+from optillm_cerebras_cepo.core.budget import Budget, unbounded
+from optillm_cerebras_cepo.core.deadline import Deadline, unlimited
+from optillm_cerebras_cepo.core.rate_limit_headers import Quota
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Fields of a request under OpenAI's names; None, or the default here, for a field that is not given."""
+
+    max_tokens: int | None = None  # of the call that writes the answer, at least 1
+    temperature: float | None = None  # 0..2
+    top_p: float | None = None  # 0..1
+    stop: tuple[str, ...] = field(default=(), repr=False)  # at most 4, none of them empty
+    seed: int | None = None  # of 64 bits, with a sign
+    # Of type json_object or json_schema; a schema has a name.
+    response_format: Mapping[str, Any] | None = field(default=None, repr=False)
+    user: str | None = field(default=None, repr=False)
+    n: int = 1  # answers, 1..8
+    frequency_penalty: float | None = None  # -2..2
+    presence_penalty: float | None = None  # -2..2
+    logit_bias: Mapping[str, float] | None = field(default=None, repr=False)  # -100..100 by token id
+    stream: bool = False
+    include_usage: bool = False  # send a last chunk with the usage; with stream only
+    fitted: tuple[str, ...] = ()  # fields that were dropped for the API, a line for each kind
+
+
+Role = Literal["system", "user", "assistant"]
+
+
+class Step(str, Enum):
+    """The kinds of call that CePO makes."""
+
+    APPROACHES = "approaches"
+    PLAN = "plan"
+    EXECUTE = "execute"
+    REVIEW = "review"
+    FINAL = "final"
+    DIRECT = "direct"
+    RATING = "rating"
+    REPAIR = "repair"
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str = field(repr=False)
+
+    def wire(self) -> dict[str, Any]:
+        """Return the message as the API takes it."""
+        return {"role": self.role, "content": self.content}
+
+
+@dataclass(frozen=True)
+class RawMessage:
+    """A turn as the client sent it: with images, tool calls or a tool's result. The API knows all of its fields."""
+
+    fields: Mapping[str, Any] = field(repr=False)
+
+    def wire(self) -> dict[str, Any]:
+        """Return the message as the API takes it."""
+        return dict(self.fields)
+
+
+Listener = Callable[[Mapping[str, Any]], None]
+"""Receives what each chunk of a streamed reply adds to the message, on the network's thread: it must not block."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a call is for: the step, and the candidate (from 1; 0 for a call of no candidate).
+
+    `kind` separates calls of one step whose replies differ in length (`cepo/call_kinds.py`). It is not compared.
+    """
+
+    step: Step
+    candidate: int = 0
+    kind: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return f"candidate {self.candidate} {self.step.value}" if self.candidate else self.step.value
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """One call.
+
+    Attributes:
+        max_tokens: most tokens of the reply.
+        temperature: 0 to 2; None for the model's default.
+        options: further fields, under the API's names.
+        timeout: seconds; None for no limit.
+        deadline: ends the call.
+        model_deadline: ended by an error that ends all calls of the request to this model.
+        budget: what the call is charged to.
+        listener: receives the reply while it is written; the reply is streamed.
+        shortenable: texts of the last message whose ends are enough where the whole is too long.
+
+    """
+
+    model: str
+    messages: tuple[Message | RawMessage, ...] = field(repr=False)
+    max_tokens: int
+    label: Label
+    temperature: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    timeout: float | None = None
+    deadline: Deadline = field(default_factory=unlimited, compare=False)
+    model_deadline: Deadline | None = field(default=None, compare=False)
+    budget: Budget = field(default_factory=unbounded, compare=False)
+    listener: Listener | None = field(default=None, repr=False)
+    shortenable: tuple[str, ...] = ()
+
+    def body(self) -> dict[str, Any]:
+        """Return the call under the API's names, without fields that have no value."""
+        return {
+            "model": self.model,
+            "messages": [message.wire() for message in self.messages],
+            "max_completion_tokens": self.max_tokens,
+            **self.options,
+            **({} if self.temperature is None else {"temperature": self.temperature}),
+            **({} if self.listener is None else {"stream": True}),
+        }
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens of one call as the API counts them; None where it gives no count."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    reasoning_tokens: int = 0  # included in the completion tokens
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One reply. `fitted` has a line for each field of the request that was dropped or lowered to suit the model."""
+
+    model: str
+    text: str = field(repr=False)
+    finish_reason: str | None
+    usage: Usage
+    fitted: tuple[str, ...] = ()
+    reasoning: str = field(default="", repr=False)
+    tool_calls: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    quota: Quota = field(default_factory=dict)  # rate limits in the reply's headers
+
+    @property
+    def usable(self) -> bool:
+        """Whether the reply is complete and has text beside its reasoning."""
+        return self.finish_reason not in ("length", "content_filter") and bool(self.answer)
+
+    @property
+    def answer(self) -> str:
+        """The text after the reasoning, which ends at `</think>`.
+
+        Some chat templates put the opening tag into the prompt, so that the reply has the closing tag alone.
+        """
+        _, closed, rest = self.text.partition("</think>")
+        return (rest if closed else self.text).strip()
+
+
+@dataclass(frozen=True)
+class PassthroughRequest:
+    """A conversation that cannot be planned for and is passed through to the model.
+
+    Attributes:
+        reason: why it cannot be planned for.
+        messages: the client's messages.
+        options: further fields of the call under the API's names: the tools.
+
+    """
+
+    reason: str
+    messages: tuple[RawMessage, ...] = field(repr=False)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the client asks.
+
+    Attributes:
+        text: the last user turn.
+        system: the system prompt: the system turns before any other turn.
+        history: the turns between, later system turns included.
+        passthrough: set if the conversation cannot be planned for; the other fields are empty then.
+        fitted: fields of messages and tools that were dropped for the API, a line for each kind.
+
+    """
+
+    text: str = field(repr=False)
+    system: str = field(default="", repr=False)
+    history: tuple[Message, ...] = field(default=(), repr=False)
+    passthrough: PassthroughRequest | None = None
+    fitted: tuple[str, ...] = ()
+
+
+class ChatClient(Protocol):
+    """Something that answers one call. All layers are this, so they stack in any order."""
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Answer, or raise a CepoError. Safe to call from several threads at once."""
+        ...

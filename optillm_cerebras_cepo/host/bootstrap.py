@@ -1,0 +1,118 @@
+"""Start of OptiLLM inside another server: its own `main()` sets it up, and only the chosen approaches are served.
+
+Four things that `main()` and OptiLLM's routes look up by name are replaced: the plugin files, the client for each
+request, what a tag in a message means, and the list of approaches.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optillm_cerebras_cepo.core.errors import BadConfiguration
+from optillm_cerebras_cepo.host import SLUG
+from optillm_cerebras_cepo.host.stub_modules import leave_out
+from optillm_cerebras_cepo.llm.connection import TlsSettings
+from optillm_cerebras_cepo.settings.loading import load
+
+DEFAULTS = {"--approach": ("OPTILLM_APPROACH", SLUG), "--port": ("OPTILLM_PORT", "8080")}
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+@dataclass(frozen=True)
+class Launched:
+    """OptiLLM, ready to serve: its WSGI application and what its flags and environment say.
+
+    Attributes:
+        client_key: the key that clients have to send, of `--optillm-api-key`; empty for none.
+        models: the pinned models in order of preference.
+
+    """
+
+    application: Wsgi
+    host: str
+    port: int
+    base_url: str
+    tls: TlsSettings
+    client_key: str
+    models: tuple[str, ...]
+
+
+def launch(arguments: Sequence[str], served: Collection[str], by_message: bool) -> Launched:
+    """Set OptiLLM up in this process; call it once.
+
+    Args:
+        arguments: OptiLLM's flags. The default of `--approach` is ours, or the first served.
+        served: the approaches that requests may choose.
+        by_message: whether a tag in a message may choose one.
+
+    Raises:
+        BadConfiguration: OptiLLM cannot be started; the message says what to change.
+        SystemExit: OptiLLM refuses its flags, or was asked for its help.
+
+    """
+    if "--launch-gui" in arguments or os.environ.get("OPTILLM_LAUNCH_GUI"):
+        raise BadConfiguration("--launch-gui would start OptiLLM's own server; remove it")
+    leave_out(served)
+    try:
+        from optillm_cerebras_cepo.host import configuration, optillm, routing
+    except ModuleNotFoundError as error:
+        others = ", ".join(sorted(set(served) - {SLUG, "none"}))
+        raise BadConfiguration(
+            f"{others or 'OptiLLM'} needs the package {error.name}, which is not installed"
+        ) from None
+    configuration.check_no_local_model()
+    plugins = optillm.plugin_files()
+    known = optillm.approaches() | set(plugins.values())
+    if unknown := sorted(set(served) - known):
+        raise BadConfiguration(f"OptiLLM has no approach {unknown[0]}; it has {', '.join(sorted(known))}")
+    defaults = _defaults(arguments)
+    with _command_line([*defaults, *arguments]):
+        listen = optillm.run_main(served, [path for path, slug in plugins.items() if slug in {SLUG, *served}])
+    if not listen:
+        raise BadConfiguration("OptiLLM stopped before it would serve; see its messages above")
+    if SLUG not in optillm.approaches():
+        raise BadConfiguration(f"OptiLLM did not load the plugin {SLUG}; reinstall optillm-cerebras-cepo")
+    if missing := sorted(set(served) - optillm.approaches()):
+        raise BadConfiguration(f"OptiLLM could not load {missing[0]}: a package that it needs is not installed")
+
+    config = optillm.server_config()
+    approach = next(iter(served)) if "--approach" in defaults and SLUG not in served else config.approach
+    if approach == optillm.AUTO:  # without a prefix of the model's name, it means `none`
+        approach = "none"
+    base_url = configuration.base_url()
+    # Our server checks the clients' keys.
+    optillm.change_server_config(base_url=base_url, approach=approach, optillm_api_key="")
+    configuration.check_connection()
+    if approach not in served:  # OptiLLM checks the flag, but not the environment variable
+        raise BadConfiguration(f"the server's own approach must be one that it serves: {', '.join(served)}")
+    routing.restrict(served=served, known=known, by_message=by_message)
+    models = load(configuration.cepo_fields(), os.environ, {}).model
+    tls = configuration.tls_settings()
+    return Launched(optillm.app, listen["host"], listen["port"], base_url, tls, config.optillm_api_key, models)
+
+
+def _defaults(arguments: Sequence[str]) -> list[str]:
+    """Return our defaults for OptiLLM's flags that neither the arguments nor the environment set."""
+    given = {argument.split("=")[0] for argument in arguments}
+    return [
+        part
+        for flag, (variable, value) in DEFAULTS.items()
+        if variable not in os.environ and flag not in given
+        for part in (flag, value)
+    ]
+
+
+@contextmanager
+def _command_line(arguments: Sequence[str]) -> Iterator[None]:
+    """Replace the process's arguments, which OptiLLM's `main()` and our `register` read."""
+    before, sys.argv = sys.argv, [f"{Path(sys.argv[0]).name} serve", *arguments]
+    try:
+        yield
+    finally:
+        sys.argv = before

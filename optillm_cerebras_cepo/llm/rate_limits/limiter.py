@@ -1,0 +1,238 @@
+"""Rate limiter of one API, key and model: how many calls and tokens go out, and which call is next.
+
+A call waits until the known limits have room for it, and until fewer calls are in flight than the API can take. Calls
+are served by the age of their request. In order of arrival, the calls of eight requests would finish all eight
+requests at the end; by age, the first request finishes as early as possible, and the last one not later.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol, TypeVar
+
+from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion, Step
+from optillm_cerebras_cepo.core.deadline import Deadline
+from optillm_cerebras_cepo.core.errors import QuotaExhausted, RateLimited
+from optillm_cerebras_cepo.core.events import CallDelayed, Observer
+from optillm_cerebras_cepo.core.rate_limit_headers import Quota, unit_of
+from optillm_cerebras_cepo.llm.rate_limits import windows
+from optillm_cerebras_cepo.llm.rate_limits.limits import Cost, Limits, Permit, Wait
+from optillm_cerebras_cepo.llm.rate_limits.priority_queue import Blocked, Priority, PriorityQueue
+from optillm_cerebras_cepo.llm.token_estimates import TokenEstimates
+
+STEP_PRIORITY = {step: -number for number, step in enumerate(Step)}  # a later step finishes its request sooner
+MIN_REPORTED_WAIT = 1.0  # seconds; shorter waits are not reported to the observer
+T = TypeVar("T")
+InitialLimits = Callable[[float], Limits]  # limits that are known from the start, at a time
+
+
+class LimitStore(Protocol):
+    """Storage of the limits of one API, key and model."""
+
+    poll_seconds: float  # after which other processes may have changed the limits; infinite for one process
+
+    def update(self, change: Callable[[Limits, float], tuple[Limits, T]], deadline: Deadline | None = None) -> T:
+        """Replace the limits atomically and return the change's result. Safe for many threads.
+
+        `change` is called with the limits and the time, perhaps more than once. Raises what ended the deadline.
+        """
+        ...
+
+    def update_later(
+        self, change: Callable[[Limits, float], Limits], done: Callable[[float], object] = lambda _: None
+    ) -> None:
+        """Replace the limits without waiting for it; `done` is called with the time of the change."""
+        ...
+
+
+class LocalLimitStore:
+    """Limits of one process."""
+
+    poll_seconds = float("inf")
+
+    def __init__(self, initial: InitialLimits, clock: Callable[[], float] = time.monotonic) -> None:
+        self._lock = threading.Lock()
+        self._clock = clock
+        self._limits = initial(clock())
+
+    def update(self, change: Callable[[Limits, float], tuple[Limits, T]], _: Deadline | None = None) -> T:
+        """Replace the limits and return the change's result."""
+        with self._lock:
+            self._limits, result = change(self._limits, self._clock())
+            return result
+
+    def update_later(
+        self, change: Callable[[Limits, float], Limits], done: Callable[[float], object] = lambda _: None
+    ) -> None:
+        """Replace the limits at once, and call `done`."""
+        done(self.update(lambda limits, now: (change(limits, now), now)))
+
+
+class RateLimiter:
+    """Rate limiter for calls to one API with one key and one model.
+
+    Args:
+        store: its limits.
+        concurrency: calls that may be in flight at once, at least 1. The number is lowered when the API says that it is
+            at its capacity, and raised again by one for as many replies as calls are in flight.
+
+    """
+
+    def __init__(self, store: LimitStore, concurrency: int) -> None:
+        self._store = store
+        self._configured_concurrency = concurrency
+        self._lock = threading.Lock()
+        self._max_concurrency = float(concurrency)
+        self._in_flight = 0
+        self._lowered_at = float("-inf")
+        self._queue: PriorityQueue[tuple[Cost, Deadline], Permit, Wait] = PriorityQueue(self._try_acquire)
+
+    @property
+    def max_concurrency(self) -> float:
+        """Calls that may be in flight at once at present."""
+        return self._max_concurrency
+
+    @property
+    def waiting(self) -> int:
+        """Number of calls that wait."""
+        return self._queue.waiting
+
+    def calls_within(self, seconds: float, deadline: Deadline | None = None) -> float:
+        """Return how many calls the limits allow in so many seconds, after the calls that wait already.
+
+        Raises what ended the deadline.
+        """
+        calls = self._store.update(lambda limits, now: (limits, windows.calls_within(limits, seconds, now)), deadline)
+        return max(0.0, calls - self.waiting)
+
+    def acquire(self, priority: Priority, cost: Cost, request: ChatRequest, observer: Observer) -> Permit:
+        """Wait until this call may go out.
+
+        Raises:
+            QuotaExhausted: a day's limit is used up.
+            RateLimited: the wait would exceed the call's deadline.
+            CepoError: what ended the call's deadline.
+
+        """
+        reported = False
+
+        def on_blocked(wait: Wait) -> None:
+            nonlocal reported
+            used_up = f"the limit of {_describe(wait)} is used up"
+            if wait.seconds >= request.deadline.remaining:
+                message = f"{used_up} for {wait.seconds:.0f} s, longer than the time left; try again later"
+                raise RateLimited(message, retry_after=wait.seconds)
+            if wait.seconds >= MIN_REPORTED_WAIT and not reported:
+                reported = True
+                observer(CallDelayed(request.label, wait.seconds, RateLimited(used_up)))
+
+        return self._queue.acquire(priority, (cost, request.deadline), request.deadline, on_blocked)
+
+    def on_reply(self, permit: Permit, quota: Quota) -> None:
+        """Learn from a reply, and let the next call out."""
+        self._store.update_later(lambda limits, now: windows.record_reply(limits, permit, quota, now))
+        with self._lock:
+            if self._in_flight >= self._max_concurrency:
+                raised = self._max_concurrency + 1 / self._max_concurrency
+                self._max_concurrency = min(float(self._configured_concurrency), raised)
+        self._release()
+
+    def on_refusal(self, permit: Permit, window: str, quota: Quota) -> None:
+        """Learn from a 429, and let the next call out when there is room again."""
+
+        def lower_concurrency(now: float) -> None:
+            with self._lock:
+                if not window and permit.at > self._lowered_at:  # once for calls that went out together
+                    self._max_concurrency = max(1.0, min(self._max_concurrency, float(self._in_flight)) / 2)
+                    self._lowered_at = now
+
+        self._store.update_later(
+            lambda limits, now: windows.record_refusal(limits, permit, window, quota, now), lower_concurrency
+        )
+        self._release()
+
+    def on_failure(self) -> None:
+        """Let the next call out after a call without a reply."""
+        self._store.update_later(lambda limits, _: windows.record_failure(limits))
+        self._release()
+
+    def _release(self) -> None:
+        with self._lock:
+            self._in_flight -= 1
+        self._queue.notify()
+
+    def _try_acquire(self, request: tuple[Cost, Deadline]) -> Permit | Blocked[Wait]:
+        cost, deadline = request
+        with self._lock:
+            if self._in_flight >= int(self._max_concurrency):
+                return Blocked()
+            self._in_flight += 1
+        answer: Permit | Wait | None = None
+        try:
+            answer = self._store.update(lambda limits, now: windows.admit(limits, cost, now), deadline)
+        finally:
+            if not isinstance(answer, Permit):
+                with self._lock:
+                    self._in_flight -= 1
+        if isinstance(answer, Permit):
+            return answer
+        if unit_of(answer.window) == "day":
+            used_up = f"the limit of {_describe(answer)} is used up"
+            message = f"{used_up}; the next call is possible in {answer.seconds:.0f} s"
+            raise QuotaExhausted(message, retry_after=answer.seconds)
+        return Blocked(min(answer.seconds, self._store.poll_seconds), answer if answer.window else None)
+
+
+def _describe(wait: Wait) -> str:
+    """Return a window's limit in words: `5 requests a minute`."""
+    kind, _, unit = wait.window.partition("-")
+    return f"{wait.limit:,.0f} {kind} {'an' if unit == 'hour' else 'a'} {unit}"
+
+
+class RateLimitedClient:
+    """Layer that sends each call of one request through its model's rate limiter.
+
+    Args:
+        inner: makes the calls.
+        limiter: returns the rate limiter of a model.
+        estimates: of the prompts' tokens.
+        age: number of the request; older requests have smaller numbers.
+        observer: is told of long waits.
+
+    """
+
+    def __init__(
+        self,
+        inner: ChatClient,
+        limiter: Callable[[str], RateLimiter],
+        estimates: TokenEstimates,
+        age: int,
+        observer: Observer,
+    ) -> None:
+        self._inner = inner
+        self._limiter = limiter
+        self._estimates = estimates
+        self._age = age
+        self._observer = observer
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Answer when it is this call's turn. Raises what the limiter and the inner client raise."""
+        limiter = self._limiter(request.model)
+        cost = Cost(1, self._estimates.prompt_tokens(request) + min(request.max_tokens, windows.MAX_CHARGED_REPLY))
+        permit = limiter.acquire((self._age, STEP_PRIORITY[request.label.step]), cost, request, self._observer)
+        remaining = request.deadline.remaining  # the time-out was set before the wait
+        timeout = remaining if request.timeout is None else min(request.timeout, remaining)
+        try:
+            limited = request if timeout == request.timeout else replace(request, timeout=max(0.001, timeout))
+            completion = self._inner.complete(limited)
+        except RateLimited as refusal:
+            limiter.on_refusal(permit, refusal.window, refusal.quota)
+            raise
+        except BaseException:
+            limiter.on_failure()
+            raise
+        limiter.on_reply(permit, completion.quota)
+        return completion

@@ -1,0 +1,9 @@
+"""Check answers against a request's `response_format`.
+
+Schema and answer are not trusted: they are checked in bounded time, without the network, and without running a regular
+expression of the client.
+"""
+
+from optillm_cerebras_cepo.response_format.requested import RequestedFormat
+
+__all__ = ["RequestedFormat"]

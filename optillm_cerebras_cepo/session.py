@@ -1,0 +1,253 @@
+"""One request: its deadline, its model client, and its result."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from optillm_cerebras_cepo.cepo.outcome import Outcome
+from optillm_cerebras_cepo.cepo.request import CepoRequest, RequestTracker
+from optillm_cerebras_cepo.cepo.solve import solve
+from optillm_cerebras_cepo.cepo.step_caller import ModelAccess, StepCaller
+from optillm_cerebras_cepo.cepo.timing import CallTimes
+from optillm_cerebras_cepo.core.budget import Budget
+from optillm_cerebras_cepo.core.chat import ChatClient, Listener
+from optillm_cerebras_cepo.core.deadline import Deadline
+from optillm_cerebras_cepo.core.errors import CepoError, ModelUnavailable
+from optillm_cerebras_cepo.core.events import CallFinished, Event, Observer, ignore
+from optillm_cerebras_cepo.llm.adaptive_max_tokens import ReplyLengths
+from optillm_cerebras_cepo.llm.catalogue import Catalogue
+from optillm_cerebras_cepo.llm.context_window import ContextWindows
+from optillm_cerebras_cepo.llm.instrumentation import Ledger, RecordCall
+from optillm_cerebras_cepo.llm.models import lookup
+from optillm_cerebras_cepo.llm.rate_limits.limiter import RateLimiter
+from optillm_cerebras_cepo.llm.rate_limits.priority_queue import PrioritySemaphore
+from optillm_cerebras_cepo.llm.rate_limits.registry import LimiterRegistry
+from optillm_cerebras_cepo.llm.retry import RetryPolicy
+from optillm_cerebras_cepo.llm.sdk import SdkClient
+from optillm_cerebras_cepo.llm.stack import ModelKnowledge, RequestLayers, stack
+from optillm_cerebras_cepo.llm.token_estimates import TokenEstimates
+from optillm_cerebras_cepo.llm.unsupported_params import UnsupportedParams
+from optillm_cerebras_cepo.settings.declaration import Settings
+
+
+@dataclass(frozen=True)
+class AccountKnowledge:
+    """What was learnt of the models of one account: another may have other limits, and another API other fields."""
+
+    unsupported_params: UnsupportedParams = field(default_factory=UnsupportedParams)
+    context_windows: ContextWindows = field(default_factory=ContextWindows)
+
+
+@dataclass
+class SharedState:
+    """What all sessions of a process share. Each attribute is thread-safe.
+
+    Attributes:
+        time_scale: API seconds in a real second; waits are as much shorter. For tests and benchmarks.
+        limiters: rate limiters, by where their limits are stored.
+        planning: admits as many planned requests at once as threads are meant for.
+        catalogue: lists of models.
+        accounts: what was learnt of models, by account.
+        reply_lengths: lengths of replies, by kind of call.
+        token_estimates: tokens of prompts, by model.
+        call_seconds: median duration of the calls of the last request, by model, without waits.
+        ages: order of the requests; older ones go first.
+
+    """
+
+    time_scale: float
+    limiters: LimiterRegistry
+    planning: PrioritySemaphore
+    catalogue: Catalogue = field(default_factory=Catalogue)
+    accounts: dict[SdkClient, AccountKnowledge] = field(default_factory=dict)
+    reply_lengths: ReplyLengths = field(default_factory=ReplyLengths)
+    token_estimates: TokenEstimates = field(default_factory=TokenEstimates)
+    call_seconds: dict[str, float] = field(default_factory=dict)
+    ages: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+
+@dataclass(frozen=True)
+class RequestHooks:
+    """Who is informed of a request while it runs.
+
+    Attributes:
+        observer: receives progress events, from any thread.
+        listener: receives the answer while it is written, where it is known early that it is the final one.
+        record_call: receives every call with its texts, for a log that the operator asked for.
+
+    """
+
+    observer: Observer = ignore
+    listener: Listener | None = None
+    record_call: RecordCall | None = None
+
+
+@dataclass(frozen=True)
+class RequestResult:
+    """An outcome and what it took.
+
+    Attributes:
+        outcome: the answers.
+        model: the API's id of the model that answered.
+        settings: of the request.
+        planned: whether the request was to be planned.
+        forwarded: why the client's messages were passed through; empty if they were not.
+        ledger: calls and tokens.
+        seconds: duration of the request.
+        degraded: what failed and was left out, a line each.
+        fitted: what was changed to suit the model, a line each.
+
+    """
+
+    outcome: Outcome
+    model: str
+    settings: Settings
+    planned: bool
+    forwarded: str
+    ledger: Ledger
+    seconds: float
+    degraded: tuple[str, ...]
+    fitted: tuple[str, ...]
+
+
+class RequestSession:
+    """One request on its way to an answer.
+
+    Args:
+        shared: what all sessions share.
+        api: the connection to use.
+        request: what is asked.
+        hooks: who is informed.
+        deadline: of the request; whoever ends it ends the request.
+
+    """
+
+    def __init__(
+        self, shared: SharedState, api: SdkClient, request: CepoRequest, hooks: RequestHooks, deadline: Deadline
+    ) -> None:
+        settings = request.settings
+        self.deadline = deadline
+        self._shared = shared
+        self._api = api
+        self._request = request
+        self._hooks = hooks
+        # A direct answer is one call: it goes before all that are planned, and takes no thread.
+        self._planned = settings.effort != "none" and request.question.passthrough is None
+        self._age = next(shared.ages) if self._planned else 0
+        self._policy = RetryPolicy(
+            attempts=settings.call_attempts,
+            timeout=settings.call_timeout,
+            min_tokens_per_second=settings.min_tokens_per_second,
+            time_scale=shared.time_scale,
+        )
+        shared.limiters.connect(settings.redis_url)
+        self._ledger = Ledger()
+        self._durations: list[float] = []
+
+    def run(self) -> RequestResult:
+        """Answer the question. Raise the CepoError that there is instead; its `spent` has the calls and tokens."""
+        started, model = time.monotonic(), ""
+        try:
+            caller, rater = self._callers()
+            model = caller.model.id
+            with self._shared.planning.slot((self._age,), self.deadline) if self._planned else nullcontext():
+                outcome = solve(caller, rater, self._hooks.listener)
+        except CepoError as error:
+            error.spent = spent(self._ledger)
+            raise
+        finally:
+            self.deadline.end()
+            if self._durations and model:
+                self._shared.call_seconds[model] = statistics.median(self._durations)
+        question, tracker = self._request.question, caller.tracker
+        return RequestResult(
+            outcome,
+            model,
+            self._request.settings,
+            self._planned,
+            question.passthrough.reason if question.passthrough else "",
+            self._ledger,
+            time.monotonic() - started,
+            tracker.degraded.lines,
+            tracker.fitted.lines,
+        )
+
+    def _callers(self) -> tuple[StepCaller, StepCaller]:
+        """Return what calls the model that answers, and what calls the one that rates."""
+        settings, client = self._request.settings, self._client()
+        resolve = partial(self._shared.catalogue.resolve, self._api, policy=self._policy, deadline=self.deadline)
+        access = self._access(client, resolve(settings.model), self.deadline.part())
+        times = CallTimes(self._shared.call_seconds.get(access.id))
+        caller = StepCaller(
+            self._request,
+            access,
+            RequestTracker(self._hooks.observer, call_times=times),
+            access.deadline,
+            Budget(settings.max_calls, settings.max_total_tokens),
+        )
+        if not settings.rating_model:
+            return caller, caller
+        deadline, model = self.deadline.part(), settings.rating_model
+        try:
+            model = resolve((model,))
+        except CepoError as error:
+            if error.discards_answers:
+                raise
+            deadline.end(error)  # each rating is left out, with this reason
+        return caller, replace(caller, model=self._access(client, model, deadline), deadline=deadline)
+
+    def _access(self, client: ChatClient, model: str, deadline: Deadline) -> ModelAccess:
+        limiter, estimates = self._limiter(model), self._shared.token_estimates
+        return ModelAccess(
+            client,
+            model,
+            lookup(model).think_switch,
+            deadline,
+            calls_possible=lambda seconds: limiter.calls_within(seconds, self.deadline),
+            count_tokens=partial(estimates.prompt_tokens_of_texts, model),
+            usual_reply_tokens=partial(self._shared.reply_lengths.mean, model),
+        )
+
+    def _client(self) -> ChatClient:
+        """Return this request's layers over the connection to the API."""
+        shared = self._shared
+        account = shared.accounts.setdefault(self._api, AccountKnowledge())
+        lengths = shared.reply_lengths if self._request.settings.fit_tokens else None
+        return stack(
+            self._api,
+            ModelKnowledge(account.unsupported_params, account.context_windows, shared.token_estimates, lengths),
+            RequestLayers(self._policy, self._limiter, self._age, self._ledger, self._observe, self._hooks.record_call),
+        )
+
+    def _limiter(self, model: str) -> RateLimiter:
+        settings = self._request.settings
+        return self._shared.limiters.limiter(
+            settings.redis_url, self._api.address, model, settings.concurrency, operator_limits(settings)
+        )
+
+    def _observe(self, event: Event) -> None:
+        if isinstance(event, CallFinished):
+            if event.error is None:
+                self._durations.append(event.seconds)
+            elif isinstance(event.error, ModelUnavailable):
+                self._shared.catalogue.forget(self._api)  # the list names a model that has stopped working
+        self._hooks.observer(event)
+
+
+def operator_limits(settings: Settings) -> dict[str, float]:
+    """Return the operator's rate limits, by window."""
+    limits = {"requests-minute": settings.rpm, "tokens-minute": settings.tpm}
+    return {window: limit for window, limit in limits.items() if limit is not None}
+
+
+def spent(ledger: Ledger) -> dict[str, int]:
+    """Return what a request has spent, as an error reports it; nothing before its first call."""
+    total = ledger.total
+    sums = {"calls": total.calls, "prompt_tokens": total.prompt_tokens, "completion_tokens": total.completion_tokens}
+    return sums if total.calls else {}

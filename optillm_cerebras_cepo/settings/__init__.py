@@ -1,0 +1,1 @@
+"""The settings of a request: their declaration, and how they are read."""

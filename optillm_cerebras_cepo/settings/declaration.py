@@ -1,0 +1,166 @@
+"""What one request runs with: frozen, typed, and every unknown name refused with the nearest known one.
+
+Later sources win: these defaults < OptiLLM's CePO configuration (YAML file, then `--cepo_*` flags) < the preset of the
+effort < environment (`CEPO_CEREBRAS_<NAME>`) < request body (`cepo_cerebras_<name>`). One declaration serves them all,
+so a setting is documented, checked and spelled in one place: here. What the operator locks or caps, no request changes
+(`bounds`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from optillm_cerebras_cepo.core.chat import Step
+from optillm_cerebras_cepo.settings.operator_limits import check_caps, check_locked
+
+# OptiLLM's numbers for the planning steps; a rating's fields are called bestofn_*.
+_SUFFIX = {
+    Step.APPROACHES: "step0",
+    Step.PLAN: "step1",
+    Step.EXECUTE: "step2",
+    Step.REVIEW: "step3",
+    Step.FINAL: "step4",
+    Step.DIRECT: "direct_resp",
+}
+
+KEY_MARKS = ("csk-", "sk-")  # how keys begin, of Cerebras and of others; no model's name does
+
+Temperature = Annotated[float, Field(ge=0, le=2)]
+Tokens = Annotated[int, Field(ge=1)]
+TokensOrOff = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+# Far beyond what helps an answer: each is a thread at least, for as long as the request takes.
+Few = Annotated[int, Field(ge=1, le=100)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class StepParameters(NamedTuple):
+    """What a step's calls are made with: temperature 0..2, and the most tokens of a reply."""
+
+    temperature: float
+    max_tokens: int
+
+
+class Settings(BaseModel):
+    """Every setting, with OptiLLM's packaged defaults for its own fields (`tests/host` compares them)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    model: Annotated[tuple[str, ...], Field(description="model, or several in order of preference")] = ("llama3.3-70b",)
+    effort: Annotated[
+        Literal["none", "low", "medium", "high", "auto"],
+        Field(description="how much work an answer is worth; `none` is one direct call, `medium` as configured"),
+    ] = "medium"
+    deadline: Annotated[Seconds, Field(description="seconds that a request may take")] = 600.0
+    call_timeout: Annotated[Seconds, Field(description="seconds that one call may take")] = 120.0
+    min_tokens_per_second: Annotated[
+        float, Field(gt=0, description="a call with a slower reply is cancelled and retried")
+    ] = 50.0
+    call_attempts: Annotated[Few, Field(description="attempts of one call, including the first")] = 5
+
+    max_calls: Annotated[Count | None, Field(description="most calls of a request, including retries")] = None
+    max_total_tokens: Annotated[Count | None, Field(description="most tokens of a request, prompts and replies")] = None
+
+    concurrency: Annotated[Count, Field(description="calls to one model at the same time")] = 64
+    rpm: Annotated[
+        Count | None, Field(description="calls per minute to one model, in addition to the learned limits")
+    ] = None
+    tpm: Annotated[
+        Count | None, Field(description="tokens per minute of one model, in addition to the learned limits")
+    ] = None
+    redis_url: Annotated[
+        str | None, Field(description="Redis in which processes share their rate limits", repr=False)
+    ] = None
+    locked: Annotated[
+        tuple[str, ...],
+        Field(description="settings that no request may change, such as `model,effort`"),
+    ] = ()
+    max_bestofn_n: Annotated[Count | None, Field(description="most candidates that a request may set")] = None
+    max_planning_m: Annotated[Count | None, Field(description="most attempts per candidate that a request may set")] = (
+        None
+    )
+    progress: Annotated[bool, Field(description="whether streams report progress as `reasoning_content`")] = True
+    fit_tokens: Annotated[
+        bool, Field(description="lower token limits to the usual length of replies; repeat a call that was cut")
+    ] = True
+
+    bestofn_n: Annotated[Few, Field(description="candidates per request")] = 3
+    bestofn_temperature: Annotated[Temperature, Field(description="temperature of ratings")] = 0.1
+    bestofn_max_tokens: Annotated[Tokens, Field(description="token limit of ratings")] = 4096
+    # OptiLLM's defect: flags_of_ratings_are_refused
+    bestofn_rating_type: Annotated[
+        Literal["absolute", "pairwise", "majority"],
+        Field(description="how the best candidate is chosen: by ratings, by comparing pairs, by vote"),
+    ] = "absolute"
+    planning_n: Annotated[Few, Field(description="plans per candidate")] = 3
+    planning_m: Annotated[Few, Field(description="most attempts at plans per candidate")] = 6
+    planning_temperature_step0: Annotated[Temperature, Field(description="temperature of approaches")] = 0.55
+    planning_temperature_step1: Annotated[Temperature, Field(description="temperature of plans")] = 0.55
+    planning_temperature_step2: Annotated[Temperature, Field(description="temperature of solutions")] = 0.25
+    planning_temperature_step3: Annotated[Temperature, Field(description="temperature of reviews")] = 0.1
+    planning_temperature_step4: Annotated[Temperature, Field(description="temperature of final answers")] = 0.0
+    planning_temperature_direct_resp: Annotated[Temperature, Field(description="temperature of direct answers")] = 0.1
+    planning_max_tokens_step0: Annotated[Tokens, Field(description="token limit of approaches")] = 4096
+    planning_max_tokens_step1: Annotated[TokensOrOff, Field(description="token limit of plans; 0 skips planning")] = (
+        4096
+    )
+    planning_max_tokens_step2: Annotated[Tokens, Field(description="token limit of solutions")] = 4096
+    planning_max_tokens_step3: Annotated[Tokens, Field(description="token limit of reviews")] = 4096
+    planning_max_tokens_step4: Annotated[
+        TokensOrOff, Field(description="token limit of final answers; 0 skips this step")
+    ] = 4096
+    planning_max_tokens_direct_resp: Annotated[Tokens, Field(description="token limit of direct answers")] = 4096
+    use_plan_diversity: Annotated[bool, Field(description="each candidate plans along a different approach")] = False
+    rating_model: Annotated[str | None, Field(description="model for ratings; by default the model that answers")] = (
+        None
+    )
+
+    @property
+    def writing_step(self) -> Step:
+        """The step of a candidate that writes its answer: the last that is not switched off."""
+        return Step.FINAL if self.planning_max_tokens_step4 else Step.REVIEW
+
+    def limits(self, step: Step) -> StepParameters:
+        """The step's own temperature and token limit, under OptiLLM's names for them."""
+        suffix = _SUFFIX.get(self.writing_step if step is Step.REPAIR else step)
+        if suffix is None:
+            return StepParameters(self.bestofn_temperature, self.bestofn_max_tokens)
+        return StepParameters(
+            getattr(self, f"planning_temperature_{suffix}"), getattr(self, f"planning_max_tokens_{suffix}")
+        )
+
+    @field_validator("model", "locked", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("model")
+    @classmethod
+    def _named(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or not all(value):
+            raise ValueError("must name a model, or several separated by commas")
+        return value
+
+    @field_validator("model", "rating_model")
+    @classmethod
+    def _no_key(cls, value: tuple[str, ...] | str | None) -> tuple[str, ...] | str | None:
+        # A model that is not served is told to the client by its name.
+        names = (value,) if isinstance(value, str) else value or ()
+        if any(name.lower().startswith(KEY_MARKS) for name in names):
+            raise ValueError("must name a model, and this looks like a key")
+        return value
+
+    @field_validator("locked")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        check_locked(value, cls.model_fields)
+        return value
+
+    @model_validator(mode="after")
+    def _possible(self) -> Settings:
+        check_caps(vars(self))
+        if self.planning_m < self.planning_n:
+            raise ValueError(f"planning_m ({self.planning_m}) must be at least planning_n ({self.planning_n})")
+        return self

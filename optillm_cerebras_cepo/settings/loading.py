@@ -1,0 +1,143 @@
+"""What one request runs with: each source read, checked, and laid over the ones before.
+
+Later sources win: the defaults < OptiLLM's CePO configuration (YAML file, then `--cepo_*` flags) < the preset of the
+effort < environment (`CEPO_CEREBRAS_<NAME>`) < request body (`cepo_cerebras_<name>`). What the operator locks or caps,
+no request changes (`operator_limits.py`).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from optillm_cerebras_cepo.core.errors import BadConfiguration, BadRequest
+from optillm_cerebras_cepo.settings.declaration import Settings
+from optillm_cerebras_cepo.settings.operator_limits import BUDGETS, check_budget, unchanged, within
+
+ENVIRONMENT = "CEPO_CEREBRAS_"
+BODY = "cepo_cerebras_"
+
+# Fields of OptiLLM's CepoConfig that have no meaning here: what they steer is decided by the table of models, by the
+# retry policy and by logging. They are read from its file, and go no further.
+HOST_ONLY = frozenset({"use_reasoning", "use_reasoning_fallback", "num_of_retries", "print_output"})
+
+# What an effort makes of the configuration file's numbers; the environment's and the request's own stand.
+PRESETS: Mapping[str, Mapping[str, int]] = {
+    "low": {"bestofn_n": 1, "planning_n": 2, "planning_m": 3},
+    "high": {"bestofn_n": 5, "planning_n": 3, "planning_m": 6},
+}
+# A client's `reasoning_effort` (OpenAI's values) as an effort.
+REASONING = {"none": "none", "minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high"}
+
+# What concerns all requests is not one request's to say, nor what it may say.
+OPERATORS = frozenset({"concurrency", "rpm", "tpm", "redis_url", "locked", "max_bestofn_n", "max_planning_m"})
+
+
+def load(base: Mapping[str, Any], environ: Mapping[str, str], body: Mapping[str, Any]) -> Settings:
+    """Settle the settings of one request.
+
+    Args:
+        base: OptiLLM's CePO configuration, by field name.
+        environ: the process's environment; other variables are left alone.
+        body: the request's fields; others are left alone.
+
+    Raises:
+        BadConfiguration: the base or the environment cannot work (the operator's to mend).
+        BadRequest: the body's fields cannot work (the client's), with the field as `param`.
+
+    """
+    configured = {name: value for name, value in base.items() if name not in HOST_ONLY}
+    refuse_unknown(configured, Settings.model_fields, "the CePO configuration")
+    # Their values only: os.environ decodes each that it is asked for.
+    names = {name.removeprefix(ENVIRONMENT).lower(): environ[name] for name in environ if name.startswith(ENVIRONMENT)}
+    refuse_unknown(names, Settings.model_fields, "the environment", spell=lambda name: ENVIRONMENT + name.upper())
+    standing = _configured(configured, names)
+    wanted = {name.removeprefix(BODY): value for name, value in body.items() if name.startswith(BODY)}
+    if unknown := _unknown(wanted, Settings.model_fields, lambda name: BODY + name):
+        raise BadRequest(f"unknown field {unknown[1]}", param=unknown[0])
+    for name, value in wanted.items():
+        if name in OPERATORS:
+            raise BadRequest(f"{BODY + name} is set by the operator only", param=BODY + name)
+        if name in standing.locked:
+            raise BadRequest(f"{BODY + name} is locked by the operator", param=BODY + name)
+        _check_kind(name, value)
+        _check_raised(name, getattr(standing, name), value)
+    if body.get("reasoning_effort") is not None and "effort" not in standing.locked:
+        # A client's word for how much to think. It steers the plan and never travels to the model. Where the effort is
+        # locked it is ignored, for many clients send it by default.
+        wanted = {"effort": _effort_of(body["reasoning_effort"])} | wanted
+    # What is locked stays as the operator's own effort has it: no other effort's preset changes it.
+    own = {**vars(standing), **within(PRESETS.get(standing.effort, {}), vars(standing), names)}
+    kept = {name: own[name] for name in unchanged(standing.locked)}
+    preset = within(PRESETS.get(str(wanted.get("effort", standing.effort)), {}), own, names.keys() | kept.keys())
+    try:
+        return Settings.model_validate({**configured, **preset, **names, **kept, **wanted})
+    except ValidationError as error:
+        name, reason = _first(error, wanted)
+        raise BadRequest(f"{BODY + name}: {reason}", param=BODY + name) from None
+
+
+def _check_kind(name: str, value: object) -> None:
+    """Tell JSON's kinds apart, which the environment's texts have not."""
+    default = Settings.model_fields[name].default
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise BadRequest(f"{BODY + name} must be true or false", param=BODY + name)
+        return
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if (isinstance(default, int | float) or name in BUDGETS) and not number:
+        raise BadRequest(f"{BODY + name} must be a number", param=BODY + name)
+
+
+def _check_raised(name: str, own: object, value: object) -> None:
+    try:
+        check_budget(name, own, value)
+    except ValueError as error:
+        raise BadRequest(f"{BODY + name}: {error}", param=BODY + name) from None
+
+
+def _effort_of(reasoning: object) -> str:
+    if isinstance(reasoning, str) and reasoning in REASONING:
+        return REASONING[reasoning]
+    raise BadRequest(f"reasoning_effort must be one of {', '.join(REASONING)}", param="reasoning_effort")
+
+
+def refuse_unknown(
+    given: Iterable[str], known: Collection[str], where: str, *, spell: Any = str, missing: Iterable[str] = ()
+) -> None:
+    """Raise BadConfiguration for a name that nobody knows, or that is missing, with the nearest known one."""
+    if unknown := _unknown(given, known, spell):
+        raise BadConfiguration(f"unknown field in {where}: {unknown[1]}", param=unknown[0])
+    for name in missing:
+        raise BadConfiguration(f"missing field in {where}: {name}", param=name)
+
+
+def _unknown(given: Iterable[str], known: Collection[str], spell: Any) -> tuple[str, str] | None:
+    for name in given:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            return spell(name), spell(name) + (f" (did you mean {spell(nearest[0])}?)" if nearest else "")
+    return None
+
+
+def _configured(configured: Mapping[str, Any], names: Mapping[str, Any]) -> Settings:
+    """What holds without a request; its presets are not looked at, for they go with the effort that a request has."""
+    values = {**configured, **names}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        name, reason = _first(error, values)
+        where = f"{ENVIRONMENT}{name.upper()}" if name in names else f"the CePO configuration's {name}"
+        raise BadConfiguration(f"{where}: {reason}", param=name) from None
+
+
+def _first(error: ValidationError, given: Iterable[str]) -> tuple[str, str]:
+    """The field at fault and why. A fault between two fields is put down to the one that was given last."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    reason = first["msg"].removeprefix("Value error, ")
+    if first["loc"]:
+        return str(first["loc"][0]), reason[:1].lower() + reason[1:]
+    return next((name for name in reversed(list(given)) if name in reason.split()), "planning_m"), reason

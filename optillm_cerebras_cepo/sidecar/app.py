@@ -1,0 +1,193 @@
+"""WSGI application around OptiLLM's: request ids, client keys, slots, the access log, and the sidecar's own paths."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from werkzeug.wrappers import Response
+
+from optillm_cerebras_cepo.core.errors import BadRequest, CepoError, ModelUnavailable
+from optillm_cerebras_cepo.host.bootstrap import Wsgi
+from optillm_cerebras_cepo.host.execution import REQUEST_OBSERVER, defect
+from optillm_cerebras_cepo.host.responses import BodyTooLarge, error_headers
+from optillm_cerebras_cepo.llm.models import lookup
+from optillm_cerebras_cepo.sidecar import errors
+from optillm_cerebras_cepo.sidecar.client_keys import PROBE_PATHS, ClientKeys
+from optillm_cerebras_cepo.sidecar.logs import log_access
+from optillm_cerebras_cepo.sidecar.metrics import CONTENT_TYPE, Metrics
+from optillm_cerebras_cepo.sidecar.readiness import Readiness
+from optillm_cerebras_cepo.sidecar.request_record import RequestRecord
+from optillm_cerebras_cepo.sidecar.request_slots import RequestSlots
+
+CHAT = "/v1/chat/completions"
+MODELS = "/v1/models"
+READ = ("GET", "HEAD")
+METHODS = {CHAT: ("POST",), MODELS: READ, "/health": READ, "/ready": READ, "/metrics": READ}
+POLLED_PATHS = PROBE_PATHS | {"/metrics"}  # a 200 here is not logged
+READ_ERROR = "cepo_cerebras.read_error"  # environ: the status for a request that could not be read
+
+
+@dataclass(frozen=True)
+class SidecarApp:
+    """The application; `inner` is OptiLLM's, `wanted` the pinned model (or several) as the operator spells it."""
+
+    inner: Wsgi
+    keys: ClientKeys
+    slots: RequestSlots
+    metrics: Metrics
+    readiness: Readiness
+    wanted: Sequence[str]
+    approaches: Sequence[str]
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer one request."""
+        record = RequestRecord(environ, self.metrics)
+        environ[REQUEST_OBSERVER] = record
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            record.status = int(status[:3])
+            return start_response(status, [*headers, ("x-request-id", record.request_id)], exc_info)
+
+        has_slot = False
+        try:
+            self._check(environ)
+            # OptiLLM would send a key that begins with `sk-` to the API.
+            environ.pop("HTTP_AUTHORIZATION", None)
+            if record.path == CHAT:
+                self.slots.acquire()
+                has_slot = True
+            body = self._route(record)(environ, start)
+        except BaseException as error:  # also SystemExit: the slot must be released, and the client answered
+            if has_slot:
+                self.slots.release()
+                has_slot = False
+            failure = error if isinstance(error, CepoError) else defect(error)
+            record.on_end(failure)
+            body = _error_response(failure)(environ, start)
+        return _Body(body, record, lambda: self._finish(record, has_slot))
+
+    def wants_body(self, environ: Mapping[str, Any]) -> bool:
+        """Return whether a request's body will be used, from its headers. Without it, it is answered all the same."""
+        try:
+            self._check(environ)
+        except CepoError:
+            return False
+        return str(environ["PATH_INFO"]) == CHAT
+
+    def _check(self, environ: Mapping[str, Any]) -> None:
+        """Raise a CepoError if the request is refused whatever its body."""
+        if READ_ERROR in environ:
+            raise _read_error(environ[READ_ERROR])
+        path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
+        self.keys.check(path, environ.get("HTTP_AUTHORIZATION", ""))
+        if "HTTP_ORIGIN" in environ and not self.keys and path not in PROBE_PATHS:
+            raise errors.OriginRefused(
+                "Browser requests are refused unless CEPO_CEREBRAS_CLIENT_KEY is set on the server."
+            )
+        allowed = READ if path.startswith(f"{MODELS}/") else METHODS.get(path)
+        if allowed is None:
+            raise errors.UnknownPath("Not found.")
+        if method not in allowed:
+            raise errors.WrongMethod("Method not allowed.", allowed=", ".join(allowed))
+
+    def _route(self, record: RequestRecord) -> Wsgi:
+        if record.path == "/ready":
+            return self._ready()
+        if record.path == "/metrics":
+            return Response(self.metrics.render(), content_type=CONTENT_TYPE)
+        if record.path == MODELS:  # OptiLLM's defect: the_list_of_models_fails
+            return _json({"object": "list", "data": [model_entry(name) for name in self._model_names()]})
+        if record.path.startswith(f"{MODELS}/"):
+            name = record.path.removeprefix(f"{MODELS}/")
+            if name not in self._model_names():
+                raise ModelUnavailable("The server has no model of this name. See /v1/models.", param="model")
+            return _json(model_entry(name))
+        return self.inner
+
+    def _ready(self) -> Response:
+        state = self.readiness.state
+        if self.slots.closed:
+            return _json({"status": "not ready", "reason": errors.shutting_down().message}, 503)
+        if state.model is None:
+            return _json({"status": "not ready", "reason": state.reason}, 503)
+        return _json({"status": "ready", "model": state.model})
+
+    def _model_names(self) -> list[str]:
+        return model_names(self.readiness.state.model, self.wanted, self.approaches)
+
+    def _finish(self, record: RequestRecord, has_slot: bool) -> None:
+        try:
+            path = record.path if record.path in METHODS else "other"
+            self.metrics.count_response(path, record.approach, record.effort, record.status, record.seconds)
+            if record.path not in POLLED_PATHS or record.status != 200:
+                log_access(record.log_fields())
+        finally:
+            if has_slot:
+                self.slots.release()  # last: a stopping server ends as soon as all slots are free
+
+
+@dataclass(frozen=True)
+class _Body:
+    """A response's body that counts its bytes and calls `on_close`, even if nobody has read it to the end."""
+
+    body: Iterable[bytes]
+    record: RequestRecord
+    on_close: Callable[[], None]
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self.body:
+            self.record.sent_bytes += len(part)
+            yield part
+        self.record.hung_up = False
+
+    def close(self) -> None:
+        try:
+            getattr(self.body, "close", lambda: None)()
+        finally:
+            self.on_close()
+
+
+def model_names(served: str | None, wanted: Sequence[str], approaches: Collection[str]) -> list[str]:
+    """Return the names of the pinned model, each plain and with each approach as a prefix.
+
+    The first is `served`, the API's id of the model, if it is known.
+    """
+    model = served or lookup(wanted[0]).id
+    spellings = [name for name in wanted if lookup(name).id == lookup(model).id]
+    plain = list(dict.fromkeys([model, lookup(model).id, *spellings]))
+    return plain + [f"{approach}-{name}" for approach in approaches for name in plain]
+
+
+def model_entry(name: str) -> dict[str, Any]:
+    """Return one entry of /v1/models, with the fields that OpenAI's clients require."""
+    return {"id": name, "object": "model", "created": 0, "owned_by": "cerebras"}
+
+
+def _json(body: dict[str, Any], status: int = 200) -> Response:
+    return Response(json.dumps(body), status, content_type="application/json")
+
+
+def _error_response(error: CepoError) -> Response:
+    response = _json(error.body(), error.status)
+    response.headers.update(error_headers(error))
+    if isinstance(error, errors.WrongMethod):
+        response.headers["allow"] = error.allowed
+    return response
+
+
+def _read_error(status: int) -> CepoError:
+    """Return the error for a request that could not be read."""
+    match status:
+        case 413:
+            return BodyTooLarge("The request body exceeds the server's limit.")
+        case 431:
+            return errors.HeadersTooLarge("The request headers exceed the server's limit.")
+        case 500:
+            return CepoError("Internal server error. The server's log has the details.")
+        case 503:
+            return errors.server_full()
+        case _:
+            return BadRequest("This is not a valid HTTP request.")

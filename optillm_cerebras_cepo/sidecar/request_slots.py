@@ -1,0 +1,58 @@
+"""Semaphore that limits how many chat requests the server has at once, running or queued."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from optillm_cerebras_cepo.sidecar.errors import server_full, shutting_down
+
+POLL_SECONDS = 0.5  # a thread that waits longer does not react to signals
+
+
+class RequestSlots:
+    """Semaphore that never blocks, can be closed, and can be waited for until all slots are free."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._in_use = 0
+        self._closed = False
+        self._released = threading.Condition()
+
+    @property
+    def in_use(self) -> int:
+        """Number of acquired slots."""
+        return self._in_use
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def acquire(self) -> None:
+        """Acquire a slot. Raise ServerFull if none is free, ShuttingDown after `close`."""
+        with self._released:
+            if self._closed:
+                raise shutting_down()
+            if self._in_use >= self._limit:
+                raise server_full()
+            self._in_use += 1
+
+    def release(self) -> None:
+        """Release a slot."""
+        with self._released:
+            self._in_use -= 1
+            self._released.notify_all()
+
+    def close(self) -> None:
+        """Let `acquire` fail from now on. Acquired slots stay acquired."""
+        with self._released:
+            self._closed = True
+
+    def wait_until_free(self, seconds: float) -> bool:
+        """Wait until all slots are free, for so many seconds at most. Return whether they are."""
+        end = time.monotonic() + seconds
+        with self._released:
+            while self._in_use and (left := end - time.monotonic()) > 0:
+                self._released.wait(min(left, POLL_SECONDS))
+            return not self._in_use
