@@ -72,10 +72,9 @@ def _serving(url: str) -> Iterator[list[float]]:
         client: Any,
         model: str,
         request_config: dict[str, Any] | None = None,
-        messages: list[Any] | None = None,
     ) -> Any:
         called.append(time.perf_counter())
-        return plugin(system_prompt, initial_query, client, model, request_config, messages)
+        return plugin(system_prompt, initial_query, client, model, request_config)
 
     server.plugin_approaches[SLUG] = timed
     try:
