@@ -56,9 +56,8 @@ def change_server_config(**values: Any) -> None:
 def cepo_config() -> Mapping[str, Any]:
     """Return OptiLLM's CePO configuration by field; before `main()` has run, that of the default file alone."""
     config = getattr(server, "cepo_config", None) or init_cepo_config({"cepo_config_file": cepo_config_path()})
-    return cast(
-        "Mapping[str, Any]", vars(config)
-    )  # its values are plain; `dataclasses.asdict` would copy each of them, for every request
+    # Its values are plain: `dataclasses.asdict` would copy each of them, for every request.
+    return cast("Mapping[str, Any]", vars(config))
 
 
 def cepo_config_path() -> str:

@@ -14,35 +14,27 @@ from optillm_cerebras_cepo.core.errors import BadRequest, CepoError, ErrorScope
 from optillm_cerebras_cepo.session import RequestResult
 
 
-class BodyTooLarge(BadRequest):
+class BodyTooLarge(BadRequest, status=413, code="request_too_large"):
     """The request's body is larger than any conversation that a model could read."""
 
-    status = 413
-    code = "request_too_large"
 
-
-class WrongClientKey(CepoError):
+class WrongClientKey(
+    CepoError,
+    status=401,
+    type="authentication_error",
+    code="wrong_client_key",
+    scope=ErrorScope.REQUEST,
+    discards_answers=True,
+):
     """The client's key is not this server's client key. Errors about the server's Cerebras key have other codes."""
 
-    status = 401
-    type = "authentication_error"
-    code = "wrong_client_key"
-    scope = ErrorScope.REQUEST
-    discards_answers = True
 
-
-class NotACerebrasClient(BadRequest):
+class NotACerebrasClient(BadRequest, code="not_a_cerebras_client"):
     """OptiLLM has passed a client of another provider."""
 
-    code = "not_a_cerebras_client"
 
-
-class HostError(CepoError):
+class HostError(CepoError, code="optillm", scope=ErrorScope.REQUEST, discards_answers=True):
     """An error of OptiLLM itself, with its message and status."""
-
-    code = "optillm"
-    scope = ErrorScope.REQUEST
-    discards_answers = True
 
 
 # OptiLLM's defect: an_answer_is_cut_at_a_speakers_name

@@ -79,7 +79,7 @@ def wait_before(attempt: int, error: BaseException | None, policy: RetryPolicy, 
 def with_retries(
     policy: RetryPolicy, deadline: Deadline, on_wait: Callable[[float, CepoError], None] = lambda *_: None
 ) -> Callable[..., Any]:
-    """Return a function that calls another one, and again while its error is transient and there is time to wait.
+    """Return a function that calls another one, and again while its error is retryable and there is time to wait.
 
     It serves one call. `on_wait` is called before each wait with its seconds and the error.
     """
@@ -132,7 +132,7 @@ def with_retries(
 
 
 class Retry:
-    """Layer that retries transient failures until the attempts or the request's time are used up."""
+    """Layer that retries failed calls until the attempts or the request's time are used up."""
 
     def __init__(self, inner: ChatClient, policy: RetryPolicy, observer: Observer = ignore) -> None:
         self._inner = inner

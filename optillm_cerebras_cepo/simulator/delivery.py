@@ -7,7 +7,6 @@ import json
 import socket
 import struct
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -58,11 +57,11 @@ class Delivery:
         payload = json.dumps(completion.body(done, timing)).encode()
         half = len(payload) // 2
         if done.fault in ("cut", "reset_body"):
-            return await self._break_off(payload[:half], len(payload), reset=done.fault == "reset_body")
+            return self._break_off(payload[:half], len(payload), reset=done.fault == "reset_body")
         if done.fault == "wrong_length":
-            return await self._break_off(payload, len(payload) + half)
+            return self._break_off(payload, len(payload) + half)
         if done.fault == "short_length":
-            return await self._break_off(payload, half)
+            return self._break_off(payload, half)
         if done.fault == "invalid_json":
             return web.Response(body=payload[:half], headers=self._reply_headers(done, "application/json"))
         if done.fault == "trickle":
@@ -114,19 +113,17 @@ class Delivery:
                 transport.close()
         return web.Response()
 
-    async def _break_off(self, sent: bytes, promised: int, *, reset: bool = False) -> web.StreamResponse:
-        """Send a Content-Length of `promised` and the body `sent`, if possible in one segment, and disconnect.
+    def _break_off(self, sent: bytes, promised: int, *, reset: bool = False) -> web.StreamResponse:
+        """Send a Content-Length of `promised` and the body `sent` in one write, and disconnect.
 
-        With two segments, the client may send its next call on the connection between them. Whether the simulator reads
-        that call before it closes the connection would be random.
+        After a part of the reply, the client may send its next call on the connection. Whether the simulator reads that
+        call before it closes the connection would be random. aiohttp sends the header and the body separately, and at
+        most Content-Length bytes, so the reply is written to its transport.
         """
-        response = web.StreamResponse(headers={**self._headers, "Content-Type": "application/json"})
-        response.content_length = promised
-        with _in_one_piece(self._request.transport):
-            await response.prepare(self._request)
-            await response.write(sent[:promised])
-            if self._request.transport is not None:
-                self._request.transport.write(sent[promised:])  # aiohttp would send at most Content-Length bytes
+        headers = {**self._headers, "Content-Type": "application/json", "Content-Length": str(promised)}
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        if self._request.transport is not None:
+            self._request.transport.write(f"HTTP/1.1 200 OK\r\n{head}\r\n".encode() + sent)
         return self.drop(reset=reset)
 
     async def _trickle(self, response: web.StreamResponse, done: Completed, payload: bytes) -> web.StreamResponse:
@@ -152,21 +149,6 @@ class Delivery:
     def _end(self, done: Completed, response: web.StreamResponse) -> None:
         self._account(done)
         self._call_log.close(self._number, response.status)
-
-
-@contextmanager
-def _in_one_piece(transport: asyncio.Transport | None) -> Iterator[None]:
-    """Delay the data written within the block until its end. Has an effect on Linux only."""
-    cork = getattr(socket, "TCP_CORK", None)
-    connection = None if transport is None or cork is None else transport.get_extra_info("socket")
-    if connection is None or cork is None:
-        yield
-        return
-    connection.setsockopt(socket.IPPROTO_TCP, cork, 1)
-    try:
-        yield
-    finally:
-        connection.setsockopt(socket.IPPROTO_TCP, cork, 0)
 
 
 def _bytes(payload: bytes) -> Iterator[bytes]:

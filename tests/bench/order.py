@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
+from typing import Any
 
 from bench.api import simulated
 from bench.figures import ratio
@@ -56,17 +56,10 @@ class FirstComeRegistry(LimiterRegistry):
         super().__init__()
         self._first_come: dict[RateLimiter, FirstCome] = {}
 
-    def limiter(
-        self,
-        redis_url: str | None,
-        api: tuple[str, str],
-        model: str,
-        concurrency: int,
-        operator_limits: Mapping[str, float],
-    ) -> RateLimiter:
+    def limiter(self, *given: Any) -> RateLimiter:
         """Return the one limiter of this model."""
-        limiter = super().limiter(redis_url, api, model, concurrency, operator_limits)
-        return self._first_come.setdefault(limiter, FirstCome(limiter._store, concurrency))
+        limiter = super().limiter(*given)
+        return self._first_come.setdefault(limiter, FirstCome(limiter._store, limiter._configured_concurrency))
 
 
 class FirstComeRuntime(Runtime):

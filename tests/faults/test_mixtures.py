@@ -78,8 +78,9 @@ def check_counts(run: Run, api: Simulator, faults: Faults) -> None:
     assert spent.completion_tokens <= api.usage.completion_tokens
     if spent.uncounted:
         assert "no_usage" in faults.shares
-    # A reply may be sent after a disconnect.
-    left = any(isinstance(call.error, errors.Ended | errors.OutOfTime) for call in run.calls)
+    # A reply may be sent after a disconnect, and each of these errors ends calls in flight.
+    ending = errors.Ended | errors.OutOfTime | errors.QuotaExhausted
+    left = any(isinstance(call.error, ending) for call in run.calls)
     if not spent.uncounted and not left:
         check_usage(run, api)
 

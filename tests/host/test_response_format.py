@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from optillm_cerebras_cepo.simulator.answers import Rule
+from optillm_cerebras_cepo.simulator.problems import Reply
 from optillm_cerebras_cepo.simulator.server import Simulator
 
 Simulate = Callable[..., Simulator]
@@ -43,6 +44,17 @@ def test_an_answer_that_never_matches_is_returned_with_a_note(serve: Any, simula
     assert body["choices"][0]["message"]["content"] == "many"
     assert len(api.chat_calls) == 5
     assert "response_format" in body["cepo_cerebras"]["degraded"][0]
+
+
+def test_a_failed_second_try_leaves_a_note_with_both_reasons(serve: Any, simulate: Simulate) -> None:
+    """What is wrong with the answer, and why it was not repaired."""
+    rules = (Rule(pattern="cannot be used", reply=Reply(400, {"message": "?"})), Rule(text="many"))
+    body = serve(simulate(rules=rules).url)(response_format={"type": "json_object"}, **SMALL).get_json()
+    assert body["choices"][0]["message"]["content"] == "many"
+    (note,) = body["cepo_cerebras"]["degraded"]
+    first, _, second = note.partition("; the second try failed: ")
+    assert "JSON" in first
+    assert second
 
 
 def test_an_answer_is_not_streamed_before_it_is_checked(serve: Any, simulate: Simulate) -> None:
