@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.stalled_time import stalled_time
 
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.problems import Reply
@@ -97,8 +98,9 @@ def test_a_budget_above_the_operators_is_refused(ask: Any, api: Simulator, monke
 
 def test_a_review_that_hangs_is_left_out(serve: Any, simulate: Simulate) -> None:
     """At the deadline the solution becomes the answer, and the reply says so."""
-    api = simulate(rules=(Rule("(?s)^Previous responses", latency=60.0), Rule(text="It is 42.")))
-    reply = serve(api.url)(**SMALL, cepo_cerebras_deadline=2).get_json()
+    api = simulate(rules=(Rule("(?s)^Previous responses", fault="hang"), Rule(text="It is 42.")))
+    with stalled_time(api):
+        reply = serve(api.url)(**SMALL, cepo_cerebras_deadline=100).get_json()
     assert reply["choices"][0]["message"]["content"] == "It is 42."
     assert any(line.startswith("candidate 1 review left out: ") for line in reply["cepo_cerebras"]["degraded"])
 
@@ -106,8 +108,9 @@ def test_a_review_that_hangs_is_left_out(serve: Any, simulate: Simulate) -> None
 @pytest.mark.parametrize("effort", ["medium", "auto", "none"])
 def test_a_request_without_an_answer_at_its_deadline_is_an_error(serve: Any, simulate: Simulate, effort: str) -> None:
     """504 with all calls, whichever of them was the last."""
-    api = simulate(rules=(Rule(latency=60.0),))
-    response = serve(api.url)(cepo_cerebras_deadline=1, cepo_cerebras_effort=effort)
+    api = simulate(rules=(Rule(fault="hang"),))
+    with stalled_time(api):
+        response = serve(api.url)(cepo_cerebras_deadline=100, cepo_cerebras_effort=effort)
     assert response.status_code == 504
     assert response.get_json()["error"]["code"] == "deadline_exceeded"
     assert response.get_json()["cepo_cerebras"] == cost(api)

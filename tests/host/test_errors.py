@@ -12,7 +12,9 @@ from conftest import KEY
 from pytest_mock import MockerFixture
 from support.ports import free_port
 
+from optillm_cerebras_cepo.core.errors import ApiUnavailable, CepoError, NoAnswer, QuotaExhausted, RateLimited
 from optillm_cerebras_cepo.host import hooks
+from optillm_cerebras_cepo.host.responses import error_headers
 from optillm_cerebras_cepo.runtime import RUNTIME
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.problems import Reply
@@ -119,9 +121,9 @@ def test_a_prompt_beyond_the_context_window_is_an_error(ask: Any, api: Simulator
 
 def test_a_rate_limit_error_has_retry_after(serve: Any, simulate: Callable[..., Simulator]) -> None:
     """429, for which clients wait by themselves."""
-    limited = Reply(429, {"message": "x", "code": "queue_exceeded"}, {"retry-after": "7"})
-    response = serve(simulate(rules=(Rule(reply=limited),)).url)(**SMALL, cepo_cerebras_deadline=6)
-    assert (response.status_code, response.headers["retry-after"]) == (429, "7")
+    limited = Reply(429, {"message": "x", "code": "queue_exceeded"}, {"retry-after": "700"})
+    response = serve(simulate(rules=(Rule(reply=limited),)).url)(**SMALL, cepo_cerebras_deadline=600)
+    assert (response.status_code, response.headers["retry-after"]) == (429, "700")
 
 
 def test_an_unknown_variable_is_a_configuration_error(
@@ -193,22 +195,32 @@ def test_a_422_keeps_its_status(serve: Any, simulate: Simulate) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "status", "again"),
-    [
-        (Reply(429, {"message": "?"}), 429, "false"),
-        (Reply(429, {"message": "?"}, {"retry-after": "9"}), 429, "true"),
-        (Reply(429, {"message": "?"}, {"retry-after": "3600"}), 429, "false"),
-        (Reply(503, {"message": "?"}), 503, "false"),
-        (Reply(402, {"message": "?"}), 402, "false"),
-    ],
+    ("status", "retry_after"),
+    [(429, {"retry-after": "3600"}), (503, {}), (402, {})],
 )
-def test_clients_are_told_whether_to_retry(
-    serve: Any, simulate: Simulate, reply: Reply, status: int, again: str
+def test_clients_are_told_not_to_retry(
+    serve: Any, simulate: Simulate, status: int, retry_after: dict[str, str]
 ) -> None:
     """OpenAI's clients would repeat a planned request twice; its calls have been retried already."""
-    wait = {"cepo_cerebras_call_attempts": 1, "cepo_cerebras_deadline": 2}
-    response = serve(simulate(rules=(Rule(reply=reply),)).url)(**wait, **SMALL)
-    assert (response.status_code, response.headers["x-should-retry"]) == (status, again)
+    reply = Reply(status, {"message": "?"}, retry_after)
+    response = serve(simulate(rules=(Rule(reply=reply),)).url)(cepo_cerebras_call_attempts=1, **SMALL)
+    assert (response.status_code, response.headers["x-should-retry"]) == (status, "false")
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (RateLimited("?"), "false"),
+        (RateLimited("?", retry_after=60.0), "true"),
+        (RateLimited("?", retry_after=61.0), "false"),
+        (QuotaExhausted("?", retry_after=9.0), "false"),
+        (ApiUnavailable("?", retry_after=9.0), "true"),
+        (NoAnswer("?", retry_after=9.0), "false"),
+    ],
+)
+def test_clients_retry_only_what_will_soon_succeed(error: CepoError, again: str) -> None:
+    """A minute is the longest wait that they obey."""
+    assert error_headers(error)["x-should-retry"] == again
 
 
 @pytest.mark.parametrize("method", ["get", "put", "delete"])

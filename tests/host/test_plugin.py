@@ -191,10 +191,10 @@ def test_no_key_and_no_prompt_in_the_log(
     """For answers and failures of all kinds, down to INFO (OptiLLM itself logs requests at DEBUG)."""
     quoting = {"message": f"the secret prompt {KEY}", "type": "t", "param": "the secret prompt", "code": "c"}
     for status in (200, 400, 401, 404, 429, 500):
-        rules = (Rule(reply=Reply(status, quoting)),) if status != 200 else ()
+        rules = (Rule(reply=Reply(status, quoting, {"retry-after": "3600"})),) if status != 200 else ()
         with caplog.at_level(logging.INFO):
             ask = serve(simulate(rules=rules).url)
-            response = ask("the secret prompt", cepo_cerebras_call_attempts=1, cepo_cerebras_deadline=2, **SMALL)
+            response = ask("the secret prompt", cepo_cerebras_call_attempts=1, **SMALL)
         assert (response.status_code == 200) is (status == 200)
         assert "the secret prompt" not in response.get_data(as_text=True)
     assert "the secret prompt" not in caplog.text

@@ -144,9 +144,13 @@ def test_an_idle_stream_sends_comments(serve: Any, simulate: Simulate, monkeypat
     assert stream.HEARTBEAT <= 10
     monkeypatch.setattr(stream, "HEARTBEAT", 0.05)
     monkeypatch.setattr(stream, "POLL", 0.05)
-    ask = serve(simulate(latency=Latency(base=0.5)).url)
-    text = ask(stream=True, cepo_cerebras_effort="none").get_data(as_text=True)
-    assert text.count(": working\n\n") >= 3
+    api = simulate(rules=(Rule(held=True),))
+    comments = 0
+    for event in serve(api.url)(stream=True, cepo_cerebras_effort="none").iter_encoded():
+        comments += event == b": working\n\n"
+        if comments == 3:
+            api.release()
+    assert comments >= 3
     busy = serve(simulate(latency=Latency(base=0.04)).url)  # news all the time, of which the client is told nothing
     text = busy(stream=True, cepo_cerebras_progress=False, **SMALL).get_data(as_text=True)
     assert text.count(": working\n\n") >= 1

@@ -15,6 +15,7 @@ from support.gateway import background
 from support.waiting import until
 
 from optillm_cerebras_cepo.core import errors
+from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.llm import catalogue
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.problems import Reply, token_quota_exceeded
@@ -97,10 +98,12 @@ def test_requests_that_come_together_ask_once() -> None:
 def test_what_ends_the_request_that_asks_does_not_end_those_that_wait_for_it(simulate: Simulate) -> None:
     """The first one's time is over before the list comes: another asks, and all the others are answered."""
     api = simulate(lists=(None,))
+    deadline = Deadline(600.0)
     with ThreadPoolExecutor(4) as clients:
-        first = clients.submit(ask, api.url, deadline=0.5, **DIRECT)
+        first = clients.submit(ask, api.url, until=deadline, **DIRECT)
         until(lambda: lists(api))
         others = [clients.submit(ask, api.url, **DIRECT) for _ in range(3)]
+        deadline.end(deadline.exceeded())
         with pytest.raises(errors.DeadlineExceeded):
             first.result()
         assert [other.result().model for other in others] == ["llama-3.3-70b"] * 3

@@ -139,5 +139,5 @@ def test_answers_of_any_length_are_compared(simulate: Simulate) -> None:
     texts = ("word " * 20_000 + "The answer is 7.", slow, "word " * 20_000 + "So we get 7.")
     api = simulate(rules=(Rule(text=texts),))
     settings: dict[str, Any] = {"planning_n": 1, "planning_m": 1, "bestofn_rating_type": "majority"}
-    limits = {f"planning_max_tokens_step{step}": 50_000 for step in (1, 2, 3, 4)}
+    limits: dict[str, Any] = {f"planning_max_tokens_step{step}": 50_000 for step in (1, 2, 3, 4)}
     assert ask(api.url, **settings, **limits).outcome.answer in texts

@@ -6,14 +6,14 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
 import pytest
 from support import web
 from support.optillm_process import Server
 from support.sidecar_process import sidecar
 from support.waiting import until
+from support.wire import Wire, request
 
-from optillm_cerebras_cepo.simulator.latency import Latency
+from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.options import SimulatorOptions
 from optillm_cerebras_cepo.simulator.server import Simulator
 
@@ -141,11 +141,12 @@ def test_metrics_count_requests(server: Server) -> None:
 
 def test_a_client_hangs_up(server: Server, simulate: Callable[..., Simulator]) -> None:
     """No further call starts, and the log says so."""
-    slow = simulate(latency=Latency(base=0.3))
+    slow = simulate(rules=(Rule(fault="hang"),))
     environ = {"CEREBRAS_API_KEY": KEY, "CEREBRAS_BASE_URL": slow.url}
     with sidecar(environ=environ) as patient:
-        with pytest.raises(httpx.ReadTimeout):
-            web.post(f"{patient.url}/v1/chat/completions", json=ASK, timeout=0.8)
+        with Wire(patient.url) as wire:
+            wire.send(request(body=json.dumps(ASK).encode()))
+            until(lambda: slow.chat_calls)
         logged(patient, hung_up=True, path="/v1/chat/completions")
         calls = len(slow.chat_calls)
         assert calls < 27
