@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from optillm_cerebras_cepo.cepo import optillm_api
 from optillm_cerebras_cepo.cepo.seam import CandidateSeam, Seam
 from optillm_cerebras_cepo.cepo.step_caller import StepCaller
-from optillm_cerebras_cepo.core.chat import Label, Listener, Step
+from optillm_cerebras_cepo.core.chat import Label, Listener, Step, Usage
 from optillm_cerebras_cepo.core.errors import CepoError, ErrorScope, UnusableReply
 
 
@@ -22,6 +22,7 @@ class Candidate:
         solutions: results of its plans, in the order in which they were finished.
         reviewed: whether the solutions were reviewed; else the answer is made from the first.
         finish_reason: why the answer ends: "stop", or the model's own reason where the client limited it.
+        usage: tokens of the call that wrote the answer.
 
     """
 
@@ -30,6 +31,7 @@ class Candidate:
     solutions: tuple[str, ...] = field(default=(), repr=False)
     reviewed: bool = True
     finish_reason: str = "stop"
+    usage: Usage = field(default_factory=Usage)
 
 
 def always(_: Sequence[str]) -> bool:
@@ -73,7 +75,7 @@ def make_candidate(
     )
     if not isinstance(answer, str) or not answer.strip():
         raise UnusableReply("every reply was empty or cut")
-    return Candidate(number, answer, seam.solutions, seam.reviewed, seam.finish_reason)
+    return Candidate(number, answer, seam.solutions, seam.reviewed, seam.finish_reason, seam.usage)
 
 
 def propose_approaches(caller: StepCaller, wanted: int) -> list[str]:

@@ -49,4 +49,5 @@ def _call_for_each(caller: StepCaller, call: Callable[[Label], Completion]) -> O
 def _answer(completion: Completion) -> Answer:
     if not completion.answer and not completion.tool_calls:
         raise NoAnswer("the model's reply is empty; ask again, or raise max_tokens")
-    return Answer(completion.answer, completion.finish_reason or "stop", completion.tool_calls, completion.reasoning)
+    reason = completion.finish_reason or "stop"
+    return Answer(completion.answer, reason, completion.usage, completion.tool_calls, completion.reasoning)

@@ -7,16 +7,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from optillm_cerebras_cepo.cepo.candidate import Candidate
+from optillm_cerebras_cepo.core.chat import Usage
 
 Ratings = tuple[float | None, ...]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer for the client. `finish_reason` is the model's own; only unplanned answers have `tool_calls`."""
+    """One answer for the client.
+
+    `finish_reason` is the model's own, and `usage` that of the call that wrote the answer. A planned answer has
+    `tool_calls` only if it consists of a function's arguments.
+    """
 
     text: str = field(repr=False)
     finish_reason: str = "stop"
+    usage: Usage = field(default_factory=Usage)
     tool_calls: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     reasoning: str = field(default="", repr=False)
 

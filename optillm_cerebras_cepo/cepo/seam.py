@@ -15,7 +15,7 @@ from typing import Any
 
 from optillm_cerebras_cepo.cepo.call_kinds import LAST_RESORT
 from optillm_cerebras_cepo.cepo.step_caller import StepCaller
-from optillm_cerebras_cepo.core.chat import Completion, Label, Listener, Message, Step
+from optillm_cerebras_cepo.core.chat import Completion, Label, Listener, Message, Step, Usage
 from optillm_cerebras_cepo.core.errors import CepoError, UnusableReply
 
 # Fields that the step's settings or the table of models decide. The rest of OptiLLM's call is passed on.
@@ -108,7 +108,8 @@ class CandidateSeam:
         self._needs_review = needs_review
         self._listen = listen
         self._consolidated = False
-        self._solutions: list[str] = []
+        self._solutions: list[Completion] = []
+        self._answer: Completion | None = None  # the last reply on the candidate's thread
         self._replies: list[str] = []  # that the prompts of later steps contain
         self._attempts = Attempts(caller.request.settings.planning_n)
         self.reviewed = True
@@ -117,46 +118,63 @@ class CandidateSeam:
     @property
     def solutions(self) -> tuple[str, ...]:
         """Results of the accepted attempts."""
-        return tuple(self._solutions)
+        return tuple(solution.answer for solution in self._solutions)
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of the call that wrote the answer. OptiLLM falls back to the review, then to the first solution."""
+        return (self._answer or self._solutions[0]).usage
 
     def _create(self, **fields: Any) -> SimpleNamespace:
         prompts = prompts_of(fields)
         step = self._step(prompts)
+        completion = self._made(step, prompts, fields)
+        if completion is None:
+            return CUT
+        # OptiLLM would drop a cut answer (cepo.py:568). The client sees in the finish reason that it is cut.
+        writes = step is self._caller.request.settings.writing_step
+        finish_reason = "stop" if writes else completion.finish_reason
+        return reply(completion.answer, finish_reason, completion.usage.completion_tokens)
+
+    def _made(self, step: Step, prompts: tuple[Message, ...], fields: dict[str, Any]) -> Completion | None:
+        """Return the reply for a call of OptiLLM's; None if there is none."""
         match step:
             case Step.PLAN:
                 return self._begin(step, prompts, fields)
             # OptiLLM's defect: a_rejected_plan_is_executed
             case Step.EXECUTE if Message("assistant", "") in prompts:
-                return CUT  # there is no plan to execute (OptiLLM would send null content, cepo.py:410)
+                return None  # there is no plan to execute (OptiLLM would send null content, cepo.py:410)
             case Step.EXECUTE:
                 planned = any(prompt.role == "assistant" for prompt in prompts)
                 return self._finish(step, prompts, fields) if planned else self._begin(step, prompts, fields)
             case Step.REVIEW if not self._needs_review(self.solutions):
                 self.reviewed = False
-                return reply(self._solutions[0], "stop", 0)
+                return self._solutions[0]
             case _:
-                return self._call(step, prompts, fields) or CUT
+                completion = self._call(step, prompts, fields)
+                self._answer = completion or self._answer
+                return completion
 
-    def _begin(self, step: Step, prompts: tuple[Message, ...], fields: dict[str, Any]) -> SimpleNamespace:
+    def _begin(self, step: Step, prompts: tuple[Message, ...], fields: dict[str, Any]) -> Completion | None:
         """Make the first call of an attempt: its plan, or its execution where planning is switched off."""
         if not self._attempts.begin():
-            return CUT
+            return None
         if step is Step.EXECUTE:
             return self._finish(step, prompts, fields)
         plan = self._call(step, prompts, fields)
         if plan is None:
             self._attempts.settle(accepted=False)
-        return plan or CUT
+        return plan
 
-    def _finish(self, step: Step, prompts: tuple[Message, ...], fields: dict[str, Any]) -> SimpleNamespace:
+    def _finish(self, step: Step, prompts: tuple[Message, ...], fields: dict[str, Any]) -> Completion | None:
         """Make the last call of an attempt."""
         solution = self._call(step, prompts, fields)
         if solution is not None:
-            self._solutions.append(solution.choices[0].message.content)
+            self._solutions.append(solution)
         self._attempts.settle(accepted=solution is not None)
-        return solution or CUT
+        return solution
 
-    def _call(self, step: Step, prompts: tuple[Message, ...], fields: dict[str, Any]) -> SimpleNamespace | None:
+    def _call(self, step: Step, prompts: tuple[Message, ...], fields: dict[str, Any]) -> Completion | None:
         """Make a call; return None, with a note, if it fails. Raise what ends the candidate."""
         label = Label(step, self._candidate, LAST_RESORT if step is Step.DIRECT else "")
         writes = step is self._caller.request.settings.writing_step
@@ -181,9 +199,7 @@ class CandidateSeam:
             raise
         if step is not Step.PLAN:
             self._replies.append(completion.answer)
-        # OptiLLM would drop a cut answer (cepo.py:568). The client sees in the finish reason that it is cut.
-        finish_reason = "stop" if writes else completion.finish_reason
-        return reply(completion.answer, finish_reason, completion.usage.completion_tokens)
+        return completion
 
     def _may_be_cut(self, completion: Completion) -> bool:
         """Return whether a cut answer is kept: the client set the limit, or has received the answer already."""

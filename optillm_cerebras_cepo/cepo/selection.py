@@ -78,7 +78,7 @@ def choose(
         del left[best[-1]]
     if len(best) < wanted:
         caller.tracker.degraded.add(f"answers: {len(best)} of {wanted}, because no more candidates are left")
-    answers = tuple(Answer(candidate.answer, candidate.finish_reason) for candidate in best)
+    answers = tuple(Answer(candidate.answer, candidate.finish_reason, candidate.usage) for candidate in best)
     return Outcome(answers, tuple(candidates), ratings, best[0].number, agreement)
 
 

@@ -191,6 +191,16 @@ class PassthroughRequest:
 
 
 @dataclass(frozen=True)
+class ForcedFunction:
+    """The one function that the client makes the model call: its arguments are the answer that the client wants."""
+
+    name: str
+    description: str | None = field(repr=False)
+    parameters: Mapping[str, Any] = field(repr=False)  # a JSON schema
+    strict: bool | None = None
+
+
+@dataclass(frozen=True)
 class Question:
     """What the client asks.
 
@@ -199,6 +209,7 @@ class Question:
         system: the system prompt: the system turns before any other turn.
         history: the turns between, later system turns included.
         passthrough: set if the conversation cannot be planned for; the other fields are empty then.
+        function: set if the answer is to be a call of this function.
         fitted: fields of messages and tools that were dropped for the API, a line for each kind.
 
     """
@@ -207,6 +218,7 @@ class Question:
     system: str = field(default="", repr=False)
     history: tuple[Message, ...] = field(default=(), repr=False)
     passthrough: PassthroughRequest | None = None
+    function: ForcedFunction | None = None
     fitted: tuple[str, ...] = ()
 
 

@@ -76,8 +76,16 @@ class CepoError(Exception):
 
     def body(self) -> dict[str, Any]:
         """Return the response body in OpenAI's shape, with what was spent beside the error."""
-        error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        error = {"message": self._sentence(), "type": self.type, "param": self.param, "code": self.code}
         return {"error": error, **({"cepo_cerebras": dict(self.spent)} if self.spent else {})}
+
+    def _sentence(self) -> str:
+        """Return the message, which other messages quote as a clause, as a sentence. A field keeps its spelling."""
+        text, first = self.message, self.message.partition(" ")[0]
+        if first.isalpha() and first != self.param:
+            text = text[:1].upper() + text[1:]
+        ends = text.endswith((".", "!", "?")) or "://" in text.rpartition(" ")[2]  # an address is there to be copied
+        return text if ends else f"{text}."
 
 
 # To be corrected by the client or the operator.

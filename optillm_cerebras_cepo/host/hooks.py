@@ -17,12 +17,10 @@ import flask
 from optillm_cerebras_cepo.core.errors import BadRequest, CepoError
 from optillm_cerebras_cepo.host import SLUG, configuration, optillm, responses
 from optillm_cerebras_cepo.host.execution import defect
-from optillm_cerebras_cepo.host.messages import question_from
 from optillm_cerebras_cepo.host.optillm import APPROACH_FIELD
 from optillm_cerebras_cepo.host.request import IncomingRequest, incoming_request, parse_request, set_incoming_request
 from optillm_cerebras_cepo.host.responses import BodyTooLarge, HostError, WrongClientKey
 
-NOT_AN_OBJECT = "the body must be a JSON object with messages, and its content-type application/json"
 MAX_BODY = 16 * 2**20  # bytes; far more text than any model reads
 
 
@@ -66,12 +64,23 @@ def in_openai_format(response: flask.Response) -> flask.Response:
         )
         status = error.status
     else:
-        text = message if isinstance(message, str) else f"OptiLLM answers {response.status}"
+        text = message if isinstance(message, str) else _reason(response)
         error = BadRequest(text) if status < 500 else HostError(text)
     converted = responses.error_response(error)
     converted.status_code = status
     converted.headers.extend((name, value) for name, value in response.headers if name.lower() == "allow")
     return converted
+
+
+def _reason(response: flask.Response) -> str:
+    """Return what a page of HTML says."""
+    if response.status_code == 404:
+        base_url = f"{flask.request.host_url}v1"
+        return f"there is nothing at this path; chat is POST {optillm.CHAT_PATH}, and the base URL {base_url}"
+    if response.status_code == 405:
+        allowed = response.headers.get("allow", "another one")
+        return f"method {flask.request.method} is not allowed for {flask.request.path}; use {allowed}"
+    return f"OptiLLM answers {response.status}"
 
 
 def _is_undecodable_key() -> bool:
@@ -91,7 +100,7 @@ def _validate() -> None:
     body = json_body()
     if not isinstance(body, dict):
         if is_default:
-            raise BadRequest(NOT_AN_OBJECT)
+            raise not_an_object()
         return
     if is_default:
         _check_approach(body)
@@ -111,7 +120,7 @@ def _validate() -> None:
         del body[name]  # null means that a field is not given, but OptiLLM reads its value
     if not isinstance(body.get("model", ""), str):
         raise BadRequest("model must be a string", param="model")
-    parsed = parse_request({"n": optillm.server_config().n, **body}, question_from(body))
+    parsed = parse_request({"n": optillm.server_config().n, **body})
     _replace_null_content(body["messages"])
     makes_reply = operation == "SINGLE" and not optillm.batches_requests()
     if makes_reply:
@@ -127,6 +136,18 @@ def json_body() -> object:
         return flask.request.get_json(silent=True)
     except RecursionError:  # Flask does not treat it as a bad request
         return None
+
+
+def not_an_object() -> BadRequest:
+    """Return the error for a body that is not a JSON object."""
+    if flask.request.is_json:
+        try:
+            json.loads(flask.request.get_data())
+        except json.JSONDecodeError as error:
+            return BadRequest(f"invalid JSON at line {error.lineno}, column {error.colno}")
+        except (ValueError, RecursionError):  # not in a Unicode encoding, or nested too deeply
+            return BadRequest("the body is not valid JSON")
+    return BadRequest("the body must be a JSON object with messages, and its content-type application/json")
 
 
 def _replace_null_content(messages: Sequence[dict[str, Any]]) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
-from optillm_cerebras_cepo.core.chat import Message, PassthroughRequest, Question, RawMessage
+from optillm_cerebras_cepo.core.chat import ForcedFunction, Message, PassthroughRequest, Question, RawMessage
 from optillm_cerebras_cepo.core.errors import BadRequest
 from optillm_cerebras_cepo.host.api_schema import TOOL_CHOICE, TOOLS, RemovedFields, clean, clean_message, is_empty
 
@@ -15,10 +16,16 @@ UNSET: tuple[object, ...] = (None, "", {})  # values of tool_choice that choose 
 MARKS = ("User: ", "Assistant: ")  # before the turns in OptiLLM's text of a conversation (server.py:661)
 
 
-def question_from(body: Mapping[str, Any]) -> Question:
+def question_from(body: Mapping[str, Any], *, plan: bool = True) -> Question:
     """Return the question of a request body, without empty messages; `fitted` lists what was removed.
 
-    With tools, tool calls or images no plan is possible: the question then has a PassthroughRequest.
+    With tools, tool calls or images no plan is possible: the question then has a PassthroughRequest. But a single
+    function that must be called asks for an answer in a form, which can be planned, and so can an answer that must call
+    no tool.
+
+    Args:
+        body: of the request.
+        plan: whether an answer can be planned at all.
 
     Raises:
         BadRequest: the messages or the tools are not valid; `param` names the field.
@@ -40,31 +47,32 @@ def question_from(body: Mapping[str, Any]) -> Question:
         removed.add("messages", "turns without content left out")
     if not turns:
         raise BadRequest("messages must have at least one message with content", param="messages")
-    if reason := _passthrough_reason(turns, options):
+    function = _forced_function(options) if plan else None
+    plannable = _with_calls_as_texts(turns, function.name) if function else turns
+    offers_tools = bool(options) and not function and not (plan and options.get("tool_choice") == "none")
+    if reason := _passthrough_reason(plannable, offers_tools):
         passthrough = PassthroughRequest(reason, tuple(map(RawMessage, turns)), options)
         return Question("", passthrough=passthrough, fitted=removed.notes)
+    if options and not function:
+        removed.add("tools", "left out, because tool_choice is none")
     plain = []
-    for turn in turns:
+    for turn in plannable:
         removed.add_fields("messages", {name: one for name, one in turn.items() if name not in ("role", "content")})
-        content = turn["content"]
-        text = content if isinstance(content, str) else " ".join(part["text"] for part in content)
-        plain.append(Message(turn["role"], text))
-    return _plannable_question(plain, removed.notes)
+        plain.append(Message(turn["role"], _text(turn["content"])))
+    return replace(_plannable_question(plain), function=function, fitted=removed.notes)
 
 
-def _plannable_question(turns: Sequence[Message], fitted: tuple[str, ...]) -> Question:
+def _plannable_question(turns: Sequence[Message]) -> Question:
     """Return the last user message as the question, the leading system messages as its prompt, the rest as history.
 
     Later system messages stay between the earlier turns, whose meaning they may change. Those after the last user
     message are moved before it: CePO's prompts take the place of the question, and must be the last message.
     """
-    last = max((index for index, turn in enumerate(turns) if turn.role != "system"), default=None)
-    if last is None or turns[last].role != "user":
-        raise BadRequest("the last message must be the user's", param="messages")
+    last = max(index for index, turn in enumerate(turns) if turn.role == "user")
     others = [*turns[:last], *turns[last + 1 :]]
     leading = list(takewhile(lambda turn: turn.role == "system", others))
     system = "\n\n".join(turn.content for turn in leading)
-    return Question(turns[last].content, system, tuple(others[len(leading) :]), fitted=fitted)
+    return Question(turns[last].content, system, tuple(others[len(leading) :]))
 
 
 def _check_last(turns: Sequence[Mapping[str, Any]]) -> None:
@@ -95,15 +103,55 @@ def _tool_options(body: Mapping[str, Any], removed: RemovedFields) -> dict[str, 
     return {name: value for name, value in options.items() if value not in UNSET}
 
 
-def _passthrough_reason(turns: Sequence[Mapping[str, Any]], tools: Mapping[str, Any]) -> str:
+def _forced_function(options: Mapping[str, Any]) -> ForcedFunction | None:
+    """Return the function that the model must call, if `tool_choice` leaves only one, and it takes arguments."""
+    tools, choice = [tool["function"] for tool in options.get("tools", ())], options.get("tool_choice")
+    if isinstance(choice, dict):
+        tools = [function for function in tools if function["name"] == choice["function"]["name"]]
+    elif choice != "required":
+        return None
+    if len(tools) != 1 or not tools[0].get("parameters"):
+        return None
+    function = tools[0]
+    return ForcedFunction(function["name"], function.get("description"), function["parameters"], function.get("strict"))
+
+
+def _with_calls_as_texts(turns: Sequence[Mapping[str, Any]], function: str) -> Sequence[Mapping[str, Any]]:
+    """Return the turns with earlier calls of this function as texts, and without their results, which say nothing.
+
+    Return them unchanged if another function was called, or if the last turn is a result: it says why the arguments
+    were refused, and what was called.
+    """
+    if turns[-1]["role"] == "tool":
+        return turns
+    texts: list[Mapping[str, Any]] = []
+    for turn in turns:
+        called = [call["function"] for call in turn.get("tool_calls", ())]
+        if any(one["name"] != function for one in called):
+            return turns
+        if called:
+            parts = [_text(turn.get("content")), *(one["arguments"] for one in called)]
+            texts.append({"role": turn["role"], "content": "\n".join(filter(None, parts))})
+        elif turn["role"] != "tool":
+            texts.append(turn)
+    return texts
+
+
+def _text(content: str | Sequence[Mapping[str, Any]] | None) -> str:
+    return content if isinstance(content, str) else " ".join(part["text"] for part in content or ())
+
+
+def _passthrough_reason(turns: Sequence[Mapping[str, Any]], offers_tools: bool) -> str:
     """Return why the request cannot be planned; empty if it can."""
-    if tools:
+    if offers_tools:
         return "the request has tools"
     if any(turn["role"] == "tool" or turn.get("tool_calls") for turn in turns):
         return "the conversation has calls of tools"
     contents = [turn["content"] for turn in turns if isinstance(turn["content"], list)]
     if any(part["type"] != "text" for content in contents for part in content):
         return "the conversation has parts that are no text"
+    if next((turn["role"] for turn in reversed(turns) if turn["role"] != "system"), "") != "user":
+        return "the conversation does not end with a message of the user"
     return ""
 
 

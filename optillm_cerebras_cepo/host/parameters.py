@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from optillm_cerebras_cepo.core.chat import Parameters
+from optillm_cerebras_cepo.core.chat import ForcedFunction, Parameters
 from optillm_cerebras_cepo.core.errors import BadRequest
 from optillm_cerebras_cepo.host.api_schema import FORMATS, RemovedFields, clean
 
@@ -168,6 +168,14 @@ def _response_format(given: Mapping[str, Any], removed: RemovedFields) -> Mappin
         return cleaned
     except BadRequest as error:
         raise BadRequest(error.message, param="response_format") from None
+
+
+def function_format(function: ForcedFunction) -> dict[str, Any]:
+    """Return the response format of an answer that consists of this function's arguments."""
+    schema: dict[str, Any] = {"name": function.name, "schema": function.parameters}
+    schema |= {"description": function.description, "strict": function.strict}
+    given = {name: value for name, value in schema.items() if value is not None}
+    return {"type": "json_schema", "json_schema": {**given, "name": _schema_name(given)}}
 
 
 def _schema_name(schema: Mapping[str, Any]) -> object:

@@ -100,7 +100,8 @@ def _request(
         request = replace(incoming.parsed, question=question) if incoming else parse_request(body, question)
     if incoming and incoming.makes_reply:
         return request
-    return replace(request, parameters=replace(request.parameters, n=1, stream=False))
+    question = replace(request.question, function=None)  # OptiLLM replies with a text
+    return replace(request, question=question, parameters=replace(request.parameters, n=1, stream=False))
 
 
 def _execution(request: CepoRequest, api: SdkClient) -> Execution:

@@ -9,6 +9,7 @@ from typing import Any
 
 import flask
 
+from optillm_cerebras_cepo import __version__
 from optillm_cerebras_cepo.cepo.outcome import Answer
 from optillm_cerebras_cepo.core.errors import BadRequest, CepoError, ErrorScope
 from optillm_cerebras_cepo.session import RequestResult
@@ -53,6 +54,7 @@ class UncutAnswer(str):
 
 MAX_RETRY_AFTER = 60.0  # seconds: the longest retry-after that OpenAI's Python client obeys
 STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # proxies must not buffer the stream
+FINGERPRINT = f"fp_cepo_cerebras_{__version__}"  # the Cerebras SDK reads no stream whose chunks have none
 EMPTY: dict[str, Any] = {"choices": [], "usage": {}}  # for OptiLLM, where `send_events` makes the response
 
 
@@ -64,6 +66,7 @@ def full(result: RequestResult) -> dict[str, Any]:
         "object": "chat.completion",
         "created": int(time.time()),
         "model": result.model,
+        "system_fingerprint": FINGERPRINT,
         "choices": [
             {"index": index, "message": _message(answer), "finish_reason": answer.finish_reason, "logprobs": None}
             for index, answer in enumerate(result.outcome.answers)
@@ -74,13 +77,19 @@ def full(result: RequestResult) -> dict[str, Any]:
 
 
 def usage(result: RequestResult) -> dict[str, Any]:
-    """Return the tokens of all calls, under OpenAI's names."""
+    """Return the tokens of all calls, or of those that wrote the answers, under OpenAI's names."""
     total = result.ledger.total
+    prompt, reply, reasoning = total.prompt_tokens, total.completion_tokens, total.reasoning_tokens
+    if result.settings.usage == "answer":
+        counts = [answer.usage for answer in result.outcome.answers]
+        prompt = counts[0].prompt_tokens or 0  # as the API counts `n` answers: their prompt once
+        reply = sum(count.completion_tokens or 0 for count in counts)
+        reasoning = sum(count.reasoning_tokens for count in counts)
     return {
-        "prompt_tokens": total.prompt_tokens,
-        "completion_tokens": total.completion_tokens,
-        "total_tokens": total.total_tokens,
-        "completion_tokens_details": {"reasoning_tokens": total.reasoning_tokens},
+        "prompt_tokens": prompt,
+        "completion_tokens": reply,
+        "total_tokens": prompt + reply,
+        "completion_tokens_details": {"reasoning_tokens": reasoning},
     }
 
 
@@ -93,6 +102,8 @@ def account(result: RequestResult) -> dict[str, Any]:
         **({"forwarded": result.forwarded} if result.forwarded else {}),
         "model": result.model,
         "calls": total.calls,
+        "prompt_tokens": total.prompt_tokens,
+        "completion_tokens": total.completion_tokens,
         "usage": {
             step.value: {
                 "calls": spent.calls,

@@ -104,7 +104,7 @@ def _choose_for_request(served: Collection[str], known: Collection[str], by_mess
         _check_values(flask.request.get_data())
     body = hooks.json_body()
     if not isinstance(body, dict):
-        raise BadRequest(hooks.NOT_AN_OBJECT)
+        raise hooks.not_an_object()
     model = body.get("model")
     if not isinstance(model, str | None):
         raise BadRequest("model must be a string", param="model")

@@ -59,6 +59,7 @@ class _Chunks:
             "object": "chat.completion.chunk",
             "created": int(time.time()),
             "model": model,
+            "system_fingerprint": responses.FINGERPRINT,
         }
         self._include_usage = parameters.include_usage
         self._show_progress = show_progress

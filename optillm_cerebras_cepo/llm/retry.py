@@ -8,20 +8,32 @@ a rate limit after about 1.4 s, and retries in two places multiply.
 from __future__ import annotations
 
 import random
+import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion
 from optillm_cerebras_cepo.core.deadline import Deadline
-from optillm_cerebras_cepo.core.errors import CepoError, ErrorScope, RateLimited, UnusableReply
+from optillm_cerebras_cepo.core.errors import (
+    ApiTimeout,
+    ApiUnavailable,
+    ApiUnreachable,
+    CepoError,
+    ErrorScope,
+    RateLimited,
+    UnusableReply,
+)
 from optillm_cerebras_cepo.core.events import CallDelayed, Observer, ignore
 from optillm_cerebras_cepo.llm.rate_limits.windows import wait_is_known
 
 MAX_DOUBLINGS = 50  # beyond every limit, and a float still holds the result
+OUTAGE = (ApiUnavailable, ApiUnreachable, ApiTimeout)  # errors that all calls would meet
 START_SECONDS = 15.0  # of an attempt besides its tokens: connecting, the API's queue, reading the prompt
 
 
@@ -77,11 +89,15 @@ def wait_before(attempt: int, error: BaseException | None, policy: RetryPolicy, 
 
 
 def with_retries(
-    policy: RetryPolicy, deadline: Deadline, on_wait: Callable[[float, CepoError], None] = lambda *_: None
+    policy: RetryPolicy,
+    deadline: Deadline,
+    on_wait: Callable[[float, CepoError], None] = lambda *_: None,
+    gives_up: Callable[[], bool] = lambda: False,
 ) -> Callable[..., Any]:
     """Return a function that calls another one, and again while its error is retryable and there is time to wait.
 
-    It serves one call. `on_wait` is called before each wait with its seconds and the error.
+    It serves one call. `on_wait` is called before each wait with its seconds and the error; after an error that is no
+    rate limit, `gives_up` tells whether another try is useless.
     """
     failures: Counter[bool] = Counter()  # by whether the error was a rate limit
 
@@ -93,7 +109,8 @@ def with_retries(
 
     def stop(state: RetryCallState) -> bool:
         # A wait beyond the deadline would only delay the request's answer.
-        return failures[False] >= policy.attempts or state.upcoming_sleep >= deadline.remaining
+        used_up = failures[False] >= policy.attempts or (failures[False] > 0 and gives_up())
+        return used_up or state.upcoming_sleep >= deadline.remaining
 
     def before_sleep(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
@@ -131,13 +148,56 @@ def with_retries(
     return call
 
 
+class Outage:
+    """Whether one model answers none of a request's calls. Thread-safe.
+
+    Args:
+        attempts: of one call.
+
+    """
+
+    def __init__(self, attempts: int) -> None:
+        self._lock = threading.Lock()
+        self._attempts = attempts
+        self._calls = 0  # under way
+        self._failures = 0  # attempts since the last answer
+        self.is_certain = False
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Note that a call is under way within this block, and how it has ended: with an answer or an exception."""
+        with self._lock:
+            self._calls += 1
+        try:
+            yield
+        except CepoError:
+            with self._lock:
+                self._calls -= 1
+                # All attempts of this call have failed, and at least one of each other call.
+                self.is_certain = self.is_certain or self._failures >= self._attempts + self._calls
+            raise
+        with self._lock:
+            self._calls -= 1
+            self._failures, self.is_certain = 0, False
+
+    def fail(self) -> None:
+        """Note a failed attempt."""
+        with self._lock:
+            self._failures += 1
+
+
 class Retry:
-    """Layer that retries failed calls until the attempts or the request's time are used up."""
+    """Layer that retries failed calls until the attempts or the request's time are used up.
+
+    When a call gives up while the model answers no other call of the request either, each further call to it is made
+    once, until one is answered: another hundred retries would only delay the error.
+    """
 
     def __init__(self, inner: ChatClient, policy: RetryPolicy, observer: Observer = ignore) -> None:
         self._inner = inner
         self._policy = policy
         self._observer = observer
+        self._outages: dict[str, Outage] = {}  # by model
 
     def complete(self, request: ChatRequest) -> Completion:
         """Answer, or raise the last failure, or what ended the request."""
@@ -145,8 +205,12 @@ class Retry:
         def on_wait(seconds: float, error: CepoError) -> None:
             self._observer(CallDelayed(request.label, seconds, error))
 
+        outage = self._outages.setdefault(request.model, Outage(self._policy.attempts))
         try:
-            completion: Completion = with_retries(self._policy, request.deadline, on_wait)(self._attempt, request)
+            with outage.call():
+                attempt = partial(self._attempt, outage)
+                retrying = with_retries(self._policy, request.deadline, on_wait, lambda: outage.is_certain)
+                completion: Completion = retrying(attempt, request)
             return completion
         except CepoError as error:
             # Calls that would fail in the same way are not started.
@@ -156,10 +220,14 @@ class Retry:
                 (request.model_deadline or request.deadline.whole).end(error)
             raise
 
-    def _attempt(self, request: ChatRequest) -> Completion:
+    def _attempt(self, outage: Outage, request: ChatRequest) -> Completion:
         request.deadline.check()
         timeout = max(0.001, min(attempt_timeout(request, self._policy), request.deadline.remaining))
-        completion = self._inner.complete(replace(request, timeout=timeout))
+        try:
+            completion = self._inner.complete(replace(request, timeout=timeout))
+        except OUTAGE:
+            outage.fail()
+            raise
         streamed = request.listener and (completion.text or completion.reasoning)
         cut = completion.finish_reason in ("length", "content_filter")  # and would be cut again
         if not (streamed or cut or completion.answer or completion.tool_calls):

@@ -42,6 +42,14 @@ def is_json(text: str) -> bool:
     return True
 
 
+def is_object(text: str) -> bool:
+    """Return whether the text is a JSON object."""
+    try:
+        return isinstance(parse_json(text), dict)
+    except InvalidJson:
+        return False
+
+
 def fenced(text: str) -> Iterator[str]:
     """Yield the contents of code fences that are JSON."""
     inside: list[str] | None = None

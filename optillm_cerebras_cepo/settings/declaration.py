@@ -82,6 +82,10 @@ class Settings(BaseModel):
         None
     )
     progress: Annotated[bool, Field(description="whether streams report progress as `reasoning_content`")] = True
+    usage: Annotated[
+        Literal["total", "answer"],
+        Field(description="what a reply's `usage` counts: all calls, or only the one that wrote the answer"),
+    ] = "total"
     fit_tokens: Annotated[
         bool, Field(description="lower token limits to the usual length of replies; repeat a call that was cut")
     ] = True

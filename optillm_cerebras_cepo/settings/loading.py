@@ -8,6 +8,7 @@ no request changes (`operator_limits.py`).
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -30,7 +31,16 @@ PRESETS: Mapping[str, Mapping[str, int]] = {
     "high": {"bestofn_n": 5, "planning_n": 3, "planning_m": 6},
 }
 # A client's `reasoning_effort` (OpenAI's values) as an effort.
-REASONING = {"none": "none", "minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high"}
+REASONING = {
+    **{effort: effort for effort in ("none", "low", "medium", "high", "auto")},
+    "minimal": "low",
+    "xhigh": "high",
+    "max": "high",
+}
+
+# Fields of OpenAI's API, and of other servers' requests, that are called like a setting.
+OTHERS = frozenset({"model", "usage"})
+OUR_PREFIX = re.compile("cepo_cerebras_?|cerebras_cepo_?|cepocerebras_?|cepo_|cerebras_")  # as people misspell it
 
 # What concerns all requests is not one request's to say, nor what it may say.
 OPERATORS = frozenset({"concurrency", "rpm", "tpm", "redis_url", "locked", "max_bestofn_n", "max_planning_m"})
@@ -78,6 +88,30 @@ def load(base: Mapping[str, Any], environ: Mapping[str, str], body: Mapping[str,
     except ValidationError as error:
         name, reason = _first(error, wanted)
         raise BadRequest(f"{BODY + name}: {reason}", param=BODY + name) from None
+
+
+def misspelt_fields(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a line for each field that is probably one of ours without its prefix: it has no effect.
+
+    Raises:
+        BadRequest: a field can only be meant as one of ours; `param` names it.
+
+    """
+    lines = []
+    for field in body:
+        name = field.lower().replace("-", "_")
+        if field.startswith(BODY) or name in OTHERS:
+            continue
+        if name in Settings.model_fields:
+            lines.append(f"{name}: not read; the field is called {BODY + name}")
+        elif prefix := OUR_PREFIX.match(name):
+            nearest = difflib.get_close_matches(name[prefix.end() :], Settings.model_fields, n=1)
+            if nearest:
+                raise BadRequest(f"unknown field; did you mean {BODY + nearest[0]}?", param=BODY + nearest[0])
+    reasoning = body.get("reasoning")
+    if isinstance(reasoning, dict) and "effort" in reasoning:
+        lines.append("reasoning: not read; the field is called reasoning_effort")
+    return tuple(lines)
 
 
 def _check_kind(name: str, value: object) -> None:

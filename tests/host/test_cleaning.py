@@ -99,7 +99,8 @@ def test_unknown_fields_of_tools_are_removed() -> None:
     """Except within `parameters`, which is the client's own JSON schema."""
     function = {**TOOL["function"], "strict": None, "description": None, "examples": ["x"]}  # type: ignore[dict-item]
     choice = {"type": "function", "function": {"name": "add", "strict": True}}
-    question = read([ASK], tools=[{"type": "function", "function": function, **CACHE}], tool_choice=choice)
+    tools = [{"type": "function", "function": function, **CACHE}]
+    question = question_from({"messages": [ASK], "tools": tools, "tool_choice": choice}, plan=False)
     assert question.passthrough
     assert question.passthrough.options == {
         "tools": [TOOL],

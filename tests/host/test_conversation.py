@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from optillm_cerebras_cepo.core.chat import Message, Question
 from optillm_cerebras_cepo.core.errors import BadRequest
 from optillm_cerebras_cepo.host.messages import question_from, question_from_text
+from optillm_cerebras_cepo.simulator.answers import Rule
+from optillm_cerebras_cepo.simulator.server import Simulator
 
 
 def ask(messages: Any, **fields: Any) -> Question:
@@ -90,8 +93,6 @@ def test_a_tag_is_not_sent_to_the_model() -> None:
         ([{"role": "user", "content": {"text": "x"}}], "messages[0].content"),
         ([{"role": "user", "content": ["x"]}], "messages[0].content"),
         ([{"role": "user", "content": [{"text": "x"}]}], "messages[0].content"),
-        ([{"role": "system", "content": "x"}], "messages"),
-        ([{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}], "messages"),
     ],
 )
 def test_invalid_conversations_are_refused(messages: Any, param: str) -> None:
@@ -189,3 +190,26 @@ def test_any_json_is_a_question_or_a_bad_request(messages: Any) -> None:
 def test_a_conversation_in_one_text_keeps_its_marks(text: str, question: str) -> None:
     """A single turn loses its mark; several keep theirs."""
     assert question_from_text("Be brief.", text) == Question(question, "Be brief.")
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"role": "system", "content": "Say hello."}],
+        [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}],
+        [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}, {"role": "system", "content": "z"}],
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_conversation_that_ends_with_another_turn_is_the_models(
+    serve: Any, simulate: Callable[..., Simulator], messages: Any, stream: bool
+) -> None:
+    """It asks nothing that could be planned; a model may continue its own turn, or refuse."""
+    api = simulate(rules=(Rule(text="Hello."),))
+    response = serve(api.url)(None, messages=messages, stream=stream)
+    assert response.status_code == 200
+    text = response.get_data(as_text=True)
+    assert "Hello." in text
+    assert '"forwarded": "the conversation does not end with a message of the user"' in text.replace('":"', '": "')
+    (call,) = api.chat_calls
+    assert call.body["messages"] == messages

@@ -56,12 +56,23 @@ def test_a_bad_request_is_refused_before_any_call(ask: Any, api: Simulator, body
     assert api.chat_calls == ()
 
 
-@pytest.mark.parametrize("data", ["", "{", "[]", "5", '"text"'])
-def test_a_body_that_is_not_an_object_is_refused(ask: Any, data: str) -> None:
-    """With a JSON error."""
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        (b"", "line 1, column 1"),
+        (b"{", "line 1, column 2"),
+        (b'{"a": 1,\n  b: 2}', "line 2, column 3"),
+        (b'{"a": "\xff"}', "not valid JSON"),
+        (b"[]", "JSON object"),
+        (b"5", "JSON object"),
+        (b'"text"', "JSON object"),
+    ],
+)
+def test_a_body_that_is_not_an_object_is_refused(ask: Any, data: bytes, named: str) -> None:
+    """With the place of the fault."""
     response = server.app.test_client().post("/v1/chat/completions", data=data, content_type="application/json")
     assert response.status_code == 400
-    assert "JSON object" in response.get_json()["error"]["message"]
+    assert named in response.get_json()["error"]["message"]
 
 
 def test_a_missing_key_is_an_error(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +245,20 @@ def test_a_wrong_method_has_a_json_error(serve: Any, simulate: Simulate, method:
 def test_a_wrong_method_names_the_allowed_ones(serve: Any, simulate: Simulate) -> None:
     """As RFC 9110 demands."""
     serve(simulate().url)
-    assert "POST" in server.app.test_client().get("/v1/chat/completions").headers["allow"]
+    response = server.app.test_client().get("/v1/chat/completions")
+    assert "POST" in response.headers["allow"]
+    message = response.get_json()["error"]["message"]
+    assert "GET" in message
+    assert "POST" in message
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages", "/v1/embeddings", "/chat/completions"])
+def test_an_unknown_path_names_what_there_is(serve: Any, simulate: Simulate, path: str) -> None:
+    """Clients with a wrong base URL, or of another API."""
+    serve(simulate().url)
+    message = server.app.test_client().post(path).get_json()["error"]["message"]
+    assert "/v1/chat/completions" in message
+    assert "http://localhost/v1" in message
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("post", "/v1/completions", 404), ("post", "/health", 405)])

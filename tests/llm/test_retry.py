@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -27,6 +29,7 @@ from optillm_cerebras_cepo.core.rate_limit_headers import Allowance
 from optillm_cerebras_cepo.llm.retry import START_SECONDS, Retry, RetryPolicy, attempt_timeout, wait_before
 
 AT_ONCE = RetryPolicy(attempts=4, first_wait=0.0)
+OUTAGES = (errors.ApiUnavailable, errors.ApiUnreachable, errors.ApiTimeout)
 
 
 def within(seconds: float) -> ChatRequest:
@@ -202,3 +205,64 @@ def test_each_attempt_has_a_timeout_within_the_deadline() -> None:
     assert api.requests[0].timeout == 7.0
     assert api.requests[1].timeout is not None
     assert api.requests[1].timeout <= 2
+
+
+@pytest.mark.parametrize("kind", OUTAGES)
+def test_after_a_call_without_any_answer_each_is_tried_once(kind: type[CepoError]) -> None:
+    """Until one is answered: then calls are retried again."""
+    calls = Scripted(
+        in_turn(*(kind("down") for _ in range(4)), kind("down"), completion("up"), kind("busy"), completion("up"))
+    )
+    retry = Retry(calls, AT_ONCE)
+    with pytest.raises(kind):
+        retry.complete(within(60))
+    assert len(calls.requests) == 4
+    with pytest.raises(kind):
+        retry.complete(within(60))
+    assert len(calls.requests) == 5
+    for expected in (6, 8):
+        assert retry.complete(within(60)).text == "up"
+        assert len(calls.requests) == expected
+
+
+@pytest.mark.parametrize("kind", [errors.RateLimited, errors.UnusableReply])
+def test_other_failures_say_nothing_of_other_calls(kind: type[CepoError]) -> None:
+    """A limit passes, and an empty reply is that prompt's."""
+    calls = Scripted(in_turn(*(errors.UnusableReply("empty") for _ in range(4)), kind("again"), completion("up")))
+    retry = Retry(calls, AT_ONCE)
+    with pytest.raises(errors.UnusableReply):
+        retry.complete(within(60))
+    assert retry.complete(within(60)).text == "up"
+
+
+def test_an_outage_of_one_model_is_not_anothers() -> None:
+    """The judge's, for example."""
+    calls = Scripted(in_turn(*(ApiUnavailable("down") for _ in range(5)), completion("up")))
+    retry = Retry(calls, AT_ONCE)
+    with pytest.raises(ApiUnavailable):
+        retry.complete(within(60))
+    assert retry.complete(replace(within(60), model="other")).text == "up"
+
+
+def test_a_call_that_fails_alone_is_no_outage() -> None:
+    """Another one is under way that has not failed: it may take longer than all tries of the one that fails."""
+    began, answered = threading.Event(), threading.Event()
+
+    def answer(request: ChatRequest) -> Completion | Exception:
+        if request.label.step is Step.PLAN:
+            began.set()
+            assert answered.wait(60)
+            return completion("slow")
+        return ApiUnavailable("this prompt") if len(calls.requests) < 8 else completion("up")
+
+    calls = Scripted(answer)
+    retry = Retry(calls, AT_ONCE)
+    with ThreadPoolExecutor(1) as threads:
+        slow = threads.submit(retry.complete, within(60))
+        assert began.wait(60)
+        with pytest.raises(ApiUnavailable):
+            retry.complete(replace(within(60), label=Label(Step.REVIEW)))
+        assert retry.complete(replace(within(60), label=Label(Step.FINAL))).text == "up"
+        answered.set()
+        assert slow.result().text == "slow"
+    assert len(calls.requests) == 8

@@ -101,12 +101,12 @@ def test_transient_failures_cost_no_answer(simulate: Simulate) -> None:
 
 
 def test_call_attempts_and_call_timeout_are_obeyed(simulate: Simulate) -> None:
-    """Two tries of the plan and two of the direct answer after it, each as long as `call_timeout`."""
+    """Two tries of the plan, each as long as `call_timeout`. After these a direct answer is tried once."""
     api = simulate(rules=(Rule(fault="hang"),))
     with stalled_time(api) as time, pytest.raises(errors.ApiTimeout):
         ask(api.url, call_attempts=2, call_timeout=7.5, **SMALL)
-    assert len(api.chat_calls) == 4
-    assert time.now == 4 * 7.5
+    assert len(api.chat_calls) == 3
+    assert time.now == 3 * 7.5
 
 
 def test_deadline_is_reported_as_504(simulate: Simulate) -> None:

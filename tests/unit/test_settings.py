@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from optillm_cerebras_cepo.core.chat import Step
 from optillm_cerebras_cepo.core.errors import BadConfiguration, BadRequest
 from optillm_cerebras_cepo.settings.declaration import Settings
-from optillm_cerebras_cepo.settings.loading import OPERATORS, load
+from optillm_cerebras_cepo.settings.loading import OPERATORS, load, misspelt_fields
 
 
 def test_later_sources_win() -> None:
@@ -38,6 +38,7 @@ def test_every_setting_is_read_from_environment_and_request(name: str) -> None:
         "planning_m": 9,
         "fit_tokens": False,
         "progress": False,
+        "usage": "answer",
         "redis_url": "redis://127.0.0.1",
         "locked": "effort",
         "max_bestofn_n": 9,
@@ -164,7 +165,7 @@ def test_each_step_has_its_own_limits() -> None:
 
 def test_a_reasoning_effort_that_is_none_is_refused() -> None:
     """With the values that there are."""
-    with pytest.raises(BadRequest, match="none, minimal, low, medium, high, xhigh") as caught:
+    with pytest.raises(BadRequest, match="none, low, medium, high, auto, minimal, xhigh, max") as caught:
         load({}, {}, {"reasoning_effort": "huge"})
     assert caught.value.param == "reasoning_effort"
 
@@ -186,3 +187,44 @@ def test_what_concerns_all_requests_is_not_one_requests_to_say() -> None:
     with pytest.raises(BadRequest, match="set by the operator only") as caught:
         load({}, {}, {"cepo_cerebras_concurrency": 1000})
     assert caught.value.param == "cepo_cerebras_concurrency"
+
+
+@pytest.mark.parametrize(("reasoning", "effort"), [("max", "high"), ("auto", "auto"), ("minimal", "low")])
+def test_clients_words_for_an_effort(reasoning: str, effort: str) -> None:
+    """Each client has its own."""
+    assert load({}, {}, {"reasoning_effort": reasoning}).effort == effort
+
+
+@pytest.mark.parametrize("name", ["effort", "bestofn_n", "Max-Calls", "planning_temperature_step1"])
+def test_a_setting_without_its_prefix_is_told(name: str) -> None:
+    """It has no effect. The line names the field that has one."""
+    (line,) = misspelt_fields({name: 1, "model": "any", "messages": []})
+    assert f"cepo_cerebras_{name.lower().replace('-', '_')}" in line
+
+
+def test_a_reasoning_object_is_told() -> None:
+    """Some servers read it."""
+    (line,) = misspelt_fields({"reasoning": {"effort": "high"}})
+    assert "reasoning_effort" in line
+
+
+@pytest.mark.parametrize(
+    "name", ["cepo_effort", "cepo-cerebras-effort", "CEPO_CEREBRAS_EFFORT", "cerebras_efort", "cepo_cerebraseffort"]
+)
+def test_what_can_only_be_a_setting_is_refused(name: str) -> None:
+    """With the right name."""
+    with pytest.raises(BadRequest, match="did you mean cepo_cerebras_effort") as caught:
+        misspelt_fields({name: "high"})
+    assert caught.value.param == "cepo_cerebras_effort"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"model": "x", "usage": {"include": True}, "user": "u", "metadata": {}, "store": True, "temperature": 1},
+        {"cepo_cerebras_effort": "high", "optillm_approach": "cepo_cerebras", "reasoning": None, "cerebras": 1},
+    ],
+)
+def test_other_fields_are_left_alone(body: dict[str, Any]) -> None:
+    """OpenAI's, OptiLLM's, other servers', and ours as they are spelled."""
+    assert misspelt_fields(body) == ()
