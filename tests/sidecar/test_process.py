@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from cerebras.cloud.sdk import Cerebras
 from support import web
 from support.optillm_process import Server
 from support.sidecar_process import sidecar
@@ -109,6 +110,63 @@ def test_successful_probes_are_not_logged(server: Server) -> None:
     logged(server, path="/ready", status=405)
     lines = [json.loads(line) for line in list(server.lines)]
     assert not [line for line in lines if line.get("path") in ("/health", "/metrics")]
+
+
+@pytest.mark.parametrize("ending", ["", "/v1"])
+def test_the_cerebras_sdk_with_either_base_url(server: Server, ending: str) -> None:
+    """It adds /v1 to the base URL, and asks for /v1/tcp_warming when it is made, which leaves no line in the log."""
+    before = len(server.lines)
+    client = Cerebras(base_url=server.url + ending, api_key="any", default_headers={"x-request-id": f"sdk{ending}"})
+    reply = client.chat.completions.create(**ASK, extra_body={"cepo_cerebras_effort": "none"})
+    assert reply.choices[0].message.content
+    assert client.get("/v1/tcp_warming", cast_to=httpx.Response).status_code == 200
+    logged(server, path="/v1/chat/completions", request_id=f"sdk{ending}")
+    assert not [line for line in server.lines[before:] if "tcp_warming" in line]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/responses",
+        "/v1/messages",
+        "/v1/completions",
+        "/v1/embeddings",
+        "/chat/completions",
+        "/v1/v1/v1/models",
+        "/",
+    ],
+)
+def test_another_path_is_told_the_right_one(server: Server, path: str) -> None:
+    """With the base URL as the client spells the server's address."""
+    reply = web.post(server.url + path, json=ASK, headers={"host": "sidecar.example:81"})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (404, "unknown_path")
+    told = reply.json()["error"]["message"]
+    assert "POST /v1/chat/completions" in told
+    assert "http://sidecar.example:81/v1" in told
+
+
+@pytest.mark.parametrize("host", ["x/y", "a b", "user@evil", "a:b", "a:123456", "[::1", "<b>", "a" * 300])
+def test_an_invalid_host_header_is_not_repeated(server: Server, host: str) -> None:
+    """It may be any text."""
+    reply = web.post(f"{server.url}/v1/responses", json=ASK, headers={"host": host})
+    assert reply.status_code in (400, 404)
+    assert "http:" not in reply.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "words"),
+    [
+        ("GET", "/v1/chat/completions", "Method GET is not allowed for /v1/chat/completions; use POST."),
+        ("GET", "/v1/v1/chat/completions", "Method GET is not allowed for /v1/chat/completions; use POST."),
+        ("DELETE", "/v1/models/x", "Method DELETE is not allowed for /v1/models/MODEL; use GET or HEAD."),
+        ("X-Y", "/health", "This method is not allowed for /health; use GET or HEAD."),
+    ],
+)
+def test_another_method_is_told_the_right_one(server: Server, method: str, path: str, words: str) -> None:
+    """In the message and in the Allow header."""
+    reply = web.request(method, server.url + path)
+    assert reply.status_code == 405
+    assert reply.json()["error"]["message"] == words
 
 
 def test_every_line_of_the_log_is_json(server: Server) -> None:
