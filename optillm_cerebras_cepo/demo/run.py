@@ -95,7 +95,7 @@ def _ask_optillm(question: str, say: Say, base_url: str, environ: Mapping[str, s
 
     say("$ " + " ".join(command))
     wrapper = [sys.executable, "-u", "-m", "optillm_cerebras_cepo.demo.child_process"]
-    with ChildProcess("optillm", [*wrapper, *command], environ, show_progress) as optillm:
+    with ChildProcess("OptiLLM", [*wrapper, *command], environ, show_progress) as optillm:
         optillm.wait_until_healthy(f"http://127.0.0.1:{port}/health", START_SECONDS)
         say(f"Q: {question}")
         model = environ.get("CEPO_CEREBRAS_MODEL") or Settings().model[0]
@@ -106,7 +106,7 @@ def _ask_optillm(question: str, say: Say, base_url: str, environ: Mapping[str, s
                 f"http://127.0.0.1:{port}/v1/chat/completions", json=body, timeout=None, trust_env=False
             )
         except httpx.TransportError as error:
-            raise DemoError(f"optillm closed the connection without an answer ({type(error).__name__})") from error
+            raise DemoError(f"OptiLLM closed the connection without an answer ({type(error).__name__}).") from error
         return _reply(response), response.elapsed.total_seconds()
 
 
@@ -120,7 +120,7 @@ def _reply(response: httpx.Response) -> Mapping[str, Any]:
         return dict(reply)
     reason = reply.get("error")
     reason = reason.get("message") if isinstance(reason, dict) else reason
-    message = f"optillm answered with status {response.status_code}: {reason or 'no reason given'}"
+    message = f"OptiLLM answered with status {response.status_code}: {reason or 'no reason given.'}"
     raise DemoError(message, None if response.status_code >= 500 else ())
 
 

@@ -119,9 +119,9 @@ def test_shows_a_reply_of_another_approach(fake_optillm: dict[str, str]) -> None
 @pytest.mark.parametrize(
     ("question", "message", "details"),
     [
-        ("refuse", "optillm answered with status 429: Requests per day limit exceeded", False),
-        ("fail", "optillm answered with status 500: no reason given", True),
-        ("die", r"optillm closed the connection without an answer \(\w+\)", True),
+        ("refuse", "OptiLLM answered with status 429: Requests per day limit exceeded", False),
+        ("fail", r"OptiLLM answered with status 500: no reason given\.", True),
+        ("die", r"OptiLLM closed the connection without an answer \(\w+\)\.", True),
     ],
 )
 def test_the_reason_for_no_answer_is_one_line(
@@ -213,6 +213,6 @@ def test_the_last_lines_of_optillm_are_shown_if_it_does_not_start(monkeypatch: p
     """Here it does not know the approach."""
     monkeypatch.setattr(run, "APPROACH", "no-such-approach")
     said: list[str] = []
-    with pytest.raises(DemoError, match=r"^optillm ended with status 2 before it was ready$"):
+    with pytest.raises(DemoError, match=r"^OptiLLM ended with status 2 before it was ready\.$"):
         run_demo("How many?", said.append, {**os.environ, "CEREBRAS_API_KEY": KEY})
     assert any("invalid choice: 'no-such-approach'" in line for line in said)

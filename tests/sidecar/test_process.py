@@ -117,7 +117,10 @@ def test_the_cerebras_sdk_with_either_base_url(server: Server, ending: str) -> N
     """It adds /v1 to the base URL, and asks for /v1/tcp_warming when it is made, which leaves no line in the log."""
     before = len(server.lines)
     client = Cerebras(base_url=server.url + ending, api_key="any", default_headers={"x-request-id": f"sdk{ending}"})
-    reply = client.chat.completions.create(**ASK, extra_body={"cepo_cerebras_effort": "none"})
+    messages: Any = ASK["messages"]
+    reply: Any = client.chat.completions.create(
+        model="llama3.3-70b", messages=messages, extra_body={"cepo_cerebras_effort": "none"}
+    )
     assert reply.choices[0].message.content
     assert client.get("/v1/tcp_warming", cast_to=httpx.Response).status_code == 200
     logged(server, path="/v1/chat/completions", request_id=f"sdk{ending}")
