@@ -71,7 +71,7 @@ class SidecarApp:
             failure = error if isinstance(error, CepoError) else defect(error)
             record.on_end(failure)
             body = _error_response(failure)(environ, start)
-        return _Body(body, record, lambda: self._finish(record, has_slot))
+        return _Body(body, record, lambda: record.close(lambda: self._finish(record, has_slot)))
 
     def wants_body(self, environ: Mapping[str, Any]) -> bool:
         """Return whether a request's body will be used, from its headers. Without it, it is answered all the same."""
@@ -127,6 +127,7 @@ class SidecarApp:
 
     def _finish(self, record: RequestRecord, has_slot: bool) -> None:
         try:
+            record.settle()
             path = record.path if record.path in METHODS else "other"
             self.metrics.count_response(path, record.approach, record.effort, record.status, record.seconds)
             if record.path not in POLLED_PATHS or record.status != 200:
@@ -145,9 +146,15 @@ class _Body:
     on_close: Callable[[], None]
 
     def __iter__(self) -> Iterator[bytes]:
-        for part in self.body:
-            self.record.sent_bytes += len(part)
-            yield part
+        try:
+            for part in self.body:
+                self.record.sent_bytes += len(part)
+                yield part
+        except GeneratorExit:  # the server could not send the part
+            raise
+        except BaseException:
+            self.record.hung_up = False
+            raise
         self.record.hung_up = False
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -13,8 +14,9 @@ from support import web
 from support.optillm_process import Server
 from support.sidecar_process import sidecar
 from support.waiting import until
+from support.wire import Wire, request
 
-from optillm_cerebras_cepo.simulator.latency import Latency
+from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.options import SimulatorOptions
 from optillm_cerebras_cepo.simulator.server import Simulator
 
@@ -200,15 +202,20 @@ def test_metrics_count_requests(server: Server) -> None:
     assert 'path="/v1/chat/completions",status="200"} ' in page
 
 
-def test_a_client_hangs_up(server: Server, simulate: Callable[..., Simulator]) -> None:
-    """No further call starts, and the log says so."""
-    slow = simulate(latency=Latency(base=0.3))
-    environ = {"CEREBRAS_API_KEY": KEY, "CEREBRAS_BASE_URL": slow.url}
-    with sidecar(environ=environ) as patient:
-        with pytest.raises(httpx.ReadTimeout):
-            web.post(f"{patient.url}/v1/chat/completions", json=ASK, timeout=0.8)
-        logged(patient, hung_up=True, path="/v1/chat/completions")
-        calls = len(slow.chat_calls)
-        assert calls < 27
-        until(lambda: any("the client hung up" in line for line in list(patient.lines)))
-        assert len(slow.chat_calls) == calls
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_hangs_up(simulate: Callable[..., Simulator], stream: bool) -> None:
+    """No further call starts; the log and the metrics have status 499, and the log what was spent."""
+    hang = Rule(fault="hang")
+    api = simulate(rules=(replace(hang, pattern="execute the above plan"), Rule(times=2, text="a plan"), hang))
+    environ = {"CEREBRAS_API_KEY": KEY, "CEREBRAS_BASE_URL": api.url, "CEPO_CEREBRAS_BESTOFN_N": "1"}
+    with sidecar(environ=environ) as server:
+        with Wire(server.url) as wire:
+            wire.send(request(body=json.dumps({**ASK, "stream": stream}).encode()))
+            until(lambda: len(api.stalled) == 3)  # a plan, and the execution of the other two
+        line = logged(server, path="/v1/chat/completions", message="request")
+        told = {name: line.get(name) for name in ("status", "hung_up", "error", "calls", "completion_tokens")}
+        tokens = api.usage.completion_tokens
+        assert told == {"status": 499, "hung_up": True, "error": "ended", "calls": 5, "completion_tokens": tokens}
+        counted = 'effort="medium",path="/v1/chat/completions",status="499"} 1.0'
+        assert counted in web.get(f"{server.url}/metrics").text
+        assert len(api.chat_calls) == 5
