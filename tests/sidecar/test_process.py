@@ -16,7 +16,7 @@ from support.sidecar_process import sidecar
 from support.waiting import until
 from support.wire import Wire, request
 
-from optillm_cerebras_cepo.simulator.answers import Rule
+from optillm_cerebras_cepo.simulator.answers import DEFAULT_TEXT, Rule
 from optillm_cerebras_cepo.simulator.options import SimulatorOptions
 from optillm_cerebras_cepo.simulator.server import Simulator
 
@@ -54,10 +54,13 @@ def logged(server: Server, **fields: object) -> dict[str, Any]:
 
 
 def test_a_planned_answer(server: Server) -> None:
-    """27 calls and the whole object."""
+    """27 calls and the whole object. The simulated answer is plain, and its ratings are ratings."""
     reply = server.ask(ASK)
     assert reply.status_code == 200
-    assert reply.json()["cepo_cerebras"]["calls"] == 27
+    details = reply.json()["cepo_cerebras"]
+    assert details["calls"] == 27
+    assert [candidate["rating"] for candidate in details["candidates"] if candidate["rating"] is None] == []
+    assert reply.json()["choices"][0]["message"]["content"] == DEFAULT_TEXT
 
 
 @pytest.mark.parametrize("how", [{"model": "none-llama3.3-70b"}, {"optillm_approach": "none"}])
