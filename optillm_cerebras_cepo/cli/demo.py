@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 from collections.abc import Callable, Sequence
 
 from optillm_cerebras_cepo.cli import CommandError
+from optillm_cerebras_cepo.core.command_line import Parser
 from optillm_cerebras_cepo.demo.child_process import DemoError
 from optillm_cerebras_cepo.demo.run import DEFAULT_QUESTION, run_demo
 
 
 def run(arguments: Sequence[str], say: Callable[[str], None]) -> None:
     """Run the demo. SIGTERM ends it as Ctrl-C does, so that its child processes are stopped."""
-    parser = argparse.ArgumentParser(prog="cepo-cerebras demo")
+    parser = Parser("cepo-cerebras demo")
     parser.add_argument("question", nargs="?", default=DEFAULT_QUESTION)
-    given = parser.parse_args(arguments)
+    given = parser.parse(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         run_demo(given.question, say, os.environ)

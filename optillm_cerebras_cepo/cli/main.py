@@ -10,6 +10,8 @@ from typing import NoReturn
 
 from optillm_cerebras_cepo import __version__
 from optillm_cerebras_cepo.cli import CommandError
+from optillm_cerebras_cepo.core.command_line import WrongUsage
+from optillm_cerebras_cepo.core.errors import BadConfiguration
 
 # Each command is the module of this name, with `run(arguments, say)`. It is imported only when it runs.
 COMMANDS = {
@@ -40,8 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         # The import is inside `try`: it may take a second, in which Ctrl-C must not print a traceback.
         import_module(f"optillm_cerebras_cepo.cli.{given.command}").run(given.arguments, _say)
-    except CommandError as error:
-        sys.exit(f"cepo-cerebras: {error}")
+    except (CommandError, BadConfiguration) as error:
+        print(f"cepo-cerebras: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, WrongUsage) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
 

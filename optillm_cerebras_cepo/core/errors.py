@@ -243,5 +243,5 @@ class OutOfBudget(CepoError, status=422, type="invalid_request_error", code="out
     """The remaining calls or tokens are not enough for this call; others may go on."""
 
 
-class Ended(CepoError, code="ended", scope=ErrorScope.REQUEST, discards_answers=True):
-    """The request has ended, so that nobody waits for this call's reply."""
+class Ended(CepoError, status=499, code="ended", scope=ErrorScope.REQUEST, discards_answers=True):
+    """The request has ended, so that nobody waits for this call's reply: its client hung up (499, as nginx logs it)."""

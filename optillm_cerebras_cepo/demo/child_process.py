@@ -59,7 +59,7 @@ class ChildProcess:
                 start_new_session=True,  # Ctrl-C goes to this process only, which stops its children in order
             )
         except OSError as error:
-            raise DemoError(f"{name} cannot be started: {error.strerror}") from error
+            raise DemoError(f"{name} cannot be started: {error.strerror}.") from error
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -80,9 +80,9 @@ class ChildProcess:
                 if healthy and self.process.poll() is None:
                     return
             if (status := self.process.poll()) is not None:
-                raise DemoError(f"{self.name} ended with status {status} before it was ready")
+                raise DemoError(f"{self.name} ended with status {status} before it was ready.")
             time.sleep(0.1)
-        raise DemoError(f"{self.name} was not ready after {timeout:.0f} s")
+        raise DemoError(f"{self.name} was not ready after {timeout:.0f} s.")
 
     def __enter__(self) -> ChildProcess:
         return self
@@ -108,7 +108,7 @@ def free_port() -> int:
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
-    raise DemoError("no free port was found on 127.0.0.1: too many servers run on this machine")
+    raise DemoError("No free port was found on 127.0.0.1: too many servers run on this machine.")
 
 
 def exit_when_stdin_closes() -> None:
@@ -128,4 +128,4 @@ if __name__ == "__main__":
     sys.path[:] = [entry for entry in sys.path if entry not in ("", os.getcwd())]
     sys.argv.pop(0)
     scripts = tuple(metadata.entry_points(group="console_scripts", name=sys.argv[0]))
-    sys.exit(scripts[0].load()() if scripts else f"no installed package has a command named {sys.argv[0]}")
+    sys.exit(scripts[0].load()() if scripts else f"No installed package has a command named {sys.argv[0]}.")

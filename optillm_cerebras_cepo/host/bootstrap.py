@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from optillm_cerebras_cepo.core.command_line import check_port, flags_of, refuse_unknown_arguments, wrong_usage
 from optillm_cerebras_cepo.core.errors import BadConfiguration
+from optillm_cerebras_cepo.core.variables import BASE_URL, misspelt
 from optillm_cerebras_cepo.host import SLUG
 from optillm_cerebras_cepo.host.stub_modules import leave_out
 from optillm_cerebras_cepo.llm.connection import TlsSettings
@@ -31,6 +33,7 @@ class Launched:
     Attributes:
         client_key: the key that clients have to send, of `--optillm-api-key`; empty for none.
         models: the pinned models in order of preference.
+        redis_url: the Redis in which processes share their rate limits.
 
     """
 
@@ -41,19 +44,24 @@ class Launched:
     tls: TlsSettings
     client_key: str
     models: tuple[str, ...]
+    redis_url: str | None
 
 
-def launch(arguments: Sequence[str], served: Collection[str], by_message: bool) -> Launched:
+def launch(
+    arguments: Sequence[str], served: Collection[str], by_message: bool, own_flags: Collection[str] = ()
+) -> Launched:
     """Set OptiLLM up in this process; call it once.
 
     Args:
         arguments: OptiLLM's flags. The default of `--approach` is ours, or the first served.
         served: the approaches that requests may choose.
         by_message: whether a tag in a message may choose one.
+        own_flags: the caller's own flags, which it has removed: suggestions for a misspelt one.
 
     Raises:
+        WrongUsage: a flag is unknown, or its value is.
         BadConfiguration: OptiLLM cannot be started; the message says what to change.
-        SystemExit: OptiLLM refuses its flags, or was asked for its help.
+        SystemExit: OptiLLM was asked for its help.
 
     """
     if "--launch-gui" in arguments or os.environ.get("OPTILLM_LAUNCH_GUI"):
@@ -64,13 +72,15 @@ def launch(arguments: Sequence[str], served: Collection[str], by_message: bool) 
     except ModuleNotFoundError as error:
         others = ", ".join(sorted(set(served) - {SLUG, "none"}))
         raise BadConfiguration(
-            f"{others or 'OptiLLM'} needs the package {error.name}, which is not installed"
+            f"{others or 'OptiLLM'} needs the package {error.name}, which is not installed; `pip install optillm` "
+            "installs all packages of OptiLLM."
         ) from None
     configuration.check_no_local_model()
     plugins = optillm.plugin_files()
     known = optillm.approaches() | set(plugins.values())
     if unknown := sorted(set(served) - known):
         raise BadConfiguration(f"OptiLLM has no approach {unknown[0]}; it has {', '.join(sorted(known))}")
+    _check_flags(arguments, {SLUG, *served}, own_flags)
     defaults = _defaults(arguments)
     with _command_line([*defaults, *arguments]):
         listen = optillm.run_main(served, [path for path, slug in plugins.items() if slug in {SLUG, *served}])
@@ -86,15 +96,46 @@ def launch(arguments: Sequence[str], served: Collection[str], by_message: bool) 
     if approach == optillm.AUTO:  # without a prefix of the model's name, it means `none`
         approach = "none"
     base_url = configuration.base_url()
+    if not config.base_url and (hint := misspelt(BASE_URL, os.environ)):
+        raise BadConfiguration(hint)
+    configuration.check_connection()
     # Our server checks the clients' keys.
     optillm.change_server_config(base_url=base_url, approach=approach, optillm_api_key="")
-    configuration.check_connection()
     if approach not in served:  # OptiLLM checks the flag, but not the environment variable
         raise BadConfiguration(f"the server's own approach must be one that it serves: {', '.join(served)}")
     routing.restrict(served=served, known=known, by_message=by_message)
-    models = load(configuration.cepo_fields(), os.environ, {}).model
-    tls = configuration.tls_settings()
-    return Launched(optillm.app, listen["host"], listen["port"], base_url, tls, config.optillm_api_key, models)
+    settings = load(configuration.cepo_fields(), os.environ, {})
+    return Launched(
+        optillm.app,
+        listen["host"],
+        listen["port"],
+        base_url,
+        configuration.tls_settings(),
+        config.optillm_api_key,
+        settings.model,
+        settings.redis_url,
+    )
+
+
+def _check_flags(arguments: Sequence[str], approaches: Collection[str], own_flags: Collection[str]) -> None:
+    """Raise WrongUsage if OptiLLM would refuse a flag with its whole usage. Prints OptiLLM's help if asked for."""
+    from optillm_cerebras_cepo.host import optillm
+
+    with _command_line(arguments):
+        try:
+            parser = optillm.command_line_parser()
+        except ValueError as error:  # it quotes the value
+            names = [
+                name for name in os.environ if name.startswith("OPTILLM_") and repr(os.environ[name]) in str(error)
+            ]
+            raise BadConfiguration(f"{names[0] if names else 'A variable OPTILLM_…'} must be a number.") from None
+    for action in parser._actions:
+        if action.dest == "approach":
+            action.choices = sorted(approaches)  # OptiLLM has not loaded those of plugins yet
+    parser.error = wrong_usage  # type: ignore[method-assign]
+    given, others = parser.parse_known_args(arguments)
+    refuse_unknown_arguments(others, [*flags_of(parser), *own_flags])
+    check_port(given.port, "--port (or OPTILLM_PORT)")
 
 
 def _defaults(arguments: Sequence[str]) -> list[str]:

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from optillm_cerebras_cepo.core.errors import BadConfiguration, MissingKey
+from optillm_cerebras_cepo.core.variables import API_KEY, BASE_URL, misspelt
 from optillm_cerebras_cepo.host import optillm
 from optillm_cerebras_cepo.host.optillm import CEPO_FIELDS
 from optillm_cerebras_cepo.llm.connection import TlsSettings, normalized
@@ -75,7 +76,7 @@ def _read_yaml(path: str) -> Mapping[str, Any]:
 
 def base_url() -> str:
     """Return the API's base URL as the operator wrote it, or the default."""
-    return optillm.server_config().base_url or os.environ.get("CEREBRAS_BASE_URL") or API
+    return optillm.server_config().base_url or os.environ.get(BASE_URL) or API
 
 
 def tls_settings() -> TlsSettings:
@@ -86,13 +87,15 @@ def tls_settings() -> TlsSettings:
 
 def check_connection() -> None:
     """Raise BadConfiguration if no client can be made with the base URL and the TLS settings."""
-    _check_connection(base_url(), tls_settings(), os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    source = "--base-url" if optillm.server_config().base_url else BASE_URL
+    certificates = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    _check_connection(base_url(), source, tls_settings(), *certificates)
 
 
 @lru_cache(maxsize=8)  # loading certificates takes 30 ms
-def _check_connection(url: str, settings: TlsSettings, *_: str | None) -> None:
+def _check_connection(url: str, source: str, settings: TlsSettings, *_: str | None) -> None:
     """Check these; the other arguments are environment variables that change the result."""
-    normalized(url)
+    normalized(url, source)
     settings.context()
 
 
@@ -120,9 +123,12 @@ def check_no_local_model() -> None:
 
 def cerebras_key() -> str:
     """Return the server's API key; raise MissingKey, or BadConfiguration if no HTTP header can contain it."""
-    key = os.environ.get("CEREBRAS_API_KEY")
+    key = os.environ.get(API_KEY)
     if not key:
-        raise MissingKey("the server has no Cerebras API key; set CEREBRAS_API_KEY in its environment and restart it")
+        raise MissingKey(
+            misspelt(API_KEY, os.environ)
+            or "The server has no Cerebras API key; set CEREBRAS_API_KEY in its environment and restart it."
+        )
     if not re.fullmatch(r"[!-~]+", key):  # the errors of HTTP libraries would quote the key
         raise BadConfiguration("CEREBRAS_API_KEY contains a character that no key has, such as a space or a line break")
     return key

@@ -36,6 +36,9 @@ class RequestObserver(Protocol):
     def on_start(self, effort: str) -> None:
         """Called before the execution starts."""
 
+    def on_background(self) -> None:
+        """Called before the execution moves to its own thread: `on_end` may come after the response is closed."""
+
     def on_event(self, event: Event) -> None:
         """Called for each progress event."""
 
@@ -89,6 +92,8 @@ class Execution:
     def start(self) -> None:
         """Execute on a new thread; `updates` returns what happens."""
         self._publish = self._updates.put
+        if self._observer:
+            self._observer.on_background()
         try:
             threading.Thread(target=self._run_in_thread, name="cepo-cerebras-request", daemon=True).start()
         except RuntimeError:  # run `solve` all the same, with an ended deadline: it releases what the request holds

@@ -16,7 +16,7 @@ import flask
 
 from optillm_cerebras_cepo.core.errors import BadRequest, CepoError
 from optillm_cerebras_cepo.host import SLUG, configuration, optillm, responses
-from optillm_cerebras_cepo.host.execution import defect
+from optillm_cerebras_cepo.host.execution import defect, request_observer
 from optillm_cerebras_cepo.host.optillm import APPROACH_FIELD
 from optillm_cerebras_cepo.host.request import IncomingRequest, incoming_request, parse_request, set_incoming_request
 from optillm_cerebras_cepo.host.responses import BodyTooLarge, HostError, WrongClientKey
@@ -36,10 +36,14 @@ def before_chat(validate: Callable[[], None]) -> flask.Response | None:
     try:
         validate()
     except CepoError as error:
-        return responses.error_response(error)
+        failure = error
     except Exception as error:  # Flask would log its message, which may quote the request
-        return responses.error_response(defect(error))
-    return None
+        failure = defect(error)
+    else:
+        return None
+    if observer := request_observer():
+        observer.on_end(failure)
+    return responses.error_response(failure)
 
 
 def _validate_chat() -> flask.Response | None:

@@ -6,6 +6,7 @@ is read at each use: OptiLLM loads its plugins before it has read its flags.
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import functools
 import glob
@@ -176,6 +177,24 @@ def plugin_files() -> Mapping[str, str]:
 def _slug(path: Path) -> str:
     found = re.search(r"""^SLUG\s*=\s*["']([^"']+)["']""", path.read_text("utf-8", "replace"), re.MULTILINE)
     return found[1] if found else path.stem.removesuffix("_plugin")
+
+
+def command_line_parser() -> argparse.ArgumentParser:
+    """Return the parser of OptiLLM's flags, which OptiLLM makes and uses in one function (server.py:1065).
+
+    Raises:
+        ValueError: an `OPTILLM_` variable is not a number.
+
+    """
+    made: list[argparse.ArgumentParser] = []
+
+    def parse_nothing(parser: argparse.ArgumentParser) -> argparse.Namespace:
+        made.append(parser)
+        return argparse.Namespace()
+
+    with _replaced(argparse.ArgumentParser, "parse_args", parse_nothing):
+        server.parse_args()
+    return made[0]
 
 
 def run_main(served: Collection[str], plugins: Collection[str]) -> Mapping[str, Any]:

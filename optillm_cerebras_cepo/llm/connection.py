@@ -14,21 +14,21 @@ import httpx
 
 from optillm_cerebras_cepo.core.errors import BadConfiguration
 
-NAME = "--base-url (or CEREBRAS_BASE_URL)"
 # Often appended to a base URL: the version, which OpenAI's clients expect, or the path of an endpoint.
 ENDPOINT = re.compile(r"(/v1(/(chat(/completions)?|completions|models))?|/chat/completions)$")
 
 
 @lru_cache(maxsize=64)
-def normalized(base_url: str) -> str:
+def normalized(base_url: str, source: str = "--base-url (or CEREBRAS_BASE_URL)") -> str:
     """Return a base URL without a trailing slash, /v1 or the path of an endpoint.
 
     Raises:
-        BadConfiguration: the URL is invalid. The message does not quote it, because it may contain a password.
+        BadConfiguration: the URL is invalid. The message names its source, the flag or variable, and does not quote the
+            URL, because it may contain a password.
 
     """
     if re.search(r"[\s\x00-\x1f\x7f]", base_url):
-        raise BadConfiguration(f"{NAME} contains a space or a control character")
+        raise BadConfiguration(f"{source} contains a space or a control character.")
     try:
         parts = urlsplit(base_url)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -36,11 +36,11 @@ def normalized(base_url: str) -> str:
     except (ValueError, httpx.InvalidURL):
         valid = False
     if not valid:
-        raise BadConfiguration(f"{NAME} must be a URL with scheme and host, such as https://api.cerebras.ai")
+        raise BadConfiguration(f"{source} must be a URL with scheme and host, such as https://api.cerebras.ai.")
     if "@" in parts.netloc:
-        raise BadConfiguration(f"{NAME} contains a user name; remove what is before the @")
+        raise BadConfiguration(f"{source} contains a user name; remove what is before the @.")
     if "?" in base_url or "#" in base_url:
-        raise BadConfiguration(f"{NAME} contains a query or a fragment; remove what follows the path")
+        raise BadConfiguration(f"{source} contains a query or a fragment; remove what follows the path.")
     return f"{parts.scheme}://{parts.netloc}{ENDPOINT.sub('', parts.path.rstrip('/'))}"
 
 
@@ -78,10 +78,10 @@ class TlsSettings:
                 return ssl.create_default_context(capath=self.ca_path)
             return ssl.create_default_context(cafile=self.ca_path)
         except ssl.SSLError:
-            raise BadConfiguration(f"{name} names a file without a PEM certificate") from None
+            raise BadConfiguration(f"{name} names a file without a PEM certificate.") from None
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "invalid path"
-            raise BadConfiguration(f"{name} cannot be read: {reason}") from None
+            raise BadConfiguration(f"{name} cannot be read: {reason}.") from None
 
 
 DEFAULT_TLS = TlsSettings()

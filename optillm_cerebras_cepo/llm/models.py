@@ -6,6 +6,7 @@ is learned from its refusals (`unsupported_params.py`).
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -109,8 +110,13 @@ def resolve(wanted: Sequence[str], served: Iterable[str]) -> str:
         for candidate in served:
             if _key(candidate) == _key(name):
                 return candidate
-    raise ModelUnavailable(
-        f"none of the wanted models ({', '.join(wanted)}) is served; the API serves: {', '.join(served) or 'none'}. "
-        "Set CEPO_CEREBRAS_MODEL to one of these",
-        param="model",
-    )
+    raise ModelUnavailable(_not_served(wanted, served), param="model")
+
+
+def _not_served(wanted: Sequence[str], served: Sequence[str]) -> str:
+    if not served:
+        return "The API lists no model for this key. Check that CEREBRAS_API_KEY belongs to the account that you mean."
+    keys = {_key(name): name for name in served}
+    close = [keys[key] for name in wanted for key in difflib.get_close_matches(_key(name), keys, n=1, cutoff=0.75)]
+    missing = " or ".join(wanted) + (f"; did you mean {close[0]}?" if close else ".")
+    return f"The API does not serve {missing} It serves: {', '.join(served)}. Set CEPO_CEREBRAS_MODEL to one of these."

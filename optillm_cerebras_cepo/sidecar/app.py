@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,9 +25,11 @@ from optillm_cerebras_cepo.sidecar.request_slots import RequestSlots
 
 CHAT = "/v1/chat/completions"
 MODELS = "/v1/models"
+WARMING = "/v1/tcp_warming"  # the Cerebras SDK asks for it when a client is made, and ignores the answer
 READ = ("GET", "HEAD")
-METHODS = {CHAT: ("POST",), MODELS: READ, "/health": READ, "/ready": READ, "/metrics": READ}
-POLLED_PATHS = PROBE_PATHS | {"/metrics"}  # a 200 here is not logged
+METHODS = {CHAT: ("POST",), MODELS: READ, WARMING: READ, "/health": READ, "/ready": READ, "/metrics": READ}
+POLLED_PATHS = PROBE_PATHS | {"/metrics", WARMING}  # a 200 here is not logged
+HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")  # of a Host header
 READ_ERROR = "cepo_cerebras.read_error"  # environ: the status for a request that could not be read
 
 
@@ -44,6 +47,7 @@ class SidecarApp:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request."""
+        environ["PATH_INFO"] = _path(environ)
         record = RequestRecord(environ, self.metrics)
         environ[REQUEST_OBSERVER] = record
 
@@ -67,15 +71,16 @@ class SidecarApp:
             failure = error if isinstance(error, CepoError) else defect(error)
             record.on_end(failure)
             body = _error_response(failure)(environ, start)
-        return _Body(body, record, lambda: self._finish(record, has_slot))
+        return _Body(body, record, lambda: record.close(lambda: self._finish(record, has_slot)))
 
     def wants_body(self, environ: Mapping[str, Any]) -> bool:
         """Return whether a request's body will be used, from its headers. Without it, it is answered all the same."""
+        path = _path(environ)
         try:
-            self._check(environ)
+            self._check({**environ, "PATH_INFO": path})
         except CepoError:
             return False
-        return str(environ["PATH_INFO"]) == CHAT
+        return path == CHAT
 
     def _check(self, environ: Mapping[str, Any]) -> None:
         """Raise a CepoError if the request is refused whatever its body."""
@@ -89,15 +94,17 @@ class SidecarApp:
             )
         allowed = READ if path.startswith(f"{MODELS}/") else METHODS.get(path)
         if allowed is None:
-            raise errors.UnknownPath("Not found.")
+            raise errors.unknown_path(_base_url(environ))
         if method not in allowed:
-            raise errors.WrongMethod("Method not allowed.", allowed=", ".join(allowed))
+            raise errors.wrong_method(method, path if path in METHODS else f"{MODELS}/MODEL", allowed)
 
     def _route(self, record: RequestRecord) -> Wsgi:
         if record.path == "/ready":
             return self._ready()
         if record.path == "/metrics":
             return Response(self.metrics.render(), content_type=CONTENT_TYPE)
+        if record.path == WARMING:
+            return Response()
         if record.path == MODELS:  # OptiLLM's defect: the_list_of_models_fails
             return _json({"object": "list", "data": [model_entry(name) for name in self._model_names()]})
         if record.path.startswith(f"{MODELS}/"):
@@ -120,6 +127,7 @@ class SidecarApp:
 
     def _finish(self, record: RequestRecord, has_slot: bool) -> None:
         try:
+            record.settle()
             path = record.path if record.path in METHODS else "other"
             self.metrics.count_response(path, record.approach, record.effort, record.status, record.seconds)
             if record.path not in POLLED_PATHS or record.status != 200:
@@ -138,9 +146,15 @@ class _Body:
     on_close: Callable[[], None]
 
     def __iter__(self) -> Iterator[bytes]:
-        for part in self.body:
-            self.record.sent_bytes += len(part)
-            yield part
+        try:
+            for part in self.body:
+                self.record.sent_bytes += len(part)
+                yield part
+        except GeneratorExit:  # the server could not send the part
+            raise
+        except BaseException:
+            self.record.hung_up = False
+            raise
         self.record.hung_up = False
 
     def close(self) -> None:
@@ -148,6 +162,18 @@ class _Body:
             getattr(self.body, "close", lambda: None)()
         finally:
             self.on_close()
+
+
+def _path(environ: Mapping[str, Any]) -> str:
+    """Return the request's path. A doubled /v1 is read as one: clients that add it are given base URLs that have it."""
+    path = str(environ["PATH_INFO"])
+    return path.removeprefix("/v1") if path.startswith("/v1/v1/") else path
+
+
+def _base_url(environ: Mapping[str, Any]) -> str | None:
+    """Return the base URL for OpenAI's clients, from the Host header; None if that is not a valid `host[:port]`."""
+    host = str(environ.get("HTTP_HOST", ""))
+    return f"{environ.get('wsgi.url_scheme', 'http')}://{host}/v1" if HOST.fullmatch(host) else None
 
 
 def model_names(served: str | None, wanted: Sequence[str], approaches: Collection[str]) -> list[str]:

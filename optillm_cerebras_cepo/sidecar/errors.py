@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from optillm_cerebras_cepo.core.errors import BadRequest, CepoError, ErrorScope
 
 
@@ -53,3 +56,15 @@ def server_full() -> ServerFull:
 def shutting_down() -> ShuttingDown:
     """Return the error for a request that a stopping server does not finish."""
     return ShuttingDown("The server is shutting down. Retry.", retry_after=1.0)
+
+
+def unknown_path(base_url: str | None) -> UnknownPath:
+    """Return the error for a path that is not served: it names the one that clients look for."""
+    return UnknownPath("Not found. Chat: POST /v1/chat/completions." + (f" Base URL: {base_url}" if base_url else ""))
+
+
+def wrong_method(method: str, path: str, allowed: Sequence[str]) -> WrongMethod:
+    """Return the error for a method that a path does not support; an unusual method is not quoted."""
+    name = f"Method {method}" if re.fullmatch("[A-Z]{1,20}", method) else "This method"
+    message = f"{name} is not allowed for {path}; use {' or '.join(allowed)}."
+    return WrongMethod(message, allowed=", ".join(allowed))

@@ -7,8 +7,9 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 from optillm_cerebras_cepo.core.errors import BadConfiguration
+from optillm_cerebras_cepo.core.variables import API_KEY
 
-CEREBRAS_KEY = "CEREBRAS_API_KEY"
+CEREBRAS_KEY = API_KEY
 CLIENT_KEY = "CEPO_CEREBRAS_CLIENT_KEY"
 
 
@@ -21,7 +22,7 @@ def load_cerebras_key(environ: MutableMapping[str, str]) -> None:
     if text is None:
         return
     if not re.fullmatch(r"[!-~]*", key := text.strip()):  # the SDK's error would quote it
-        raise BadConfiguration(f"{CEREBRAS_KEY} contains a character that a key cannot contain, such as a space")
+        raise BadConfiguration(f"{CEREBRAS_KEY} contains a character that a key cannot contain, such as a space.")
     environ[CEREBRAS_KEY] = key
 
 
@@ -36,9 +37,9 @@ def take_client_keys(environ: MutableMapping[str, str]) -> tuple[str, ...]:
         return ()
     keys = tuple(key for key in re.split(r"[,\s]+", text) if key)
     if not keys:  # an empty secret is a mistake, and must not open the server to everybody
-        raise BadConfiguration(f"{CLIENT_KEY} contains no key; unset it to serve clients without a key")
+        raise BadConfiguration(f"{CLIENT_KEY} contains no key; unset it to serve clients without a key.")
     if not all(re.fullmatch(r"[!-~]+", key) for key in keys):
-        raise BadConfiguration(f"{CLIENT_KEY} contains a character that no header can contain")
+        raise BadConfiguration(f"{CLIENT_KEY} contains a character that no header can contain.")
     return keys
 
 
@@ -48,9 +49,9 @@ def _take_secret(name: str, environ: MutableMapping[str, str]) -> str | None:
     if not path:
         return text
     if text:
-        raise BadConfiguration(f"{name} and {name}_FILE are both set; remove one")
+        raise BadConfiguration(f"{name} and {name}_FILE are both set; remove one.")
     try:
         return Path(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a text file"
-        raise BadConfiguration(f"{name}_FILE cannot be read: {reason}") from None
+        raise BadConfiguration(f"{name}_FILE cannot be read: {reason}.") from None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
+from optillm_cerebras_cepo.core.command_line import Parser
 from optillm_cerebras_cepo.core.errors import BadConfiguration
 
 PREFIX = "CEPO_CEREBRAS_"
@@ -72,10 +72,10 @@ def options_from(arguments: Sequence[str], environ: MutableMapping[str, str]) ->
     Our variables are removed from the environment: the remaining ones with our prefix are settings of requests.
 
     Raises:
-        BadConfiguration: a value is invalid; the message names the flag or the variable.
+        BadConfiguration: a value is invalid or missing; the message names the flag or the variable.
 
     """
-    parser = argparse.ArgumentParser(prog="cepo-cerebras serve", add_help=False, allow_abbrev=False)
+    parser = Parser("cepo-cerebras serve", add_help=False)
     for name, flag in FLAGS.items():
         # A switch needs no value on the command line.
         nargs: dict[str, Any] = {"nargs": "?", "const": "true"} if flag.parse is _switch else {}
@@ -90,7 +90,7 @@ def options_from(arguments: Sequence[str], environ: MutableMapping[str, str]) ->
             try:
                 values[name] = flag.parse(text)
             except (ValueError, KeyError):
-                raise BadConfiguration(f"{source} must be {flag.requirement}") from None
+                raise BadConfiguration(f"{source} must be {flag.requirement}.") from None
     return Options(**values), others
 
 

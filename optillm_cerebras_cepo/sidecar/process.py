@@ -69,7 +69,7 @@ def divide_files(files: int, clients: int) -> tuple[int, int]:
     if left < 2 * MIN_CONNECTIONS:
         needed = OWN_FILES + 2 * MIN_CONNECTIONS
         raise BadConfiguration(
-            f"the limit of open files is {files}, at least {needed} are needed; raise it (ulimit -n)"
+            f"The limit of open files is {files}, at least {needed} are needed; raise it (ulimit -n)."
         )
     api = min(MAX_API_CONNECTIONS, left // 2)
     return min(clients, left - api), api

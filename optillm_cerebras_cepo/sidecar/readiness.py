@@ -5,22 +5,24 @@ A background thread checks it, so that no request waits for it.
 
 from __future__ import annotations
 
-import os
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from optillm_cerebras_cepo.core.chat import ChatRequest, Label, Step
-from optillm_cerebras_cepo.core.errors import CepoError, ErrorScope, MissingKey, RefusedCall
+from optillm_cerebras_cepo.core.errors import CepoError, ErrorScope, RefusedCall
+from optillm_cerebras_cepo.host.configuration import cerebras_key
 from optillm_cerebras_cepo.host.execution import defect
 from optillm_cerebras_cepo.llm.connection import DEFAULT_TLS, TlsSettings
 from optillm_cerebras_cepo.llm.sdk import SdkClient
 from optillm_cerebras_cepo.runtime import Runtime
-from optillm_cerebras_cepo.sidecar.key_sources import CEREBRAS_KEY
 
 CHAT_TIMEOUT = 10.0  # s
 READY_INTERVAL = 30.0  # s between checks while the API is available
 RETRY_INTERVALS = (1.0, 2.0, 5.0, 10.0)  # s after the first, second, … failed check; then the last one
+
+logger = logging.getLogger("optillm_cerebras_cepo")
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,7 @@ class Readiness:
         return self.state
 
     def _find_model(self) -> str:
-        key = os.environ.get(CEREBRAS_KEY)
-        if not key:
-            raise MissingKey(f"Neither {CEREBRAS_KEY} nor {CEREBRAS_KEY}_FILE is set.")
-        api = self._runtime.client(self._base_url, key, self._tls)
+        api = self._runtime.client(self._base_url, cerebras_key(), self._tls)
         listing = self._runtime.shared.catalogue.fetch(api)
         model = listing.resolve(self._wanted)
         if listing.models is None and not self._chat_works:  # the key cannot list models, or this is not an API
@@ -85,7 +84,18 @@ class Readiness:
             self._chat_works = isinstance(error, RefusedCall)
 
     def _run(self, wait: Callable[[float], object]) -> None:
-        failures = 0
+        failures, logged = 0, self.state
         while not self._stopped.is_set():
-            failures = 0 if self.check().model else failures + 1
+            state = self.check()
+            if state != logged:  # not at every check
+                _log(state)
+                logged = state
+            failures = 0 if state.model else failures + 1
             wait(RETRY_INTERVALS[min(failures, len(RETRY_INTERVALS)) - 1] if failures else READY_INTERVAL)
+
+
+def _log(state: ReadinessState) -> None:
+    if state.model:
+        logger.info("Ready: the API serves %s.", state.model)
+    else:
+        logger.warning("Not ready, every question would fail: %s", state.reason)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from optillm_cerebras_cepo.core.errors import CepoError
+from optillm_cerebras_cepo.core.errors import CepoError, Ended
 from optillm_cerebras_cepo.core.events import Event
 from optillm_cerebras_cepo.session import RequestResult
 from optillm_cerebras_cepo.sidecar.metrics import Metrics
@@ -35,6 +36,9 @@ class RequestRecord:
         self._result: dict[str, Any] = {}
         self._metrics = metrics
         self._started = time.monotonic()
+        self._lock = threading.Lock()
+        self._is_running = False  # on a thread of its own
+        self._when_ended: Callable[[], None] | None = None
 
     @property
     def seconds(self) -> float:
@@ -49,6 +53,10 @@ class RequestRecord:
         """Store the effort of the answer."""
         self.effort = effort
 
+    def on_background(self) -> None:
+        """Note that `on_end` is still to come when the response is closed."""
+        self._is_running = True
+
     def on_event(self, event: Event) -> None:
         """Count a progress event."""
         self._metrics.count_event(event)
@@ -56,17 +64,27 @@ class RequestRecord:
     def on_end(self, result: RequestResult | CepoError) -> None:
         """Store what the answer cost, or its error. Not the result itself: it would keep the request in memory."""
         self._metrics.count_result(result)
-        if isinstance(result, CepoError):
-            self._result = {"error": result.code or result.type, **result.spent}
-            return
-        total = result.ledger.total
-        self._result = {
-            "model": result.model,
-            "calls": total.calls,
-            "prompt_tokens": total.prompt_tokens,
-            "completion_tokens": total.completion_tokens,
-            "degraded": len(result.degraded),
-        }
+        self._result = _fields(result)
+        with self._lock:
+            self._is_running = False
+            callback, self._when_ended = self._when_ended, None
+        if callback:
+            callback()
+
+    def close(self, finish: Callable[[], None]) -> None:
+        """Call `finish` as soon as the execution has ended too: only then it is known what the request has spent."""
+        with self._lock:
+            if self._is_running:
+                self._when_ended = finish
+                return
+        finish()
+
+    def settle(self) -> None:
+        """Make it a request of a client that hung up, if it was one, whatever status was sent to that client."""
+        if self.hung_up or self._result.get("error") == Ended.code:
+            self.hung_up = True
+            self.status = Ended.status
+            self._result = {"error": Ended.code, **self._result}
 
     def log_fields(self) -> dict[str, Any]:
         """Return the fields of the access log: no query, no header, no text of the request or the response."""
@@ -83,3 +101,17 @@ class RequestRecord:
             **{name: value for name, value in optional.items() if value},
             **self._result,
         }
+
+
+def _fields(result: RequestResult | CepoError) -> dict[str, Any]:
+    """Return the fields of the access log for a result."""
+    if isinstance(result, CepoError):
+        return {"error": result.code or result.type, **result.spent}
+    total = result.ledger.total
+    return {
+        "model": result.model,
+        "calls": total.calls,
+        "prompt_tokens": total.prompt_tokens,
+        "completion_tokens": total.completion_tokens,
+        "degraded": len(result.degraded),
+    }

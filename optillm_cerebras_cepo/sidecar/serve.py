@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from optillm_cerebras_cepo.host.bootstrap import Launched, launch
 from optillm_cerebras_cepo.sidecar.errors import shutting_down
-from optillm_cerebras_cepo.sidecar.key_sources import load_cerebras_key, take_client_keys
+from optillm_cerebras_cepo.sidecar.key_sources import CLIENT_KEY, load_cerebras_key, take_client_keys
 from optillm_cerebras_cepo.sidecar.logs import json_logging, quiet_libraries
-from optillm_cerebras_cepo.sidecar.options import Options, options_from
+from optillm_cerebras_cepo.sidecar.options import FLAGS, Options, flag_name, options_from
 from optillm_cerebras_cepo.sidecar.process import StopSignal, divide_files, raise_file_limit
 from optillm_cerebras_cepo.sidecar.request_slots import RequestSlots
 
@@ -38,15 +38,17 @@ def serve(arguments: Sequence[str]) -> None:
         keys = take_client_keys(os.environ)
         for name, value in DEFAULT_CAPS.items():
             os.environ.setdefault(name, value)
-        launched = launch(others, options.approaches, options.choose_by_message)
+        launched = launch(others, options.approaches, options.choose_by_message, [flag_name(name) for name in FLAGS])
         quiet_libraries()
         if not launched.tls.verify:
             logger.warning(
-                "the API's TLS certificate is not verified (--no-ssl-verify): the API key may be intercepted"
+                "The API's TLS certificate is not verified (--no-ssl-verify): the API key may be intercepted."
             )
         keys = (*keys, *filter(None, [launched.client_key]))
         if not keys and not _is_loopback(launched.host):
-            logger.warning("no client key is set: everybody who can connect to %s can use the API", launched.host)
+            logger.warning(
+                "No client key is set: anyone who can reach this port can spend your tokens. Set %s.", CLIENT_KEY
+            )
         _Sidecar(options, launched, keys, stop_signal).run()
 
 
@@ -55,6 +57,16 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _description(launched: Launched, port: int, approaches: Sequence[str], keys: int) -> str:
+    """Return the first line of the log. A base URL has no credentials: `launch` refuses one that has."""
+    host = f"[{launched.host}]" if ":" in launched.host else launched.host
+    client_keys = f"{keys} client key{'s' * (keys > 1)}" if keys else "no client key"
+    return (
+        f"Listening at http://{host}:{port}: model {', '.join(launched.models)}; approaches {', '.join(approaches)}; "
+        f"{client_keys}; API {launched.base_url}."
+    )
 
 
 class _Sidecar:
@@ -75,6 +87,7 @@ class _Sidecar:
         self._runtime = RUNTIME
         self._runtime.limit_planned_requests(options.max_requests)
         self._runtime.limit_connections(api_connections)
+        self._runtime.shared.limiters.connect(launched.redis_url)
         self._slots = slots = RequestSlots(slot_count)
         self._readiness = Readiness(RUNTIME, launched.base_url, launched.models, launched.tls)
         app = SidecarApp(
@@ -94,17 +107,19 @@ class _Sidecar:
             limits=ServerLimits(body=int(options.max_body * 2**20), connections=client_connections),
             wants_body=app.wants_body,
         )
+        self._description = _description(launched, self._server.effective_port, options.approaches, len(keys))
 
     def run(self) -> None:
         """Serve until the stop signal, then finish the running requests."""
         # Exclude everything loaded so far from garbage collection: each full collection would delay requests.
         gc.freeze()
         threading.Thread(target=self._run_server, name="cepo-cerebras-http", daemon=True).start()
+        logger.info(self._description)
         self._readiness.start()
         self._stop_signal.wait()
         if self._failed:
             self._runtime.stop(shutting_down)  # otherwise the exit would wait for the threads of open requests
-            raise SystemExit("cepo-cerebras: the HTTP server has failed; see the log")
+            raise SystemExit("cepo-cerebras: The HTTP server has failed; see the log.")
         self._server.stop_listening()
         self._slots.close()
         self._readiness.stop()

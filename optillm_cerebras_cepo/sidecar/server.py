@@ -79,7 +79,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             super().__init__(application, {}, adj=Adjustments(**adjustments))
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "invalid address"
-            raise BadConfiguration(f"cannot listen at {host}:{port}: {reason}") from None
+            raise BadConfiguration(f"Cannot listen at {host}:{port}: {reason}.") from None
 
     def maintenance(self, now: float) -> None:
         """Close the connections that have timed out, at once: waitress would wait until the client reads."""
@@ -100,7 +100,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             if error.errno not in OUT_OF_RESOURCES:
                 raise
             self._accept_at = time.monotonic() + ACCEPT_PAUSE
-            logger.warning("cannot accept connections: %s; raise the limit (ulimit -n)", error.strerror)
+            logger.warning("Cannot accept connections: %s; raise the limit (ulimit -n).", error.strerror)
             return None
 
     def add_task(self, task: Connection) -> None:

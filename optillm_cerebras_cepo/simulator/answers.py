@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,13 @@ from .faults import Fault
 from .problems import Reply
 from .schema import ChatCompletionServerRequest
 
-DEFAULT_TEXT = "The simulated answer is 42.\n\nRating: [[1]]\nBetter Response: [[0]]"
-"""Answer to a call that neither a rule nor the responder answers. It contains a rating for clients that expect one."""
+DEFAULT_TEXT = "The simulated answer is 42."
+"""Answer to a call that neither a rule nor the responder answers, and of a rule without a text."""
+
+DEFAULT_RATING = f"{DEFAULT_TEXT}\n\nRating: [[1]]\nBetter Response: [[0]]"
+"""Replaces DEFAULT_TEXT where the call asks for a rating."""
+
+RATING_FORMAT = re.compile(r"(Rating|Better Response): \[\[")  # in the last message: the form in which to rate
 
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
 
@@ -90,6 +96,12 @@ class Answer:
 
 Responder: TypeAlias = Callable[[ChatCompletionServerRequest], Answer | None]
 """Answers calls that no rule matches; None stands for DEFAULT_TEXT. A ValueError is replied as a validation error."""
+
+
+def rated(answer: Answer, request: ChatCompletionServerRequest) -> Answer:
+    """Return the answer, with a rating if it is the default one and the call asks for a rating."""
+    asks = RATING_FORMAT.search(tokens.plain(request.messages[-1].content))
+    return dataclasses.replace(answer, text=DEFAULT_RATING) if asks and answer.text == DEFAULT_TEXT else answer
 
 
 class Script:

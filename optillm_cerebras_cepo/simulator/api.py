@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from . import completion, models, problems
-from .answers import DEFAULT_TEXT, Answer, Script
+from .answers import DEFAULT_TEXT, Answer, Script, rated
 from .call_log import CLIENT_GONE, CallLog
 from .delivery import Delivery
 from .faults import REFUSALS, REPLIES, FaultSampler
@@ -156,6 +156,7 @@ class Api:
         if drawn is not None and drawn in REPLIES:
             return Answer("", reply=REPLIES[drawn])
         answer = self._respond(valid.request) if rule is None else self._script.answer(rule)
+        answer = rated(answer, valid.request)
         return dataclasses.replace(answer, fault=fault, reply=REPLIES.get(fault or "", answer.reply))
 
     def _respond(self, request: ChatCompletionServerRequest) -> Answer:

@@ -80,7 +80,7 @@ def test_waits_for_health_splits_the_output_and_stops() -> None:
 def test_a_child_that_ends_early_is_reported_with_its_last_lines() -> None:
     """They usually say why."""
     text = "import sys; [print(n) for n in range(200)]; sys.exit('no such thing')"
-    with pytest.raises(DemoError, match=r"^the server ended with status 1 before it was ready$") as raised:  # noqa: SIM117
+    with pytest.raises(DemoError, match=r"^the server ended with status 1 before it was ready\.$") as raised:  # noqa: SIM117
         with ChildProcess("the server", script(text), os.environ) as child:
             child.wait_until_healthy(f"http://127.0.0.1:{free_port()}/health", PATIENCE)
     assert raised.value.details is not None

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.ports import nobody_listens
 from support.processes import none_left_with, processes_with
 
 from optillm_cerebras_cepo.demo import run
@@ -44,6 +45,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             os._exit(3)
         elif question == "refuse":
             self.answer(429, b'{"error": {"message": "Requests per day limit exceeded"}}')
+        elif question == "explain":
+            self.answer(502, b'{"error": {"message": "The API cannot be reached.", "code": "api_unreachable"}}')
+        elif question == "defect":
+            self.answer(500, b'{"error": {"message": "The server has an internal error.", "code": null}}')
         elif question == "fail":
             self.answer(500, b"<html>")
         elif question == "none":
@@ -103,9 +108,37 @@ def test_uses_cerebras_base_url(fake_optillm: dict[str, str]) -> None:
 def test_an_invalid_base_url_is_reported_before_anything_starts(url: str) -> None:
     """In one line."""
     said: list[str] = []
-    with pytest.raises(DemoError, match=r"^--base-url \(or CEREBRAS_BASE_URL\) [^\n]*$"):
+    with pytest.raises(DemoError, match=r"^CEREBRAS_BASE_URL [^\n]*$"):
         run_demo("How many?", said.append, {"CEREBRAS_API_KEY": "csk-x", "CEREBRAS_BASE_URL": url})
     assert said == []
+
+
+def test_a_misspelt_base_url_is_reported_before_anything_starts() -> None:
+    """Otherwise the key would go to the default one."""
+    said: list[str] = []
+    with pytest.raises(DemoError, match=r"^CEREBRAS_BASE_URL is not set; CEREBRAS_URL is: rename it\.$"):
+        run_demo("How many?", said.append, {"CEREBRAS_API_KEY": "csk-x", "CEREBRAS_URL": "http://127.0.0.1:9"})
+    assert said == []
+
+
+def test_a_dead_api_is_one_line() -> None:
+    """A real optillm, whose log is not shown."""
+    said: list[str] = []
+    with nobody_listens() as url:
+        environ = {**os.environ, "CEREBRAS_API_KEY": KEY, "CEREBRAS_BASE_URL": url, "CEPO_CEREBRAS_CALL_ATTEMPTS": "1"}
+        with pytest.raises(DemoError) as caught:
+            run_demo("How many?", said.append, environ)
+    assert "cannot be reached" in str(caught.value)
+    assert not [line for line in said if line.startswith("  | ")]
+
+
+def test_a_misspelt_key_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the local model answers instead."""
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    said: list[str] = []
+    with pytest.raises(DemoError):
+        run_demo("How many?", said.append, {"CEREBRAS_APIKEY": "csk-x"})
+    assert said[0].startswith("CEREBRAS_API_KEY is not set; CEREBRAS_APIKEY is: rename it.")
 
 
 def test_shows_a_reply_of_another_approach(fake_optillm: dict[str, str]) -> None:
@@ -119,15 +152,17 @@ def test_shows_a_reply_of_another_approach(fake_optillm: dict[str, str]) -> None
 @pytest.mark.parametrize(
     ("question", "message", "details"),
     [
-        ("refuse", "optillm answered with status 429: Requests per day limit exceeded", False),
-        ("fail", "optillm answered with status 500: no reason given", True),
-        ("die", r"optillm closed the connection without an answer \(\w+\)", True),
+        ("explain", r"OptiLLM answered with status 502: The API cannot be reached\.", False),
+        ("defect", r"OptiLLM answered with status 500: The server has an internal error\.", True),
+        ("refuse", "OptiLLM answered with status 429: Requests per day limit exceeded", False),
+        ("fail", r"OptiLLM answered with status 500: no reason given\.", True),
+        ("die", r"OptiLLM closed the connection without an answer \(\w+\)\.", True),
     ],
 )
 def test_the_reason_for_no_answer_is_one_line(
     fake_optillm: dict[str, str], question: str, message: str, details: bool
 ) -> None:
-    """After a failure the server's last lines are shown as well, without the key."""
+    """The server's last lines are shown as well, without the key, if the error does not say what to do."""
     said: list[str] = []
     with pytest.raises(DemoError, match=f"^{message}$"):
         run_demo(question, said.append, fake_optillm)
@@ -213,6 +248,6 @@ def test_the_last_lines_of_optillm_are_shown_if_it_does_not_start(monkeypatch: p
     """Here it does not know the approach."""
     monkeypatch.setattr(run, "APPROACH", "no-such-approach")
     said: list[str] = []
-    with pytest.raises(DemoError, match=r"^optillm ended with status 2 before it was ready$"):
+    with pytest.raises(DemoError, match=r"^OptiLLM ended with status 2 before it was ready\.$"):
         run_demo("How many?", said.append, {**os.environ, "CEREBRAS_API_KEY": KEY})
     assert any("invalid choice: 'no-such-approach'" in line for line in said)

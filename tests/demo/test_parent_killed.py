@@ -111,4 +111,4 @@ def test_runs_the_installed_command_not_the_working_directory(tmp_path: Path) ->
 def test_a_command_that_is_not_installed_is_reported(tmp_path: Path) -> None:
     """One line and exit status 1."""
     done = run_console_script("no-such-command", folder=tmp_path)
-    assert (done.returncode, done.stderr) == (1, "no installed package has a command named no-such-command\n")
+    assert (done.returncode, done.stderr) == (1, "No installed package has a command named no-such-command.\n")

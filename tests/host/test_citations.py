@@ -54,6 +54,7 @@ SERVER = {
     948: "500",
     977: "'usage'",
     1032: "OpenAI(",
+    1065: "def parse_args",
     1156: "field.type",
     1185: "load_plugins()",
 }

@@ -212,7 +212,7 @@ def test_progress_is_logged_call_by_call(ask: Any, caplog: pytest.LogCaptureFixt
         "candidate 1 review",
         "candidate 1 final",
     ]
-    assert "17 tokens in 0.0 s" in lines[0]
+    assert " 7 tokens in 0.0 s" in lines[0]
 
 
 def test_reasoning_tokens_are_reported_in_openais_format(serve: Any, simulate: Callable[..., Simulator]) -> None:

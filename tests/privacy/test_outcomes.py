@@ -122,7 +122,6 @@ MISTAKEN = {
             ("messages", USER),
             ("messages", [*MESSAGES, {"role": USER, "content": USER}]),
             ("messages", [*MESSAGES, {"role": "user", "content": {"text": USER}}]),
-            ("messages", [*MESSAGES, {"role": "assistant", "content": USER}]),
             ("temperature", USER),
             ("n", USER),
             ("stop", {USER: USER}),

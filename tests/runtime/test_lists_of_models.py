@@ -50,7 +50,7 @@ def test_a_list_that_is_odd_for_a_moment_costs_no_request(simulate: Simulate, od
 def test_a_list_without_the_model_is_believed_for_a_moment_only(simulate: Simulate) -> None:
     """The request that saw it twice fails; the next one sees a list that has the model."""
     api = simulate(lists=(EMPTY, OTHERS))
-    with pytest.raises(errors.ModelUnavailable, match="the API serves: gpt-oss-120b"):
+    with pytest.raises(errors.ModelUnavailable, match="serves: gpt-oss-120b"):
         ask(api.url, **DIRECT)
     assert ask(api.url, **DIRECT).outcome.answer
     assert lists(api) == 3

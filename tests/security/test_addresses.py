@@ -1,4 +1,4 @@
-"""Five paths are served, each with its methods; every other path is 404."""
+"""Six paths are served, each with its methods; every other path is 404."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ NOTHING = [
     "/v1/",
     "/v1/chat/completions/",
     "/v1//chat/completions",
+    "/v1/v1",
+    "/v1/v1/health",
+    "/v1/v1/v1/chat/completions",
     "/v1/./chat/completions",
     "/v1/x/../chat/completions",
     "/v1/%2e%2e/metrics",
@@ -63,7 +66,13 @@ def test_spellings_of_one_path(plain: Any, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["//v1/chat/completions", "http://evil.example/v1/chat/completions", "/v1/chat%2fcompletions"]
+    "path",
+    [
+        "//v1/chat/completions",
+        "/v1/v1/chat/completions",
+        "http://evil.example/v1/chat/completions",
+        "/v1/chat%2fcompletions",
+    ],
 )
 def test_spellings_of_the_chat_path(plain: Any, path: str) -> None:
     """Each gets the checks of a chat request."""
@@ -72,7 +81,16 @@ def test_spellings_of_the_chat_path(plain: Any, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/chat/completions", "/v1/models", "/v1/models/llama-3.3-70b", "/health", "/ready", "/metrics"]
+    "path",
+    [
+        "/v1/chat/completions",
+        "/v1/models",
+        "/v1/models/llama-3.3-70b",
+        "/v1/tcp_warming",
+        "/health",
+        "/ready",
+        "/metrics",
+    ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "X-Y!#$%"])
 def test_other_methods_are_not_allowed(plain: Any, path: str, method: str) -> None:

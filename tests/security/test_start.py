@@ -76,10 +76,10 @@ def test_unsafe_variables_are_refused(environ: dict[str, str], words: str) -> No
 
 def test_an_open_server_logs_one_warning(loose: Any, plain: Any, locked: Any) -> None:
     """If it listens on other addresses than loopback without client keys."""
-    warnings = [record for record in loose.records() if "no client key is set" in record["message"]]
+    warnings = [record for record in loose.records() if "No client key is set" in record["message"]]
     assert [record["level"] for record in warnings] == ["WARNING"]
     for other in (plain, locked):
-        assert "no client key is set" not in other.server.log
+        assert "No client key is set" not in other.server.log
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_error_for_a_missing_client_says_how_to_install_it(
     with pytest.raises(BadConfiguration) as caught:
         solve(runtime, Question("q"), settings, runtime.client(api.url, KEY))
     runtime.reset()
-    assert "pip install 'optillm-cerebras-cepo[redis]'" in caught.value.message
+    assert "pip install 'redis>=5,<9'" in caught.value.message
     assert not api.chat_calls
 
 

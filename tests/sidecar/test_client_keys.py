@@ -34,10 +34,10 @@ def test_a_key_and_its_file_together_are_refused(name: str, tmp_path: Path) -> N
 
 def test_an_unreadable_file_is_reported(tmp_path: Path) -> None:
     """By the variable's name, without the content."""
-    with pytest.raises(BadConfiguration, match=r"_FILE cannot be read: No such file or directory$"):
+    with pytest.raises(BadConfiguration, match=r"_FILE cannot be read: No such file or directory\.$"):
         load_cerebras_key({f"{CEREBRAS_KEY}_FILE": str(tmp_path / "none")})
     (tmp_path / "bytes").write_bytes(b"\xff\xfe")
-    with pytest.raises(BadConfiguration, match=r"_FILE cannot be read: not a text file$"):
+    with pytest.raises(BadConfiguration, match=r"_FILE cannot be read: not a text file\.$"):
         take_client_keys({f"{CLIENT_KEY}_FILE": str(tmp_path / "bytes")})
 
 

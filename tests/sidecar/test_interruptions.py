@@ -123,5 +123,5 @@ def test_the_process_ends_when_its_http_server_fails(error: str) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "cepo-cerebras: the HTTP server has failed; see the log"
+    assert done.stderr.splitlines()[-1] == "cepo-cerebras: The HTTP server has failed; see the log."
     assert "planted" not in done.stderr

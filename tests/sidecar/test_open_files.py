@@ -72,7 +72,7 @@ def test_the_sidecar_does_not_start_with_too_few_files(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert re.fullmatch(r"cepo-cerebras: the limit of open files is .*", done.stderr.splitlines()[-1])
+    assert re.fullmatch(r"cepo-cerebras: The limit of open files is .*", done.stderr.splitlines()[-1])
 
 
 def test_more_connections_than_files(tmp_path: Path, simulate: Callable[..., Simulator]) -> None:
@@ -100,7 +100,7 @@ def test_no_file_left_for_a_connection(tmp_path: Path, simulate: Callable[..., S
         resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (highest + 2, FILES))
         for _ in range(highest + 2):
             wires.enter_context(Wire(server.url))
-        until(lambda: "cannot accept connections: Too many open files" in server.log)
+        until(lambda: "Cannot accept connections: Too many open files" in server.log)
         resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (FILES, FILES))
         assert ask(server.url, HEALTH).status == 200
         assert "Traceback" not in server.log

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
+from cerebras.cloud.sdk import Cerebras
 from support import web
 from support.optillm_process import Server
 from support.sidecar_process import sidecar
 from support.waiting import until
 from support.wire import Wire, request
 
-from optillm_cerebras_cepo.simulator.answers import Rule
+from optillm_cerebras_cepo.simulator.answers import DEFAULT_TEXT, Rule
 from optillm_cerebras_cepo.simulator.options import SimulatorOptions
 from optillm_cerebras_cepo.simulator.server import Simulator
 
@@ -51,10 +54,13 @@ def logged(server: Server, **fields: object) -> dict[str, Any]:
 
 
 def test_a_planned_answer(server: Server) -> None:
-    """27 calls and the whole object."""
+    """27 calls and the whole object. The simulated answer is plain, and its ratings are ratings."""
     reply = server.ask(ASK)
     assert reply.status_code == 200
-    assert reply.json()["cepo_cerebras"]["calls"] == 27
+    details = reply.json()["cepo_cerebras"]
+    assert details["calls"] == 27
+    assert [candidate["rating"] for candidate in details["candidates"] if candidate["rating"] is None] == []
+    assert reply.json()["choices"][0]["message"]["content"] == DEFAULT_TEXT
 
 
 @pytest.mark.parametrize("how", [{"model": "none-llama3.3-70b"}, {"optillm_approach": "none"}])
@@ -111,6 +117,66 @@ def test_successful_probes_are_not_logged(server: Server) -> None:
     assert not [line for line in lines if line.get("path") in ("/health", "/metrics")]
 
 
+@pytest.mark.parametrize("ending", ["", "/v1"])
+def test_the_cerebras_sdk_with_either_base_url(server: Server, ending: str) -> None:
+    """It adds /v1 to the base URL, and asks for /v1/tcp_warming when it is made, which leaves no line in the log."""
+    before = len(server.lines)
+    client = Cerebras(base_url=server.url + ending, api_key="any", default_headers={"x-request-id": f"sdk{ending}"})
+    messages: Any = ASK["messages"]
+    reply: Any = client.chat.completions.create(
+        model="llama3.3-70b", messages=messages, extra_body={"cepo_cerebras_effort": "none"}
+    )
+    assert reply.choices[0].message.content
+    assert client.get("/v1/tcp_warming", cast_to=httpx.Response).status_code == 200
+    logged(server, path="/v1/chat/completions", request_id=f"sdk{ending}")
+    assert not [line for line in server.lines[before:] if "tcp_warming" in line]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/responses",
+        "/v1/messages",
+        "/v1/completions",
+        "/v1/embeddings",
+        "/chat/completions",
+        "/v1/v1/v1/models",
+        "/",
+    ],
+)
+def test_another_path_is_told_the_right_one(server: Server, path: str) -> None:
+    """With the base URL as the client spells the server's address."""
+    reply = web.post(server.url + path, json=ASK, headers={"host": "sidecar.example:81"})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (404, "unknown_path")
+    told = reply.json()["error"]["message"]
+    assert "POST /v1/chat/completions" in told
+    assert "http://sidecar.example:81/v1" in told
+
+
+@pytest.mark.parametrize("host", ["x/y", "a b", "user@evil", "a:b", "a:123456", "[::1", "<b>", "a" * 300])
+def test_an_invalid_host_header_is_not_repeated(server: Server, host: str) -> None:
+    """It may be any text."""
+    reply = web.post(f"{server.url}/v1/responses", json=ASK, headers={"host": host})
+    assert reply.status_code in (400, 404)
+    assert "http:" not in reply.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "words"),
+    [
+        ("GET", "/v1/chat/completions", "Method GET is not allowed for /v1/chat/completions; use POST."),
+        ("GET", "/v1/v1/chat/completions", "Method GET is not allowed for /v1/chat/completions; use POST."),
+        ("DELETE", "/v1/models/x", "Method DELETE is not allowed for /v1/models/MODEL; use GET or HEAD."),
+        ("X-Y", "/health", "This method is not allowed for /health; use GET or HEAD."),
+    ],
+)
+def test_another_method_is_told_the_right_one(server: Server, method: str, path: str, words: str) -> None:
+    """In the message and in the Allow header."""
+    reply = web.request(method, server.url + path)
+    assert reply.status_code == 405
+    assert reply.json()["error"]["message"] == words
+
+
 def test_every_line_of_the_log_is_json(server: Server) -> None:
     """Also those of OptiLLM's start."""
     web.get(f"{server.url}/nothing-here")
@@ -139,16 +205,27 @@ def test_metrics_count_requests(server: Server) -> None:
     assert 'path="/v1/chat/completions",status="200"} ' in page
 
 
-def test_a_client_hangs_up(server: Server, simulate: Callable[..., Simulator]) -> None:
-    """No further call starts, and the log says so."""
-    slow = simulate(rules=(Rule(fault="hang"),))
-    environ = {"CEREBRAS_API_KEY": KEY, "CEREBRAS_BASE_URL": slow.url}
-    with sidecar(environ=environ) as patient:
-        with Wire(patient.url) as wire:
-            wire.send(request(body=json.dumps(ASK).encode()))
-            until(lambda: slow.chat_calls)
-        logged(patient, hung_up=True, path="/v1/chat/completions")
-        calls = len(slow.chat_calls)
-        assert calls < 27
-        until(lambda: any("the client hung up" in line for line in list(patient.lines)))
-        assert len(slow.chat_calls) == calls
+def test_a_refused_request_has_its_error_in_the_log(server: Server) -> None:
+    """Before any call, so that nothing else says why."""
+    web.post(f"{server.url}/v1/chat/completions", json={**ASK, "n": 0}, headers={"x-request-id": "refused-1"})
+    line = logged(server, request_id="refused-1", message="request")
+    assert (line["status"], line["error"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_hangs_up(simulate: Callable[..., Simulator], stream: bool) -> None:
+    """No further call starts; the log and the metrics have status 499, and the log what was spent."""
+    hang = Rule(fault="hang")
+    api = simulate(rules=(replace(hang, pattern="execute the above plan"), Rule(times=2, text="a plan"), hang))
+    environ = {"CEREBRAS_API_KEY": KEY, "CEREBRAS_BASE_URL": api.url, "CEPO_CEREBRAS_BESTOFN_N": "1"}
+    with sidecar(environ=environ) as server:
+        with Wire(server.url) as wire:
+            wire.send(request(body=json.dumps({**ASK, "stream": stream}).encode()))
+            until(lambda: len(api.stalled) == 3)  # a plan, and the execution of the other two
+        line = logged(server, path="/v1/chat/completions", message="request")
+        told = {name: line.get(name) for name in ("status", "hung_up", "error", "calls", "completion_tokens")}
+        tokens = api.usage.completion_tokens
+        assert told == {"status": 499, "hung_up": True, "error": "ended", "calls": 5, "completion_tokens": tokens}
+        counted = 'effort="medium",path="/v1/chat/completions",status="499"} 1.0'
+        assert counted in web.get(f"{server.url}/metrics").text
+        assert len(api.chat_calls) == 5

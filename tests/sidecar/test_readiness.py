@@ -7,6 +7,7 @@ from support.gateway import background
 
 from optillm_cerebras_cepo.runtime import RUNTIME
 from optillm_cerebras_cepo.sidecar.readiness import READY_INTERVAL, RETRY_INTERVALS, Readiness
+from optillm_cerebras_cepo.simulator.problems import Reply
 from optillm_cerebras_cepo.simulator.server import Simulator
 
 KEY = "csk-0123456789abcdef"
@@ -91,8 +92,78 @@ def test_not_ready_if_the_base_url_is_not_an_api() -> None:
 
 def test_not_ready_without_a_key(simulate: Callable[..., Simulator]) -> None:
     """The reason names the variable; no call is made."""
+    api = simulate()
+    state = Readiness(RUNTIME, api.url, ["llama3.3-70b"]).check()
+    assert state.model is None
+    assert "CEREBRAS_API_KEY" in state.reason
+    assert not api.calls
+
+
+def test_a_misspelt_variable_is_the_reason(simulate: Callable[..., Simulator], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named with the right one."""
+    monkeypatch.setenv("CEREBRAS_APIKEY", KEY)
     state = Readiness(RUNTIME, simulate().url, ["llama3.3-70b"]).check()
-    assert (state.model, state.reason) == (None, "Neither CEREBRAS_API_KEY nor CEREBRAS_API_KEY_FILE is set.")
+    assert state.reason == "CEREBRAS_API_KEY is not set; CEREBRAS_APIKEY is: rename it."
+
+
+@pytest.mark.parametrize(
+    ("models", "key", "words"),
+    [
+        (("llama-3.3-70b",), KEY, "does not serve llama3-70b; did you mean llama-3.3-70b?"),
+        (("gpt-oss-120b",), KEY, "does not serve llama3-70b. It serves: gpt-oss-120b."),
+        ((), KEY, "lists no model"),
+        (("llama-3.3-70b",), "csk-wrong", "does not know the key"),
+        (("llama-3.3-70b",), "", "no Cerebras API key"),
+    ],
+    ids=["misspelt model", "another model", "empty list", "wrong key", "no key"],
+)
+def test_each_reason_is_logged_once(
+    simulate: Callable[..., Simulator],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    models: tuple[str, ...],
+    key: str,
+    words: str,
+) -> None:
+    """As a warning that says what to do, at the first of several checks with the same result."""
+    monkeypatch.setenv("CEREBRAS_API_KEY", key)
+    lists = () if models else (Reply(200, {"object": "list", "data": []}),) * 3
+    api = simulate(models=models or ("gpt-oss-120b",), keys=(KEY,), lists=lists)
+    readiness = Readiness(RUNTIME, api.url, ["llama3-70b"])
+    _check(readiness, 3)
+    (record,) = [record for record in caplog.records if record.name == "optillm_cerebras_cepo"]
+    assert record.levelname == "WARNING"
+    assert words in record.getMessage()
+    assert readiness.state.model is None
+
+
+@pytest.mark.usefixtures("keyed")
+def test_a_changed_reason_is_logged(simulate: Callable[..., Simulator], caplog: pytest.LogCaptureFixture) -> None:
+    """And that the server is ready."""
+    caplog.set_level("INFO", "optillm_cerebras_cepo")
+    readiness = Readiness(RUNTIME, "http://127.0.0.1:9", ["llama3.3-70b"])
+    steps = ["http://127.0.0.1:9", simulate(models=("gpt-oss-120b",)).url, simulate().url, simulate().url]
+
+    def point_elsewhere(_: float) -> None:
+        readiness._base_url = steps.pop(0)
+        if not steps:
+            readiness.stop()
+
+    readiness._run(point_elsewhere)
+    levels = [record.levelname for record in caplog.records if record.name == "optillm_cerebras_cepo"]
+    assert levels == ["WARNING", "WARNING", "INFO"]
+
+
+def _check(readiness: Readiness, times: int) -> None:
+    """Let the thread's function check so often."""
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == times:
+            readiness.stop()
+
+    readiness._run(wait)
 
 
 @pytest.mark.usefixtures("keyed")

@@ -1,6 +1,10 @@
-import pytest
+from pathlib import Path
+from typing import Any
 
-from optillm_cerebras_cepo.core.errors import NoAnswer
+import pytest
+from support.error_kinds import error_kinds
+
+from optillm_cerebras_cepo.core.errors import Ended, NoAnswer
 from optillm_cerebras_cepo.sidecar.metrics import Metrics
 from optillm_cerebras_cepo.sidecar.request_record import RequestRecord
 
@@ -53,3 +57,44 @@ def test_a_client_that_hung_up_is_marked() -> None:
     assert seen.log_fields()["hung_up"] is True
     seen.hung_up = False
     assert "hung_up" not in seen.log_fields()
+
+
+@pytest.mark.parametrize("hung_up", [True, False])
+def test_a_hang_up_is_499_whatever_was_sent(hung_up: bool) -> None:
+    """Whether the connection showed it or the execution; what was spent is kept."""
+    seen = request_record()
+    seen.status, seen.hung_up = 200, hung_up
+    failure = Ended("the client hung up")
+    failure.spent = {"calls": 3}
+    seen.on_end(failure)
+    seen.settle()
+    line = seen.log_fields()
+    assert (line["status"], line["hung_up"], line["error"], line["calls"]) == (499, True, "ended", 3)
+
+
+def test_another_status_is_kept() -> None:
+    """Of a reply that was read."""
+    seen = request_record()
+    seen.status, seen.hung_up = 502, False
+    seen.on_end(NoAnswer("every way failed"))
+    seen.settle()
+    assert (seen.status, seen.hung_up, seen.log_fields()["error"]) == (502, False, "no_answer")
+
+
+def test_a_request_that_still_runs_is_finished_at_its_end() -> None:
+    """A stream whose client left: what it has spent is known a moment after the response was closed."""
+    seen = request_record()
+    seen.on_background()
+    lines: list[dict[str, Any]] = []
+    seen.close(lambda: lines.append(seen.log_fields()))
+    assert lines == []
+    failure = Ended("the client hung up")
+    failure.spent = {"calls": 3}
+    seen.on_end(failure)
+    assert [line["calls"] for line in lines] == [3]
+
+
+def test_every_code_of_the_log_is_documented() -> None:
+    """Also those that no client receives, and the name of errors without a code."""
+    page = (Path(__file__).parents[2] / "docs" / "errors.md").read_text()
+    assert [code for code in (kind.code or kind.type for kind in error_kinds()) if f"`{code}`" not in page] == []

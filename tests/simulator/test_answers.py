@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import Any
 
@@ -20,10 +21,14 @@ def content(answer: Any) -> Any:
     return answer.choices[0].message.content
 
 
-def test_default_answer_contains_a_rating(shared: Client) -> None:
-    """It is short and ends with a rating and a preference."""
-    assert content(shared.create()) == DEFAULT_TEXT
-    assert DEFAULT_TEXT.endswith("\nRating: [[1]]\nBetter Response: [[0]]")
+@pytest.mark.parametrize("form", ['rate it as "Rating: [[rating]]"', 'reply "Better Response: [[0]]" or the other'])
+def test_default_answer_is_a_rating_where_one_is_asked_for(started: Start, form: str) -> None:
+    """Also that of a rule without a text, but not a rule's own text; any other call gets a plain answer."""
+    client = started(rules=(Rule(pattern="first", times=1), Rule(pattern="own", text="mine")))
+    assert "[[" not in content(client.create("What is 6 times 7?"))
+    for question in (f"first: {form}", f"then: {form}"):
+        assert re.search(r"\nRating: \[\[1\]\]\nBetter Response: \[\[0\]\]$", content(client.create(question)))
+    assert content(client.create(f"own: {form}")) == "mine"
 
 
 def test_first_matching_rule_answers(started: Start) -> None:

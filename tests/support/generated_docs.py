@@ -198,7 +198,7 @@ def error_table() -> str:
     """Return the table of errors: the text of each row as it stands on the page, everything else from the classes."""
     page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
     texts = dict(re.findall(r"^\| `(\w+)` \| \d+ \| (.*?) \| (?:yes|no) \|", page, re.MULTILINE))
-    kinds = {kind.code: kind for kind in _reported_errors() if kind.code}
+    kinds = {kind.code: kind for kind in error_kinds() if kind.code}
     order = [*(code for code in texts if code in kinds), *(code for code in kinds if code not in texts)]
     rows = ((f"`{code}`", *_error_row(kinds[code], texts.get(code, "TODO"))) for code in order)
     return table(("code", "status", "what happened, and what to do", "retried", "ends"), rows)

@@ -10,4 +10,4 @@ import httpx
 from support.waiting import PATIENCE
 
 CLIENT = httpx.Client(verify=False, trust_env=False, timeout=PATIENCE, limits=httpx.Limits(max_keepalive_connections=0))
-get, post, delete, stream = CLIENT.get, CLIENT.post, CLIENT.delete, CLIENT.stream
+get, post, delete, request, stream = CLIENT.get, CLIENT.post, CLIENT.delete, CLIENT.request, CLIENT.stream

@@ -16,13 +16,37 @@ from optillm_cerebras_cepo.cli.main import COMMANDS, main
 COMMAND = str(Path(sys.executable).with_name("cepo-cerebras"))
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["simulate", "--port", "70000"], ["simulate", "--no-such-flag"]])
+@pytest.mark.parametrize("arguments", [[], ["fly"]])
 def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """And prints the usage."""
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
     assert "usage: cepo-cerebras" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["simulate", "--port", "70000"], "--port must be a number from 0 to 65535"),
+        (["simulate", "--port", "x"], "--port"),
+        (["simulate", "--lattency", "3"], "--lattency; did you mean --latency?"),
+        (["simulate", "--no-such-flag"], "--no-such-flag."),
+        (["demo", "--question", "Why?"], "--question"),
+        (["demo", "Why?", "How?"], "Unrecognized arguments"),
+    ],
+)
+def test_a_wrong_flag_is_reported_in_one_line(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 2, no usage."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    printed = capsys.readouterr().err
+    assert words in printed
+    assert printed.count("\n") == 1
+    assert len(printed) < 200
 
 
 @pytest.mark.parametrize(
@@ -38,7 +62,7 @@ def test_an_unknown_command_gets_a_suggestion(name: str, hint: str, capsys: pyte
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help(name: str) -> None:
-    """Exit status 0; the help of `serve` includes OptiLLM's."""
+    """Exit status 0."""
     done = subprocess.run([COMMAND, name, "--help"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0
     assert done.stdout.startswith(f"usage: cepo-cerebras {name}")

@@ -18,7 +18,21 @@ def test_every_error_has_a_status_and_openais_shape(kind: type[CepoError]) -> No
     error.param = "n"
     assert 400 <= error.status < 600
     body = error.body()["error"]
-    assert body == {"message": "what happened; what to do", "type": kind.type, "param": "n", "code": kind.code}
+    assert body == {"message": "What happened; what to do.", "type": kind.type, "param": "n", "code": kind.code}
+
+
+@pytest.mark.parametrize(
+    ("message", "param", "sentence"),
+    [
+        ("n must be at most 8", "n", "n must be at most 8."),
+        ("messages[0].content is empty", "messages[0].content", "messages[0].content is empty."),
+        ("an answer at http://a/v1", None, "An answer at http://a/v1"),
+        ("llama3.3-70b is not served; why?", None, "llama3.3-70b is not served; why?"),
+    ],
+)
+def test_a_message_is_a_sentence(message: str, param: str | None, sentence: str) -> None:
+    """Names and addresses keep their spelling."""
+    assert CepoError(message, param=param).body()["error"]["message"] == sentence
 
 
 @pytest.mark.parametrize("kind", ALL)

@@ -10,7 +10,7 @@ from optillm_cerebras_cepo.llm.rate_limits.limiter import InitialLimits, LimitSt
 from optillm_cerebras_cepo.llm.rate_limits.limits import initial_limits
 
 OpenStore = Callable[[tuple[str, ...], InitialLimits], LimitStore]  # by API, key and model
-MISSING = "CEPO_CEREBRAS_REDIS_URL needs the Redis client: pip install 'optillm-cerebras-cepo[redis]'"
+MISSING = "CEPO_CEREBRAS_REDIS_URL needs the Redis client; install it: pip install 'redis>=5,<9'"
 
 
 class LimiterRegistry:

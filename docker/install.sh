@@ -1,0 +1,19 @@
+#!/bin/sh
+# Installs the sidecar without Docker: DIR becomes a virtual environment with the pinned packages of requirements.lock
+# and this package: 320 MB. pip alone would install all that OptiLLM depends on: 7.2 GB.
+# Usage: sh docker/install.sh DIR [PYTHON]
+set -eu
+[ $# -ge 1 ] || {
+  echo "usage: sh docker/install.sh DIR [PYTHON]" >&2
+  exit 2
+}
+case $1 in /*) dir=$1 ;; *) dir=$PWD/$1 ;; esac
+if [ -e "$dir" ] && [ ! -e "$dir/pyvenv.cfg" ]; then
+  echo "$dir exists and is not a virtual environment, which this would replace; name another folder." >&2
+  exit 1
+fi
+cd "$(dirname "$0")/.."
+
+sh docker/venv.sh "$dir" "${2:-python3}" docker/requirements.lock
+"$dir/bin/python" -m pip install -qq --disable-pip-version-check --no-deps .
+echo "Set CEREBRAS_API_KEY and run: $dir/bin/cepo-cerebras serve"
