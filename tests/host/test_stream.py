@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from optillm_cerebras_cepo.simulator.answers import Rule
+from optillm_cerebras_cepo.simulator.answers import Rule, ToolUse
 from optillm_cerebras_cepo.simulator.latency import Latency
 from optillm_cerebras_cepo.simulator.problems import Reply
 from optillm_cerebras_cepo.simulator.server import Simulator
@@ -83,6 +83,15 @@ def test_progress_never_follows_the_answer(serve: Any, simulate: Simulate, effor
     kinds = [name for delta in deltas for name in ("reasoning_content", "content") if delta.get(name)]
     assert "content" in kinds
     assert "reasoning_content" not in kinds[kinds.index("content") :]
+
+
+def test_progress_never_follows_a_tool_call(serve: Any, simulate: Simulate) -> None:
+    """Agents would show it as thinking behind the call."""
+    tool = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
+    api = simulate(rules=(Rule(tool_calls=(ToolUse("add", "{}"), ToolUse("add", "{}"))),))
+    stream = chunks(serve(api.url)(stream=True, tools=[tool]))
+    kinds = [kind for chunk in stream for one in chunk["choices"] for kind in one["delta"]]
+    assert set(kinds[kinds.index("tool_calls") :]) == {"tool_calls"}
 
 
 def test_candidates_that_may_not_be_chosen_are_not_streamed(serve: Any, simulate: Simulate) -> None:

@@ -88,3 +88,20 @@ def test_an_image_goes_to_the_model_which_may_refuse_it(ask: Any, api: Simulator
     response = ask(question=None, messages=messages)
     assert api.chat_calls[0].body["messages"] == messages
     assert (response.status_code, response.get_json()["error"]["code"]) == (400, "refused_by_api")
+
+
+def test_tools_with_a_response_format(serve: Any, simulate: Simulate) -> None:
+    """The API takes no call with both: it gets the tools, `fitted` says so, and a text is checked all the same."""
+    api = simulate(rules=(Rule("^Your answer cannot be used", text='{"a": 1}'), Rule(text="No JSON.")))
+    body = serve(api.url)(tools=[TOOL], response_format={"type": "json_object"}).get_json()
+    assert body["choices"][0]["message"]["content"] == '{"a": 1}'
+    assert [
+        ("tools" in call.body, "response_format" in call.body) for call in api.chat_calls if call.status == 200
+    ] == [
+        (True, False),
+        (True, False),
+    ]
+    assert body["cepo_cerebras"]["fitted"] == [
+        "direct: response_format dropped",
+        "repair: response_format dropped",
+    ]
