@@ -50,11 +50,11 @@ def test_a_stream_that_broke_is_not_begun_again(house: House) -> None:
 
 def test_a_refusal_is_passed_on(house: House) -> None:
     """A 400 is the question's fault: the sidecar's words and status, no direct call, and no failure is counted."""
-    messages = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": "planted-word"}]
+    messages = [{"role": "user", "content": f"{QUESTION} planted-word"}, {"role": "user", "content": ""}]
     for _ in range(6):
         response = house.backend.ask("", messages=messages)
         assert (response.status_code, response.headers["x-answered-by"]) == (400, "sidecar")
-        assert response.json()["error"]["param"] == "messages"
+        assert response.json()["error"]["param"] == "messages[2].content"
     assert house.direct.chat_calls == ()
     assert house.backend.state["circuit"] == "closed"
 
