@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from support.client_libraries import House, Programs
-from support.frameworks import CITY, FRAMEWORKS, REPORT, Framework
+from support.frameworks import CITY, FRAMEWORKS, REPORT, Framework, every
 from support.waiting import until
 
 from optillm_cerebras_cepo.simulator import CLIENT_GONE
@@ -17,11 +17,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # the first to use a
 HUNG_UP = "the client hung up"  # what the server says when it has given a request up: it makes no call after that
 ANSWER_BEGINS = "The simulated answer is 42, "
 PLANNED = 6  # calls with effort low, which every program sends as a field
-
-
-def every(*clients: Framework) -> pytest.MarkDecorator:
-    """Run a test for each of them."""
-    return pytest.mark.parametrize("client", clients, ids=lambda client: client.name)
 
 
 @every(*FRAMEWORKS)
@@ -91,4 +86,4 @@ def test_cancel(programs: Programs, client: Framework, slow: House) -> None:
         program.go_on()
     until(lambda: slow.api.in_flight == 0, lambda: slow.api.chat_calls)
     assert {call.status for call in slow.api.chat_calls} == {CLIENT_GONE}
-    assert slow.requests(since=before) == [200]  # the library did not begin anew
+    assert len(slow.requests(since=before)) == 1  # the library did not begin anew

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+import pytest
 
 from optillm_cerebras_cepo.simulator import Answer, ToolUse, tokens
 from optillm_cerebras_cepo.simulator.schema import ChatCompletionServerRequest
@@ -29,8 +32,8 @@ class Framework(Client):
     Attributes:
         structured: how it asks for structured output unless it is told otherwise: by `response_format`, by one function
             that the model must call, by a prompt, or not at all.
-        streams: whether it has streams.
-        progress: whether its streams show `reasoning_content`.
+        streams: whether it gives streams to a program.
+        progress: whether a stream shows `reasoning_content`.
         usage: whether it tells the exact tokens that the server reports.
         calls_with_tool: calls to the API while it runs a tool and answers; 0: it runs no tools.
         error: name of the exception for a quota that is used up; empty: it repeats the request for a minute.
@@ -97,7 +100,9 @@ HAYSTACK = Framework(NEWEST, "haystack_client.py")
 AUTOGEN = Framework(NEWEST, "autogen_agent.py", progress=True)
 LLM = Framework(NEWEST, "llm_cli.py", error="APIError", status=200)
 INSPECT = Framework(NEWEST, "inspect_eval.py", streams=False, error="EvalError")
-AIDER = Framework("aider.lock", "aider_cli.py", structured="", streams=False, usage=False, calls_with_tool=0, error="")
+AIDER = Framework(
+    "aider.lock", "aider_cli.py", structured="", streams=False, progress=True, usage=False, calls_with_tool=0, error=""
+)
 LM_EVAL = Framework(
     "lm-eval.lock",
     "lm_eval_task.py",
@@ -130,3 +135,10 @@ FRAMEWORKS = (
     LANGCHAIN_JS,
     AGENTS_JS,
 )
+
+
+def every(*clients: Framework) -> pytest.MarkDecorator:
+    """Run a test for each of them. aider does not support Python 3.13, so that its lock cannot be installed there."""
+    newer = pytest.mark.skipif(sys.version_info >= (3, 13), reason="aider supports Python 3.10 to 3.12")
+    cases = [pytest.param(client, id=client.name, marks=[newer] if client is AIDER else []) for client in clients]
+    return pytest.mark.parametrize("client", cases)

@@ -16,17 +16,15 @@ KEY = "none"  # the server has its own; this one only satisfies the libraries
 TEXT = "What is 6 times 7?"
 QUESTION = [{"role": "user", "content": TEXT}]
 EFFORT = {"cepo_cerebras_effort": "low"}
-TOOLS = [
-    {
-        "type": "function",
-        "function": {
-            "name": "weather",
-            "description": "The weather of a city.",
-            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-        },
-    }
-]
 
+
+def function(name: str, properties: Mapping[str, Any], description: str = "") -> dict[str, Any]:
+    """Return a tool whose parameters are all required."""
+    parameters = {"type": "object", "properties": properties, "required": list(properties)}
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+
+
+TOOLS = [function("weather", {"city": {"type": "string"}}, "The weather of a city.")]
 
 _cities: list[str] = []
 
