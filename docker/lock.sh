@@ -72,6 +72,7 @@ clients frameworks 'autogen-ext[openai]' autogen-agentchat cerebras_cloud_sdk ds
   langchain-openai llm openai-agents 'pydantic-ai-slim[openai]' 'smolagents[openai]'
 clients frameworks-openai2 instructor llama-index-llms-openai-like
 clients aider aider-chat
+clients lm-eval lm-eval
 
 # The versions are in package.json. Without the old lock, for npm too would take it for preferences; where the packages
 # come from is left out by tests/clients/node/.npmrc.

@@ -10,6 +10,7 @@ from support.frameworks import (
     CEREBRAS_SDK,
     CITY,
     DSPY,
+    HAYSTACK,
     INSPECT,
     INSTRUCTOR,
     LANGCHAIN_AGENT,
@@ -107,12 +108,24 @@ def test_an_evaluation_marks_the_answer(programs: Programs, client: Framework, s
     assert programs.run(client, "ask", model)["score"] == score
 
 
-@pytest.mark.parametrize(("client", "requests"), [(LLAMA_INDEX, 3), (DSPY, 4)], ids=["llama_index", "dspy"])
+@pytest.mark.parametrize(
+    ("client", "requests"), [(LLAMA_INDEX, 3), (DSPY, 4), (LM_EVAL, 3)], ids=["llama_index", "dspy", "lm_eval"]
+)
 def test_own_retries(programs: Programs, client: Framework, requests: int, crowded: House) -> None:
     """Retries of the library's own, which ignore `x-should-retry`: its users may want to switch them off."""
     before = len(crowded.requests())
     programs.run(client, "quota_default", crowded)
     assert crowded.requests(since=before) == [429] * requests
+
+
+@pytest.mark.parametrize(
+    ("client", "seconds"),
+    [(CEREBRAS_SDK, 60), (LLAMA_INDEX, 60), (HAYSTACK, 30)],
+    ids=["cerebras_sdk", "llama_index", "haystack"],
+)
+def test_own_timeout(programs: Programs, client: Framework, seconds: float, model: House) -> None:
+    """Less than a planned request may take: its users have to raise it."""
+    assert programs.run(client, "timeout", model)["seconds"] == seconds
 
 
 def test_langchain_keeps_a_short_conversation(programs: Programs, model: House) -> None:

@@ -75,6 +75,11 @@ def agent() -> None:
     report(content=create(messages=messages, tools=TOOLS).choices[0].message.content, runs=talk.tool_runs())
 
 
+def timeout() -> None:
+    """The time that it waits."""
+    report(seconds=sdk.Cerebras(api_key=KEY, warm_tcp_connection=False).timeout.read)
+
+
 def quota() -> None:
     """A quota that is used up."""
     talk.refused(create, sdk.APIError)

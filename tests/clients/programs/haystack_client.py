@@ -54,6 +54,13 @@ def agent() -> None:
     report(content=runner.run(QUESTION)["messages"][-1].text, runs=talk.tool_runs())
 
 
+def timeout() -> None:
+    """The time that it waits."""
+    made = generator()
+    made.warm_up()
+    report(seconds=made.client.timeout)
+
+
 def quota() -> None:
     """A quota that is used up."""
     talk.refused(lambda: generator().run(QUESTION))

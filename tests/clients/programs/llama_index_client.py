@@ -59,6 +59,11 @@ def agent() -> None:
     report(content=asyncio.run(main()), runs=talk.tool_runs())
 
 
+def timeout() -> None:
+    """The time that it waits."""
+    report(seconds=model().timeout)
+
+
 def quota() -> None:
     """A quota that is used up. The library would try three times."""
     talk.refused(lambda: model(max_retries=1).chat(QUESTION), openai.APIError)

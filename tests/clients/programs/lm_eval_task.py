@@ -51,4 +51,9 @@ def quota() -> None:
     talk.refused(lambda: evaluate(max_retries=1))
 
 
+def quota_default() -> None:
+    """The same with the library's own retries."""
+    talk.refused(evaluate)
+
+
 talk.serve(lambda scenario: globals()[scenario]())
