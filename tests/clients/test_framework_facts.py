@@ -16,6 +16,7 @@ from support.frameworks import (
     LANGCHAIN_AGENT,
     LANGCHAIN_JS,
     LLAMA_INDEX,
+    LLM,
     LM_EVAL,
     PYDANTIC_AI,
     SMOLAGENTS,
@@ -126,6 +127,21 @@ def test_own_retries(programs: Programs, client: Framework, requests: int, crowd
 def test_own_timeout(programs: Programs, client: Framework, seconds: float, model: House) -> None:
     """Less than a planned request may take: its users have to raise it."""
     assert programs.run(client, "timeout", model)["seconds"] == seconds
+
+
+@pytest.mark.parametrize("scenario", ["system_only", "assistant_last"])
+def test_a_conversation_without_a_last_question(programs: Programs, scenario: str, model: House) -> None:
+    """Conversations that frameworks send: answered in one direct call."""
+    model.api.clear()
+    assert programs.run(LANGCHAIN_AGENT, scenario, model)["content"].startswith(ANSWER_BEGINS)
+    assert len(model.api.chat_calls) == 1
+
+
+def test_llm_asks_for_the_most(programs: Programs, model: House) -> None:
+    """The highest of its efforts is our highest."""
+    model.api.clear()
+    assert programs.run(LLM, "max_effort", model)["content"].startswith(ANSWER_BEGINS)
+    assert len(model.api.chat_calls) == 45
 
 
 def test_langchain_keeps_a_short_conversation(programs: Programs, model: House) -> None:

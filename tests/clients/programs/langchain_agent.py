@@ -10,7 +10,7 @@ from city import City
 from langchain.agents import create_agent
 from langchain.agents.middleware import SummarizationMiddleware
 from langchain_openai import ChatOpenAI
-from talk import KEY, MODEL, QUESTION, report
+from talk import KEY, MODEL, QUESTION, TEXT, report
 
 
 def model(**body: Any) -> Any:
@@ -55,6 +55,16 @@ def chat_model() -> None:
 def agent() -> None:
     """A tool call, its result, and the answer."""
     report(content=run(tools=[talk.weather])["messages"][-1].content, runs=talk.tool_runs())
+
+
+def system_only() -> None:
+    """A conversation of instructions alone."""
+    report(content=model().invoke([("system", TEXT)]).content)
+
+
+def assistant_last() -> None:
+    """A conversation that the assistant has begun to answer."""
+    report(content=model().invoke([*QUESTION, ("assistant", "Six times seven is")]).content)
 
 
 def summarize(usage: str) -> None:

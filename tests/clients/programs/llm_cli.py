@@ -62,6 +62,11 @@ def stream() -> None:
     report(content="".join(pieces), pieces={"content": len(pieces)}, usage=usage(response))
 
 
+def max_effort() -> None:
+    """The highest of the efforts that it knows."""
+    report(content=model().prompt(TEXT, reasoning_effort="max").text())
+
+
 def structured() -> None:
     """A schema."""
     report(city=json.loads(prompt(schema=City).text()))
