@@ -66,6 +66,13 @@ clients openai2 'openai>=2,<3'
 clients openai3 'openai>=3,<4'
 clients langchain langchain-openai
 clients litellm litellm 'mcp>=2.2,<3'
+# Frameworks share an environment where the newest releases of all can. Not with these: LlamaIndex wants openai 2,
+# Instructor an early openai 3, and aider pins every package that it uses.
+clients frameworks 'autogen-ext[openai]' autogen-agentchat cerebras_cloud_sdk dspy haystack-ai inspect-ai langchain \
+  langchain-openai llm openai-agents 'pydantic-ai-slim[openai]' 'smolagents[openai]'
+clients frameworks-openai2 instructor llama-index-llms-openai-like
+clients aider aider-chat
+clients lm-eval lm-eval
 
 # The versions are in package.json. Without the old lock, for npm too would take it for preferences; where the packages
 # come from is left out by tests/clients/node/.npmrc.

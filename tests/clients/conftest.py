@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from support import frameworks
 from support.client_libraries import House, Programs, house
 
 from optillm_cerebras_cepo.simulator import Rule, SimulatorOptions, ToolUse, problems
@@ -25,6 +26,13 @@ def answering() -> Iterator[House]:
     """An API that answers, and calls the tool where it is offered."""
     rule = Rule(text=ANSWER, tool_calls=(ToolUse("weather", '{"city": "Paris"}'),))
     with house(SimulatorOptions(rules=(rule,))) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def model() -> Iterator[House]:
+    """An API that plays the model for frameworks: it calls a tool, fills a format, and answers."""
+    with house(SimulatorOptions(responder=frameworks.model)) as running:
         yield running
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import openai
-from talk import EFFORT, KEY, MODEL, QUESTION, TOOLS, Heard, base_url, failure, reply_of, report, serve, wait
+from talk import EFFORT, KEY, MODEL, QUESTION, TOOLS, Heard, base_url, failure, function, reply_of, report, serve, wait
 
 STREAM = {"stream": True, "stream_options": {"include_usage": True}}
 
@@ -60,6 +60,50 @@ def tool() -> None:
 def tool_stream() -> None:
     """A tool call in pieces."""
     report(**heard(create(tools=TOOLS, **STREAM)))
+
+
+CITY = function("city", {"name": {"type": "string"}, "population": {"type": "integer"}})
+NAMED = {"type": "function", "function": {"name": "city"}}
+
+
+def forced(tool_choice: Any, tools: Any = (CITY,)) -> None:
+    """Report a reply to a question with tools and the way to choose among them."""
+    report(**reply_of(create(tools=list(tools), tool_choice=tool_choice, extra_body=EFFORT).model_dump()))
+
+
+def function_named() -> None:
+    """One function that must be called, by its name."""
+    forced(NAMED)
+
+
+def function_named_among_two() -> None:
+    """One function of two that must be called, by its name."""
+    forced(NAMED, (*TOOLS, CITY))
+
+
+def function_required() -> None:
+    """One function that must be called, for there is no other."""
+    forced("required")
+
+
+def functions_required() -> None:
+    """One of two functions must be called."""
+    forced("required", (*TOOLS, CITY))
+
+
+def function_auto() -> None:
+    """One function that may be called."""
+    forced("auto")
+
+
+def function_none() -> None:
+    """A function that must not be called."""
+    forced("none")
+
+
+def function_stream() -> None:
+    """One function that must be called, streamed."""
+    report(**heard(create(tools=[CITY], tool_choice=NAMED, extra_body=EFFORT, **STREAM)))
 
 
 def bad_request() -> None:

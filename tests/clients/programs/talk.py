@@ -5,25 +5,45 @@ A program does one scenario after the other: a library takes seconds to load.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 MODEL = "any"
 KEY = "none"  # the server has its own; this one only satisfies the libraries
-QUESTION = [{"role": "user", "content": "What is 6 times 7?"}]
+TEXT = "What is 6 times 7?"
+QUESTION = [{"role": "user", "content": TEXT}]
 EFFORT = {"cepo_cerebras_effort": "low"}
-TOOLS = [
-    {
-        "type": "function",
-        "function": {
-            "name": "weather",
-            "description": "The weather of a city.",
-            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-        },
-    }
-]
+
+
+def function(name: str, properties: Mapping[str, Any], description: str = "") -> dict[str, Any]:
+    """Return a tool whose parameters are all required."""
+    parameters = {"type": "object", "properties": properties, "required": list(properties)}
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+
+
+TOOLS = [function("weather", {"city": {"type": "string"}}, "The weather of a city.")]
+
+_cities: list[str] = []
+
+
+def weather(city: str) -> str:
+    """Tell the weather of a city.
+
+    Args:
+        city: The name of the city.
+    """
+    _cities.append(city)
+    return "Sunny, 21 degrees."
+
+
+def tool_runs() -> list[str]:
+    """Return the cities that the tool was called with since the last time."""
+    runs = _cities.copy()
+    _cities.clear()
+    return runs
 
 
 def report(**found: Any) -> None:
@@ -63,6 +83,29 @@ def failure(error: Any) -> dict[str, Any]:
         "code": getattr(error, "code", None),
         "message": str(error),
     }
+
+
+def refused(ask: Callable[[], object], kind: type[BaseException] = Exception) -> None:
+    """Report the exception that the library raises."""
+    try:
+        ask()
+    except kind as error:
+        report(**failure(error))
+
+
+def leave(read: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    """Cancel a task that reads a stream, when the test says so."""
+
+    async def main() -> None:
+        task = asyncio.create_task(read())
+        report(first=True)
+        await asyncio.to_thread(wait)
+        task.cancel()
+        await asyncio.wait([task])
+        report(cancelled=task.cancelled())
+        await asyncio.to_thread(wait)
+
+    asyncio.run(main())
 
 
 class Heard:
