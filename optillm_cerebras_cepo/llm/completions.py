@@ -26,17 +26,20 @@ class ToolCallAssembly:
         self._started: set[int] = set()  # calls with a piece that was returned
 
     def add(self, piece: Mapping[str, Any]) -> dict[str, Any]:
-        """Add a piece, and return it with its call's index; the first piece of a call has id and type as well."""
+        """Add a piece, and return it with its call's index and type; the first piece of a call has its id as well.
+
+        The Cerebras SDK reads no chunk in which a piece has no type.
+        """
         number = self._number(piece)
         call = self._calls[number]
         function = fields(piece.get("function"))
         for name in ("name", "arguments"):
             if isinstance(more := function.get(name), str):
                 call["function"][name] += more
-        formed = {**piece, "index": number}
+        formed = {**piece, "index": number, "type": call["type"]}
         if number not in self._started:
             self._started.add(number)
-            formed |= {"id": call["id"], "type": call["type"], "function": {"name": "", "arguments": "", **function}}
+            formed |= {"id": call["id"], "function": {"name": "", "arguments": "", **function}}
         return formed
 
     @property

@@ -23,6 +23,7 @@ from support.frameworks import (
     Framework,
     every,
 )
+from support.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # the first to use a library installs it
 
@@ -120,13 +121,17 @@ def test_own_retries(programs: Programs, client: Framework, requests: int, crowd
 
 
 @pytest.mark.parametrize(
-    ("client", "seconds"),
-    [(CEREBRAS_SDK, 60), (LLAMA_INDEX, 60), (HAYSTACK, 30)],
+    ("client", "seconds", "requests"),
+    [(CEREBRAS_SDK, 60, 3), (LLAMA_INDEX, 60, 12), (HAYSTACK, 30, 6)],
     ids=["cerebras_sdk", "llama_index", "haystack"],
 )
-def test_own_timeout(programs: Programs, client: Framework, seconds: float, model: House) -> None:
-    """Less than a planned request may take: its users have to raise it."""
-    assert programs.run(client, "timeout", model)["seconds"] == seconds
+def test_own_timeout(programs: Programs, client: Framework, seconds: int, requests: int, slow: House) -> None:
+    """Less than a planned request may take, and the request is sent again: its users have to raise it."""
+    assert programs.run(client, "timeout", slow)["seconds"] == seconds
+    before = len(slow.requests())
+    assert "APITimeoutError" in programs.run(client, "timed_out", slow)["classes"]
+    until(lambda: len(slow.requests(since=before)) >= requests, lambda: slow.server.log)
+    assert len(slow.requests(since=before)) == requests
 
 
 @pytest.mark.parametrize("scenario", ["system_only", "assistant_last"])

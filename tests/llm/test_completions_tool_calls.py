@@ -66,3 +66,11 @@ def test_call_without_an_id_gets_one() -> None:
     assembly.add({"index": 0, "function": {"arguments": "{}"}})
     assert first["id"] == assembly.calls[0]["id"] != ""
     assert first["function"] == {"name": "add", "arguments": ""}
+
+
+def test_each_piece_has_its_calls_type() -> None:
+    """The Cerebras SDK takes a chunk without it for a whole reply."""
+    calls = ToolCallAssembly()
+    first = {"index": 0, "id": "a", "type": "function", "function": {"name": "add", "arguments": "{"}}
+    pieces = [calls.add(first), calls.add({"index": 0, "function": {"arguments": "}"}})]
+    assert [piece["type"] for piece in pieces] == ["function", "function"]

@@ -80,6 +80,11 @@ def timeout() -> None:
     report(seconds=sdk.Cerebras(api_key=KEY, warm_tcp_connection=False).timeout.read)
 
 
+def timed_out() -> None:
+    """A reply that does not come in time."""
+    talk.refused(lambda: create(timeout=1))
+
+
 def quota() -> None:
     """A quota that is used up."""
     talk.refused(create, sdk.APIError)

@@ -61,6 +61,11 @@ def timeout() -> None:
     report(seconds=made.client.timeout)
 
 
+def timed_out() -> None:
+    """A reply that does not come in time."""
+    talk.refused(lambda: generator(timeout=1).run(QUESTION))
+
+
 def quota() -> None:
     """A quota that is used up."""
     talk.refused(lambda: generator().run(QUESTION))

@@ -64,6 +64,11 @@ def timeout() -> None:
     report(seconds=model().timeout)
 
 
+def timed_out() -> None:
+    """A reply that does not come in time."""
+    talk.refused(lambda: model(timeout=1).chat(QUESTION))
+
+
 def quota() -> None:
     """A quota that is used up. The library would try three times."""
     talk.refused(lambda: model(max_retries=1).chat(QUESTION), openai.APIError)
