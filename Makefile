@@ -3,19 +3,20 @@
 PYTHON ?= python3
 # Byte code is written even where the environment forbids it: each process of the suite would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
-# Processes that run the suite, each whole files in the order of their tests: one more than processors, for tests wait.
+# Processes that run the suite; each runs whole files. One more than there are processors, because tests often wait.
 WORKERS ?= $(shell expr $$(nproc) + 1)
-# What `make nightly` runs and `make test` leaves out: benchmarks, other people's clients and tests, minutes of load.
+# What `make nightly` runs and `make test` leaves out: benchmarks, third-party clients and tests, minutes of load.
 NIGHTLY := tests/bench tests/clients tests/soak tests/upstream/test_optillm_own_tests.py
 DAILY := $(addprefix --ignore=,$(NIGHTLY))
-# What `make test-pairs` runs, for it can differ there. With OptiLLM: what calls it or is called by it, and the defects
-# of its that we work around. With Python: the event loop, the SDK, a whole process; and each module is imported once.
+# A pair is a version of OptiLLM and one of Python. `make test-pairs` runs the tests whose result can depend on it. On
+# OptiLLM: code that calls it or is called by it, and the defects that we work around. On Python: the event loop, the
+# SDK, a whole process, and the import of each module.
 PAIRS := tests/packaging/test_imports.py tests/cepo tests/host $(wildcard tests/upstream/test_cepo*.py \
 	tests/upstream/test_defects*.py) tests/whole/test_batches.py tests/whole/test_composition.py \
 	tests/whole/test_conversation_log.py tests/whole/test_with_simulator.py \
 	tests/llm/test_sdk.py tests/llm/test_sdk_network.py tests/sidecar/test_process.py
-# The suite on the pairs, without what is the same there: the documentation, benchmarks, and slow tests (a real model, the
-# wheel, other people's clients).
+# The suite on the pairs, without tests that do not depend on them: the documentation, benchmarks, and slow tests (a real
+# model, the wheel, third-party clients).
 ON_PAIRS := -m "not slow and not alone" --ignore=tests/docs --ignore=tests/bench
 
 LOCKS := docker/requirements.lock docker/requirements-dev.lock
@@ -29,14 +30,14 @@ help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 .PHONY: venv
-venv: .venv/.installed ## Make .venv: OptiLLM, its slim set, the tools, and this package editable
+venv: .venv/.installed ## Make .venv: OptiLLM, the packages that CePO needs, the tools, and this package editable
 
 .venv/.locked: $(LOCKS) docker/pip.lock docker/venv.sh
 	sh docker/venv.sh .venv "$(PYTHON)" $(LOCKS)
 	@touch $@
 
-# Apart from the locks, so that a new entry point costs two seconds instead of all. The shim is the one
-# file that an editable install copies.
+# Separate from .locked, so that a new entry point takes two seconds and not a new environment. An editable install
+# copies one file, the plugin for optillm/plugins/.
 INSTALLED := pyproject.toml optillm_cerebras_cepo/host/cepo_cerebras_plugin.py
 .venv/.installed: .venv/.locked $(INSTALLED)
 	.venv/bin/python $(EDITABLE)
@@ -46,7 +47,7 @@ INSTALLED := pyproject.toml optillm_cerebras_cepo/host/cepo_cerebras_plugin.py
 run: venv ## Run the demo: a plan, its execution, a review and an answer from a real small model
 	@.venv/bin/cepo-cerebras demo
 
-# The tests of the pace that processes share start it. Debian's, where there is none; another one on the PATH will do.
+# The tests of limits that processes share need it. Debian's package is installed if there is none on the PATH.
 .PHONY: redis-server
 redis-server:
 	@command -v redis-server >/dev/null || sh tests/support/install-redis.sh
@@ -67,14 +68,14 @@ test-often: venv redis-server ## The suite RUNS=10 times, beside a load with LOA
 	PYTHONPATH=tests .venv/bin/python -m support.often --runs $(RUNS) --load $(LOAD) -n $(WORKERS) --dist loadfile \
 		--no-loadscope-reorder -m "not alone" $(DAILY) $(TESTS)
 
-# The ends of what pyproject.toml allows: OptiLLM and Python.
+# The lowest and the highest versions of OptiLLM and Python that pyproject.toml allows.
 .PHONY: test-pairs
-test-pairs: .venv-oldest/.installed .venv-newest/.installed ## What can differ there, on (OptiLLM 0.3.21, Python 3.10) and (0.4.0, 3.13)
+test-pairs: .venv-oldest/.installed .venv-newest/.installed ## Tests that depend on versions, on (OptiLLM 0.3.21, Python 3.10) and (0.4.0, 3.13)
 	.venv-oldest/bin/python $(SUITE) $(PAIRS)
 	.venv-newest/bin/python $(SUITE) $(PAIRS)
 
 .PHONY: nightly
-nightly: test-nightly upstream image-test ## What takes longer than a change should wait: an hour
+nightly: test-nightly upstream image-test ## What takes too long for each change: an hour
 
 .PHONY: test-nightly
 test-nightly: venv redis-server .venv-oldest/.whole .venv-newest/.whole ## The rest of the suite, and the suite on both pairs
@@ -110,7 +111,7 @@ bench: venv ## Measure OptiLLM's loop and ours side by side, and write docs/benc
 	PYTHONPATH=tests .venv/bin/python -m bench
 
 .PHONY: faults
-faults: venv ## Measure both loops among faults and under limits, and write the table in docs/reliability.md
+faults: venv ## Measure both loops with faults and under limits, and write the table in docs/reliability.md
 	PYTHONPATH=tests .venv/bin/python -m bench.faults
 
 .PHONY: load
@@ -133,7 +134,7 @@ image-test: ## Build the sidecar's image and run it, on a Docker engine of its o
 	bash tests/image/image-check.sh
 
 .PHONY: upstream
-upstream: venv ## Prove the pull requests of docs/upstream on OptiLLM's source distribution, and print their table
+upstream: venv ## Test the pull requests of docs/upstream on OptiLLM's source distribution, and print their table
 	PYTHONPATH=tests .venv/bin/python -m upstream.prove
 
 .PHONY: way
@@ -141,11 +142,11 @@ way: venv ## Print the files that one planned request enters, from the sidecar t
 	PYTHONPATH=tests .venv/bin/python -m support.way
 
 .PHONY: docs
-docs: venv ## Write what the documentation has of the code: settings, flags, metrics, budgets, fields and codes
+docs: venv ## Write the generated parts of the documentation: settings, flags, metrics, budgets, fields and codes
 	PYTHONPATH=tests .venv/bin/python -m support.generated_docs
 
 .PHONY: lock
-lock: ## Resolve docker/*.lock anew
+lock: ## Resolve docker/*.lock again
 	sh docker/lock.sh
 
 .PHONY: clean

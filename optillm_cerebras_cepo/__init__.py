@@ -1,6 +1,6 @@
 """CePO for OptiLLM that works on the Cerebras API.
 
-The package drives the planning functions of the installed OptiLLM; it holds no copy of them. `docs/architecture.md`
+The package calls the planning functions of the installed OptiLLM; it contains no copy of them. `docs/architecture.md`
 shows the layers.
 """
 

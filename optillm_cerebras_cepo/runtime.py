@@ -1,4 +1,4 @@
-"""What outlives a request: connections, and what is shared by all sessions of the process."""
+"""State of the process: connections to APIs, and what all sessions share."""
 
 from __future__ import annotations
 

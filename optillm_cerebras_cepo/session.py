@@ -38,7 +38,7 @@ from optillm_cerebras_cepo.settings.declaration import Settings
 
 @dataclass(frozen=True)
 class AccountKnowledge:
-    """What was learnt of the models of one account: another may have other limits, and another API other fields."""
+    """What was learned about the models of one account. Other accounts and APIs may differ."""
 
     unsupported_params: UnsupportedParams = field(default_factory=UnsupportedParams)
     context_windows: ContextWindows = field(default_factory=ContextWindows)
@@ -51,9 +51,9 @@ class SharedState:
     Attributes:
         time_scale: API seconds in a real second; waits are as much shorter. For tests and benchmarks.
         limiters: rate limiters, by where their limits are stored.
-        planning: admits as many planned requests at once as threads are meant for.
+        planning: semaphore that limits how many planned requests run at once, and so the number of threads.
         catalogue: lists of models.
-        accounts: what was learnt of models, by account.
+        accounts: what was learned about models, by account.
         reply_lengths: lengths of replies, by kind of call.
         token_estimates: tokens of prompts, by model.
         call_seconds: median duration of the calls of the last request, by model, without waits.
@@ -78,7 +78,7 @@ class RequestHooks:
 
     Attributes:
         observer: receives progress events, from any thread.
-        listener: receives the answer while it is written, where it is known early that it is the final one.
+        listener: receives the answer while it is written, if no other answer can replace it.
         record_call: receives every call with its texts, for a log that the operator asked for.
 
     """
@@ -151,7 +151,7 @@ class RequestSession:
         self._durations: list[float] = []
 
     def run(self) -> RequestResult:
-        """Answer the question. Raise the CepoError that there is instead; its `spent` has the calls and tokens."""
+        """Answer the question. Raise a CepoError if there is no answer; its `spent` has the calls and tokens."""
         started, model = time.monotonic(), ""
         try:
             caller, rater = self._callers()
@@ -179,7 +179,7 @@ class RequestSession:
         )
 
     def _callers(self) -> tuple[StepCaller, StepCaller]:
-        """Return what calls the model that answers, and what calls the one that rates."""
+        """Return the step callers for the model that answers and for the one that rates."""
         settings, client = self._request.settings, self._client()
         resolve = partial(self._shared.catalogue.resolve, self._api, policy=self._policy, deadline=self.deadline)
         access = self._access(client, resolve(settings.model), self.deadline.part())

@@ -1,1 +1,1 @@
-"""The approach: OptiLLM's planning functions, driven through the seam. Of the model client it sees only `llm.base`."""
+"""The approach: OptiLLM's planning functions, called through the seam. Its model client is a `ChatClient`."""

@@ -31,8 +31,8 @@ def adaptive(caller: StepCaller, rater: StepCaller, work: Workload, listener: Li
 
     A candidate whose plans agree ends the search (early-stopping self-consistency, with the candidate as its window)
     and is not reviewed. Else every plan's solution is a vote, and so is the answer of each review; the search ends when
-    Adaptive-Consistency's Beta criterion is confident of the leading answer. Candidates that disagree then are rated,
-    because votes alone follow a wrong answer that most plans reach.
+    Adaptive-Consistency's Beta criterion is confident of the leading answer. Candidates that disagree at the end are
+    rated, because votes alone choose a wrong answer that most plans reach.
     """
     question, settings = caller.request.question.text, caller.request.settings
     wanted = settings.bestofn_n
@@ -49,7 +49,7 @@ def adaptive(caller: StepCaller, rater: StepCaller, work: Workload, listener: Li
         return not (enough and unanimous([len(group) for group in groups]))
 
     def listen(seam: CandidateSeam) -> Listener | None:
-        # An answer that was not reviewed ends the search; after other candidates it may not be chosen.
+        # An answer that was not reviewed ends the search. After other candidates, one of these may be chosen.
         return listener if not results and (wanted == 1 or not seam.reviewed) else None
 
     for number in range(1, wanted + 1):

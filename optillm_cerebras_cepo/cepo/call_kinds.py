@@ -1,6 +1,6 @@
-"""Kinds of call: what, beside model and step, decides how long a reply is.
+"""Kinds of call: calls of one model and step whose replies have similar lengths.
 
-Reply lengths are learnt by kind (`llm/adaptive_max_tokens.py`). A limit that was learnt from the shorter replies of
+Reply lengths are learned by kind (`llm/adaptive_max_tokens.py`). A limit that was learned from the shorter replies of
 another kind would cut a reply, and a cut reply costs a second call.
 """
 
@@ -19,7 +19,7 @@ LAST_RESORT = "last resort"  # a candidate's direct answer, when it has no plan
 PASSTHROUGH = "passthrough"
 UNPLANNED = "without a plan"
 
-# Options that change which reply is written, and not how long it is.
+# Options that do not change the length of a reply.
 NEUTRAL = frozenset({"top_p", "seed", "user"})
 
 
@@ -34,7 +34,7 @@ def kind_of(variant: str, max_tokens: int, options: Mapping[str, Any]) -> str:
     """Return the unique name of a call's kind. It contains no text of the client's.
 
     Args:
-        variant: which of the step's prompts it is.
+        variant: the variant of the step's prompt; see `variant_of`.
         max_tokens: the reply limit that the call asks for.
         options: the call's further fields: stop sequences, a response format, tools.
 

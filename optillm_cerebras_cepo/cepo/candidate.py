@@ -40,7 +40,7 @@ def always(_: Sequence[str]) -> bool:
 
 
 def never(solutions: Sequence[str]) -> bool:
-    """Return whether there is no solution that could be used without a review."""
+    """Return False if there is a solution, which is then used without a review."""
     return not solutions
 
 
@@ -57,8 +57,8 @@ def make_candidate(
         caller: calls the model.
         number: of the candidate, from 1.
         approach: what its plans follow; None for free plans.
-        needs_review: whether these solutions need a review; without one the first is used.
-        listen: returns who receives the answer while it is written; called when that begins.
+        needs_review: returns whether these solutions need a review; without one the first is used.
+        listen: returns the listener that receives the answer while it is written; called when that begins.
 
     Raises:
         CepoError: the candidate has no answer; its scope says whether another one may have.
@@ -81,7 +81,7 @@ def make_candidate(
 def propose_approaches(caller: StepCaller, wanted: int) -> list[str]:
     """Return at most so many approaches from OptiLLM's `generate_approaches`.
 
-    Raise a CepoError only where no candidate could be made either: without approaches candidates plan freely.
+    Raise a CepoError only if no candidate can be made either. Without approaches, candidates plan freely.
     """
     try:
         approaches, _ = optillm_api.generate_approaches(

@@ -1,4 +1,4 @@
-"""What a request's calls are expected to take, and what is reserved of its budget for an answer."""
+"""Expected tokens and seconds of a request's calls, and the reservation for an answer."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ REPEATS_QUESTION = (Step.PLAN, Step.EXECUTE)
 
 
 def expected_costs(caller: StepCaller, rater: StepCaller) -> StepCosts:
-    """Return what this request's calls are expected to take, as far as it is known now.
+    """Return the expected tokens and seconds of this request's calls, from what is known now.
 
     Args:
-        caller: plans and answers.
-        rater: rates.
+        caller: calls the model that plans and answers.
+        rater: calls the model that rates.
 
     """
     approaches = max(caller.request.settings.bestofn_n, caller.request.parameters.n)
@@ -54,6 +54,6 @@ def expected_prompt_tokens(caller: StepCaller, step: Step) -> int:
 
 
 def reserve_answer(caller: StepCaller, work: Workload) -> AbstractContextManager[Reservation]:
-    """Reserve what the answer of one of this work's candidates needs."""
+    """Reserve one call and its tokens for the answer of one candidate."""
     tokens = expected_costs(caller, caller).answer(caller.request.settings, work)
     return caller.budget.whole.reserve(1, tokens)

@@ -1,9 +1,9 @@
 """Rate candidates with OptiLLM's raters: each rating type is a class here, and `JUDGES` lists them.
 
-Only the prompts of OptiLLM's raters are used. The absolute rater would ask for the same rating twice, one call after
-the other (cepo.py:754), and the pairwise one for the other order next; both read one exact wording only, and crash on a
-reply that was cut (cepo.py:774). So a rater is ended by an exception as soon as its prompt has been answered, and the
-reply is read by `verdicts.py`.
+Only the prompts of OptiLLM's raters are used. The absolute rater would ask for the same rating twice (cepo.py:754), the
+pairwise one for both orders, one call after the other. Both read one exact wording only, and crash on a reply that was
+cut (cepo.py:774). So an exception ends a rater as soon as its prompt has been answered, and `verdicts.py` reads the
+reply.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Judge(ABC):
 
     Args:
         caller: calls the model that rates.
-        expected: number of candidates that there may be.
+        expected: number of candidates that may be rated.
 
     """
 
-    answers_per_call: ClassVar[int] = 1
+    answers_per_call: ClassVar[int] = 1  # that a prompt quotes
 
     def __init__(self, caller: StepCaller, expected: int) -> None:
         self._caller = caller
@@ -54,7 +54,7 @@ class Judge(ABC):
         """Rate a candidate; `earlier` are those that were finished before."""
 
     def rate(self, candidate: Candidate) -> None:
-        """Rate a finished candidate. A failed call costs its rating; raise only errors that discard answers."""
+        """Rate a finished candidate. After a failed call it has no rating. Raise only errors that discard answers."""
         with self._lock:
             earlier = tuple(self._arrived)
             self._arrived.append(candidate)
@@ -190,7 +190,7 @@ def judge_of(rater: StepCaller, expected: int) -> Judge:
 
     Args:
         rater: calls the model that rates.
-        expected: number of candidates that there may be.
+        expected: number of candidates that may be rated.
 
     """
     return JUDGES[rater.request.settings.bestofn_rating_type](rater, expected)
@@ -210,7 +210,7 @@ class _RatingSeam(Seam):
     Args:
         caller: calls the model.
         label: the rating that it belongs to.
-        answers: what is rated; of an answer that is too long for the model, the end is sent.
+        answers: what is rated; if one is too long for the model, only its end is sent.
         skipped: calls that are answered with an empty reply before the one that is made.
 
     """

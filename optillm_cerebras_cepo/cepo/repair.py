@@ -1,4 +1,4 @@
-"""Answers in the requested response format: checked, and asked for once more if they do not match it."""
+"""Check answers against the requested response format, and request each once more if it does not match."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def repair(caller: StepCaller, outcome: Outcome, wanted: RequestedFormat) -> Out
 
 
 def as_calls(outcome: Outcome, function: str) -> Outcome:
-    """Return the outcome with each answer that is a JSON object as a call of this function with these arguments."""
+    """Return the outcome with each answer that is a JSON object as the arguments of a call of this function."""
     return replace(outcome, answers=tuple(_as_call(answer, function) for answer in outcome.answers))
 
 

@@ -1,4 +1,4 @@
-"""What one request asks for, and what is noted while many threads work on it."""
+"""One request, and what its threads note while they work on it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class SeedOffsets:
         self._made: Counter[Label] = Counter()
 
     def next(self, label: Label) -> int:
-        """Return an offset that no other call of this step gets; runs that call in the same order get the same."""
+        """Return an offset that no other call of this step gets. The same order of calls gives the same offsets."""
         with self._lock:
             self._made[label] += 1
             return self.PER_CANDIDATE * label.candidate + self._made[label] - 1

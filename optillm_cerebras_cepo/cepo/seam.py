@@ -2,8 +2,8 @@
 
 They reach the model only through `client.chat.completions.create(...)`, and read of its result only the text, the
 finish reason and the completion tokens. They catch no error of the Cerebras SDK and crash on missing text, but they
-handle a reply that was cut at its token limit: an attempt is rejected, the review gives way to the first solution, the
-final answer to the review. So a failed call and a reply that cannot be used are returned to them as a cut reply.
+handle a reply that was cut at its token limit: an attempt is rejected, the first solution replaces the review, the
+review replaces the final answer. So a failed call and an unusable reply are returned to them as a cut reply.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Attempts:
             self._changed.notify_all()
 
     def abandon(self) -> None:
-        """Need no further attempt: the candidate has failed."""
+        """Let no further attempt begin: the candidate has failed."""
         with self._changed:
             self._accepted = self._wanted
             self._changed.notify_all()
@@ -89,8 +89,8 @@ class CandidateSeam:
     Args:
         caller: calls the model.
         candidate: number of the candidate, from 1.
-        needs_review: whether these solutions need a review; without one the first solution is used.
-        listen: returns who receives the answer while it is written; called when that begins.
+        needs_review: returns whether these solutions need a review; without one the first solution is used.
+        listen: returns the listener that receives the answer while it is written; called when that begins.
 
     """
 

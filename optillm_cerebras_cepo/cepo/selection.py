@@ -103,13 +103,13 @@ def survivors(caller: StepCaller, results: Sequence[Candidate | CepoError]) -> t
 
 
 def failed_for_time(caller: StepCaller, error: CepoError) -> bool:
-    """Return whether the request failed because its time is over, whichever call was the last to notice."""
+    """Return whether the request failed because its time is over, whatever error its last call had."""
     over = caller.deadline.remaining <= 2 * caller.kept_for_choosing
     return isinstance(error, OutOfTime) or (over and isinstance(error, ApiTimeout | NoAnswer))
 
 
 def _most_useful(failures: Sequence[CepoError]) -> CepoError:
-    """Return the error to report when all candidates failed: the one that the others follow from, or all reasons."""
+    """Return the error to report if all candidates failed: the cause of the others, or one with all reasons."""
     if wide := [failure for failure in failures if failure.scope is not ErrorScope.CALL]:
         return wide[0]
     if budget := [failure for failure in failures if isinstance(failure, OutOfBudget)]:  # a larger budget helps

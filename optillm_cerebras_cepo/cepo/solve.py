@@ -1,6 +1,6 @@
-"""From a question to its answers: how much work the resources allow, and which algorithm does it.
+"""Answer a question: find the workload that the resources allow, and run the algorithm for it.
 
-What fails is left out, with a note, as long as an answer is left.
+A step that fails is left out and noted, as long as there is an answer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def solve(caller: StepCaller, rater: StepCaller, listener: Listener | None = Non
     Args:
         caller: calls the model that plans and answers.
         rater: calls the model that rates.
-        listener: receives the answer while it is written, where it is known early that it is the final one.
+        listener: receives the answer while it is written, if no other answer can replace it.
 
     Raises:
         CepoError: there is no answer.

@@ -50,11 +50,11 @@ class ModelAccess:
     Attributes:
         client: makes the calls.
         id: the model's id at the API.
-        reads_think_switch: whether " /think" at a prompt's end means something to it.
+        reads_think_switch: whether " /think" at the end of a prompt turns its reasoning on.
         deadline: of all calls to this model.
-        calls_possible: calls that the rate limits let through in so many seconds.
-        count_tokens: estimated tokens of a prompt that has these texts as messages.
-        usual_reply_tokens: mean tokens of replies to calls with this label; None where that is not known yet.
+        calls_possible: returns the number of calls that the rate limits allow in so many seconds.
+        count_tokens: returns the estimated tokens of a prompt that has these texts as messages.
+        usual_reply_tokens: returns the mean tokens of replies to calls with this label; None if not known yet.
 
     """
 
@@ -95,7 +95,7 @@ class StepCaller:
             label: the step and the candidate.
             prompts: OptiLLM's messages.
             options: OptiLLM's further fields.
-            shortenable: texts in the last prompt whose ends are enough where the whole is too long for the model.
+            shortenable: texts in the last prompt that may lose their beginnings if it is too long for the model.
 
         """
         # OptiLLM's defect: steps_take_the_numbers_of_the_first
@@ -223,7 +223,7 @@ class StepCaller:
                 deadline=deadline,
                 model_deadline=self.model.deadline,
                 budget=self.budget if self._is_needed_for_answer(step) else self.budget.whole,
-                # A text that the question holds as well might be cut there.
+                # A text that is also in the question might be cut there.
                 shortenable=tuple(text for text in call.shortenable if text not in question),
             )
         )

@@ -1,4 +1,4 @@
-"""Durations of a request's calls, and the time that steps leave for what has to follow them."""
+"""Durations of a request's calls, and the time that each step leaves for later steps."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class CallTimes:
 
     @property
     def usual(self) -> float | None:
-        """Median duration of this request's calls; before the first call, of the previous request's, or None."""
+        """Median duration of this request's calls; before the first call, that of the previous request, or None."""
         with self._lock:
             return statistics.median(self._seen) if self._seen else self._before
 
 
 def kept_for_choosing(seconds: float) -> float:
-    """Return the seconds, of a request's so many, that every step leaves for choosing an answer and sending it."""
+    """Return the seconds that each step leaves for choosing and sending; `seconds` are those of the whole request."""
     return 0.0 if math.isinf(seconds) else min(MOST_CHOOSING, CHOOSING * seconds)
 
 

@@ -1,7 +1,7 @@
 """How much work a request can do with its calls, tokens and time. Pure.
 
-Where they are not enough, work is left out in this order: further candidates, their ratings, approaches, the review,
-plans. What is left at least is a direct answer.
+If they are not enough, work is left out in this order: further candidates, their ratings, approaches, the review,
+plans. The minimum is a direct answer.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Workload:
 
 @dataclass(frozen=True)
 class StepCosts:
-    """What calls are expected to take.
+    """Expected tokens and seconds of calls.
 
     Attributes:
-        prompt: tokens of a step's prompt without what it quotes of earlier replies.
-        reply: tokens of a step's reply.
-        last_resort: tokens of the reply to a candidate that has no plan.
-        seconds: duration of a call; 0 where it is not known.
+        prompt: returns the tokens of a step's prompt, without the earlier replies that it quotes.
+        reply: returns the tokens of a step's reply.
+        last_resort: tokens of a candidate's direct answer, which it gives if it has no plan.
+        seconds: duration of a call; 0 if it is not known.
 
     """
 
@@ -57,7 +57,7 @@ class StepCosts:
         return self.prompt(step) + sum(map(self.reply, (*quoted, step)))
 
     def answer(self, settings: Settings, work: Workload) -> float:
-        """Return the tokens that a candidate needs for its answer: for its last step, or for a last resort instead."""
+        """Return the tokens of a candidate's last step or of its direct answer, whichever are more."""
         last = _steps_after_plans(settings, work)[-1:]
         written = sum(self.tokens(step, quoted(settings, work, step)) for step in last)
         return max(written, self.prompt(Step.DIRECT) + self.last_resort)
@@ -80,16 +80,16 @@ def requested_workload(settings: Settings, candidates: int) -> Workload:
 def fit_to_resources(
     settings: Settings, requested: Workload, answers: int, resources: Resources, costs: StepCosts
 ) -> FittedWorkload:
-    """Return the largest workload that fits the resources; a direct answer where none does.
+    """Return the largest workload that fits the resources; a direct answer if none fits.
 
     More resources never give a smaller workload.
 
     Args:
         settings: of the request.
         requested: the work that the settings ask for.
-        answers: number of answers, which candidates are never fewer than.
-        resources: what may be spent.
-        costs: what calls are expected to take.
+        answers: number of answers that the client wants; there are at least as many candidates.
+        resources: remaining calls, tokens and seconds.
+        costs: expected costs of calls.
 
     """
     work, reasons = requested, dict[str, str]()
@@ -102,9 +102,9 @@ def fit_to_resources(
 
 
 def estimate_cost(settings: Settings, work: Workload, costs: StepCosts) -> Resources:
-    """Return what this work takes when nothing fails; the seconds are those of calls that wait for each other.
+    """Return the cost of this work if nothing fails; the seconds are those of the longest chain of calls.
 
-    Each candidate has a call for its answer. Where its last step is switched off, that call is for a last resort.
+    Each candidate has a call for its answer: its last step, or a direct answer if that step is switched off.
     """
     if not work.plans:
         return Resources(work.candidates, work.candidates * costs.tokens(Step.DIRECT), costs.seconds)
@@ -123,7 +123,7 @@ def estimate_cost(settings: Settings, work: Workload, costs: StepCosts) -> Resou
 
 
 def cost_of_another_candidate(settings: Settings, work: Workload, costs: StepCosts, number: int) -> Resources:
-    """Return what the candidate of this number takes, with the ratings that it makes necessary."""
+    """Return the cost of the candidate with this number, including the ratings that it adds."""
     before = replace(work, candidates=number - 1, ratings=False)
     after = replace(before, candidates=number, ratings=requested_workload(settings, number).ratings)
     less, more = estimate_cost(settings, before, costs), estimate_cost(settings, after, costs)
@@ -132,7 +132,7 @@ def cost_of_another_candidate(settings: Settings, work: Workload, costs: StepCos
 
 
 def shortfall(settings: Settings, cost: Resources, resources: Resources) -> str:
-    """Return which resource is not enough for the cost, for the client; empty where all are."""
+    """Return a message for the client that names the resource that is too small; empty if none is."""
     if cost.calls > resources.calls:
         return f"max_calls {settings.max_calls} allows no more"
     if cost.tokens > resources.tokens:
@@ -158,7 +158,7 @@ def quoted(settings: Settings, work: Workload, step: Step) -> tuple[Step, ...]:
 
 
 def _steps_after_plans(settings: Settings, work: Workload) -> list[Step]:
-    """Return the steps that make an answer of a candidate's solutions; none where the first solution is the answer."""
+    """Return the steps from a candidate's solutions to its answer; none if the first solution is the answer."""
     return [Step.REVIEW] * work.review + [Step.FINAL] * bool(settings.planning_max_tokens_step4)
 
 

@@ -1,6 +1,1 @@
-(
-    """What every layer speaks: calls, replies, errors, events, deadlines, budgets. It imports no other layer."""
-    """What every layer speaks: calls, replies, errors, events, deadlines, budgets. It imports no other layer."""
-)
-
-"""What every layer speaks: calls, replies, errors, events, deadlines, budgets. It imports no other layer."""
+"""Types that all layers share: calls, replies, errors, events, deadlines, budgets. It imports no other layer."""

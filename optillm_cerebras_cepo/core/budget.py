@@ -1,7 +1,7 @@
 """Budget of one request: the calls it may make, retries included, and the tokens it may use.
 
-What the answer needs can be reserved, so that earlier steps leave it. A call takes its prompt and its whole token limit
-from the budget before it goes out, and returns what it did not use.
+The calls and tokens of the answer can be reserved, so that earlier steps do not use them. A call takes its prompt and
+its whole token limit from the budget before it goes out, and returns what it did not use.
 """
 
 from __future__ import annotations
@@ -72,10 +72,10 @@ class Budget:
 
     @contextmanager
     def call(self, prompt_tokens: int, max_tokens: int, deadline: Deadline) -> Iterator[CallAllowance]:
-        """Take one call and its tokens, as long as this block runs.
+        """Take one call and its tokens while this block runs.
 
-        If only running calls keep the tokens from it, wait until they end. If fewer tokens remain than its limit, but
-        enough to be useful, lower the limit.
+        If running calls hold the missing tokens, wait until they end. If fewer tokens remain than its limit, but enough
+        to be useful, lower the limit.
 
         Args:
             prompt_tokens: estimated.

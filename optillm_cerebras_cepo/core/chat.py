@@ -108,7 +108,7 @@ class ChatRequest:
         model_deadline: ended by an error that ends all calls of the request to this model.
         budget: what the call is charged to.
         listener: receives the reply while it is written; the reply is streamed.
-        shortenable: texts of the last message whose ends are enough where the whole is too long.
+        shortenable: texts of the last message that may lose their beginnings if the call is too long.
 
     """
 
@@ -176,10 +176,10 @@ class Completion:
 
 @dataclass(frozen=True)
 class PassthroughRequest:
-    """A conversation that cannot be planned for and is passed through to the model.
+    """A conversation that cannot be planned and is passed through to the model.
 
     Attributes:
-        reason: why it cannot be planned for.
+        reason: why it cannot be planned.
         messages: the client's messages.
         options: further fields of the call under the API's names: the tools.
 
@@ -208,7 +208,7 @@ class Question:
         text: the last user turn.
         system: the system prompt: the system turns before any other turn.
         history: the turns between, later system turns included.
-        passthrough: set if the conversation cannot be planned for; the other fields are empty then.
+        passthrough: set if the conversation cannot be planned; the other fields are empty then.
         function: set if the answer is to be a call of this function.
         fitted: fields of messages and tools that were dropped for the API, a line for each kind.
 
@@ -223,7 +223,7 @@ class Question:
 
 
 class ChatClient(Protocol):
-    """Something that answers one call. All layers are this, so they stack in any order."""
+    """Something that answers one call. Client layers implement it and wrap another one."""
 
     def complete(self, request: ChatRequest) -> Completion:
         """Answer, or raise a CepoError. Safe to call from several threads at once."""

@@ -53,7 +53,7 @@ class Deadline:
         return self
 
     def part(self, reserve: float = 0.0) -> PartialDeadline:
-        """Return a part that is over `reserve` seconds before the whole, and can be ended separately."""
+        """Return a part that ends `reserve` seconds before the whole, or earlier by its own `end`."""
         return PartialDeadline(self, reserve)
 
     def end(self, reason: CepoError | None = None) -> None:

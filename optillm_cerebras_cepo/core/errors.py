@@ -184,8 +184,8 @@ class CallTooLarge(PromptTooLong, status=413, code="too_large_for_api"):
 class RateLimited(CepoError, status=429, type="rate_limit_error", code="rate_limited", retryable=True):
     """A limit of the account, or of the API's capacity (429).
 
-    `window` is the limit that the API names, such as `requests-minute`; empty where it lacks capacity. `quota` has the
-    limits of its headers.
+    `window` is the limit that the API names, such as `requests-minute`; empty if the API lacks capacity. `quota` has
+    the limits in the headers.
     """
 
     def __init__(
@@ -236,11 +236,11 @@ class DeadlineExceeded(CepoError, status=504, type="timeout_error", code="deadli
 
 
 class OutOfTime(CepoError, status=504, type="timeout_error", code="out_of_time"):
-    """The remaining time is kept for steps that the answer needs; those go on."""
+    """The remaining time is reserved for steps that the answer needs; those continue."""
 
 
 class OutOfBudget(CepoError, status=422, type="invalid_request_error", code="out_of_budget"):
-    """The remaining calls or tokens are not enough for this call; others may go on."""
+    """The remaining calls or tokens are not enough for this call; others may continue."""
 
 
 class Ended(CepoError, status=499, code="ended", scope=ErrorScope.REQUEST, discards_answers=True):

@@ -18,7 +18,7 @@ SIMILARITY = 0.85  # of two names, as difflib measures it: CEREBRAS_MODEL is bel
 
 
 def misspelt(name: str, environ: Mapping[str, str]) -> str | None:
-    """Return what to tell about a variable that is not set while another one is whose name is close to it."""
+    """Return a message if this variable is not set, but one with a similar name is; otherwise None."""
     if environ.get(name):
         return None
     spellings = {spelling: right for right, others in NAMES.items() for spelling in (right, *others)}

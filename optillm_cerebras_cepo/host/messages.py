@@ -19,9 +19,9 @@ MARKS = ("User: ", "Assistant: ")  # before the turns in OptiLLM's text of a con
 def question_from(body: Mapping[str, Any], *, plan: bool = True) -> Question:
     """Return the question of a request body, without empty messages; `fitted` lists what was removed.
 
-    With tools, tool calls or images no plan is possible: the question then has a PassthroughRequest. But a single
-    function that must be called asks for an answer in a form, which can be planned, and so can an answer that must call
-    no tool.
+    With tools, tool calls or images no plan is possible: the question then has a PassthroughRequest. There are two
+    exceptions: a single function that must be called, because its arguments are an answer in a response format, and
+    `tool_choice` `none`.
 
     Args:
         body: of the request.
@@ -119,8 +119,8 @@ def _forced_function(options: Mapping[str, Any]) -> ForcedFunction | None:
 def _with_calls_as_texts(turns: Sequence[Mapping[str, Any]], function: str) -> Sequence[Mapping[str, Any]]:
     """Return the turns with earlier calls of this function as texts, and without their results, which say nothing.
 
-    Return them unchanged if another function was called, or if the last turn is a result: it says why the arguments
-    were refused, and what was called.
+    Return them unchanged if another function was called. Do so too if the last turn is a result: the model then needs
+    the call and its result, which may say why the arguments were refused.
     """
     if turns[-1]["role"] == "tool":
         return turns

@@ -91,7 +91,7 @@ def _request(
 ) -> CepoRequest:
     """Return the request that this call of the plugin has to answer.
 
-    Where OptiLLM makes the reply (a combination, a batch), it streams, and calls the plugin for each of n answers.
+    If OptiLLM makes the reply (a combination, a batch), OptiLLM streams, and calls the plugin for each of n answers.
     """
     if incoming and next(incoming.gets_conversation):
         request = incoming.parsed

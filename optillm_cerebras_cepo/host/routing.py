@@ -1,6 +1,6 @@
-"""Choice of the approach where only some are served, as in the sidecar; OptiLLM alone runs whatever a request names.
+"""Choice of the approach if only some are served, as in the sidecar; OptiLLM alone runs whatever a request names.
 
-Its hook runs before that of `hooks`, which then finds the choice in the body.
+The hook of this file runs before the hook of `hooks.py`, which then finds the choice in the body.
 """
 
 from __future__ import annotations

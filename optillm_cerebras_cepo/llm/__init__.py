@@ -1,1 +1,1 @@
-"""One model client, in layers: each file is one concern, `stack.py` puts them together."""
+"""The model client: client layers, each in a file of its own, and `stack.py`, which puts them together."""

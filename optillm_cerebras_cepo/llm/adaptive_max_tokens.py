@@ -1,4 +1,4 @@
-"""Lower each call's token limit to what such replies take.
+"""Lower each call's token limit to the usual length of such replies.
 
 Cerebras charges a call's whole `max_completion_tokens` against the tokens per minute when it admits the call, whatever
 the reply then takes: a limit of 4096 for replies of 400 tokens uses ten times as much. So each call's limit is what
@@ -17,7 +17,7 @@ from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion,
 
 WINDOW = 200  # remembered replies of each kind
 KINDS = 500  # remembered kinds: clients create them, so their number is bounded
-KNOWN = 8  # replies of a kind from which on its lengths are used
+KNOWN = 8  # replies of a kind before its lengths are used
 SHARE = 0.95  # of the remembered replies that must fit
 MARGIN = 1.25
 

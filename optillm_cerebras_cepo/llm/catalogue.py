@@ -1,4 +1,4 @@
-"""Lists of models that APIs serve, remembered for a while."""
+"""Cache of the lists of models that APIs serve."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from optillm_cerebras_cepo.llm.retry import RetryPolicy, with_retries
 from optillm_cerebras_cepo.llm.sdk import SdkClient
 
 LIST_TTL = 600.0  # seconds for which a list that has a wanted model is used
-RETRY_PAUSE = 1.0  # seconds between two fetches of a list that has none of them: a model may be missing for a moment
+RETRY_PAUSE = 1.0  # seconds until a list without a wanted model is fetched again: it may be missing for a moment
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Listing:
 
     Attributes:
         at: when it was fetched, in seconds of the catalogue's clock.
-        models: the ids; None if the API refuses the list to this key, which may still chat.
+        models: the ids; None if the API refuses the list to this key. Chat calls may work all the same.
 
     """
 

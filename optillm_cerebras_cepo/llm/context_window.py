@@ -20,10 +20,11 @@ from optillm_cerebras_cepo.core.errors import PromptTooLong
 from optillm_cerebras_cepo.llm.models import lookup
 from optillm_cerebras_cepo.llm.token_estimates import TokenEstimates, measure, size
 
-REPLY_SHARE = 1 / 4  # of the context that a reply keeps while there are texts to shorten: a shorter review is often cut
-MIN_REPLY = 1024  # tokens that a reply keeps, if its limit is as high
+# Share of the context that a reply keeps while there are texts to shorten: a shorter review is often cut.
+REPLY_SHARE = 1 / 4
+MIN_REPLY = 1024  # tokens that a reply keeps, unless its limit is lower
 MARGIN = 0.02  # share of the context that stays free, because prompts are estimated
-RETRY_SHARE = 0.5  # of a call's length that is tried after a refusal without numbers
+RETRY_SHARE = 0.5  # of a call's length, for the second try after a refusal without numbers
 MIN_TEXT = 400  # bytes that a shortened text keeps: less would not hold an answer
 MARK = "[… shortened …]\n"
 

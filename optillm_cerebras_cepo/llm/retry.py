@@ -42,12 +42,12 @@ class RetryPolicy:
     """Limits of retries.
 
     Attributes:
-        attempts: of one call, the first included. Attempts that met a rate limit do not count: the request's time ends
-            them.
-        timeout: seconds of one attempt at most.
-        min_tokens_per_second: a slower reply is given up.
+        attempts: of one call, the first included. Attempts that met a rate limit do not count; only the request's time
+            limits them.
+        timeout: most seconds of one attempt.
+        min_tokens_per_second: a slower reply is cancelled.
         first_wait: seconds before the second attempt; each further wait doubles.
-        max_wait: seconds of a wait at most, unless the API asks for more.
+        max_wait: most seconds of a wait, unless the API asks for more.
         time_scale: factor by which our waits are shortened where an API's seconds are shorter than real ones.
 
     """
@@ -94,10 +94,10 @@ def with_retries(
     on_wait: Callable[[float, CepoError], None] = lambda *_: None,
     gives_up: Callable[[], bool] = lambda: False,
 ) -> Callable[..., Any]:
-    """Return a function that calls another one, and again while its error is retryable and there is time to wait.
+    """Return a function that calls another one, and repeats that while its error is retryable and there is time.
 
-    It serves one call. `on_wait` is called before each wait with its seconds and the error; after an error that is no
-    rate limit, `gives_up` tells whether another try is useless.
+    It serves one call. `on_wait` is called before each wait with its seconds and the error. After an error that is no
+    rate limit, `gives_up` returns whether to stop.
     """
     failures: Counter[bool] = Counter()  # by whether the error was a rate limit
 
@@ -149,7 +149,7 @@ def with_retries(
 
 
 class Outage:
-    """Whether one model answers none of a request's calls. Thread-safe.
+    """Detection that one model answers none of a request's calls. Thread-safe.
 
     Args:
         attempts: of one call.
@@ -189,8 +189,8 @@ class Outage:
 class Retry:
     """Layer that retries failed calls until the attempts or the request's time are used up.
 
-    When a call gives up while the model answers no other call of the request either, each further call to it is made
-    once, until one is answered: another hundred retries would only delay the error.
+    If a call has used up its attempts and the model has answered no other call of the request meanwhile, each further
+    call gets one attempt until one is answered: another hundred retries would only delay the error.
     """
 
     def __init__(self, inner: ChatClient, policy: RetryPolicy, observer: Observer = ignore) -> None:
@@ -200,7 +200,7 @@ class Retry:
         self._outages: dict[str, Outage] = {}  # by model
 
     def complete(self, request: ChatRequest) -> Completion:
-        """Answer, or raise the last failure, or what ended the request."""
+        """Answer. Raise the last failure, or what ended the request."""
 
         def on_wait(seconds: float, error: CepoError) -> None:
             self._observer(CallDelayed(request.label, seconds, error))

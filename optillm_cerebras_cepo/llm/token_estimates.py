@@ -17,8 +17,8 @@ from typing import Any
 from optillm_cerebras_cepo.core.chat import ChatRequest, Message, RawMessage
 
 DEFAULT_RATIO = 3.5  # bytes a token: English text has more than four, formulas and code about three
-POSSIBLE = (1.0, 8.0)  # bytes a token; a ratio beyond cannot come from this prompt
-KNOWN = 8  # prompts of a model from which on the learned ratio is used
+POSSIBLE = (1.0, 8.0)  # bytes a token; a ratio outside of this range is not learned
+KNOWN = 8  # prompts of a model before the learned ratio is used
 WINDOW = 200  # remembered prompts of each model
 MODELS = 64  # remembered models
 QUANTILE = 0.1  # share of the remembered prompts with a lower ratio than the one that is used

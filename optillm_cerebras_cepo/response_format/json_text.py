@@ -1,4 +1,4 @@
-"""Parse JSON that a model wrote, and find it between words."""
+"""Parse JSON that a model wrote, and find JSON in a text."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class RequestedFormat:
         return None if isinstance(value, dict) else one_line(f"must be an object, not {type_name(value)}", at=())
 
     def extract(self, text: str) -> str:
-        """Return the JSON in an answer: from a code fence, or from between words.
+        """Return the JSON in an answer: in a code fence, or in a text.
 
         Return the text unchanged if it contains no JSON, or several pieces.
         """

@@ -23,7 +23,7 @@ from optillm_cerebras_cepo.response_format.descriptions import describe_error, o
 
 CHARACTERS = 100_000  # of a schema as JSON; OpenAI's limit is of this size
 SECONDS = 2.0  # of this thread's processor time for one check: a busy machine changes no result
-ERRORS = 20  # of which one is told
+ERRORS = 20  # that are collected; one of them is reported
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 Check = Callable[[Any, Any, Any, Any], Any]
@@ -52,7 +52,7 @@ class Schema:
             why = "has a $ref that leads out of it or nowhere; copy what it means into $defs"
         except _Unsuited as error:
             why = str(error)
-        except Exception:  # it is the client's: whatever the library stumbles over is wrong with it
+        except Exception:  # any error of the library: the schema is the client's
             why = "is not a valid JSON schema"
         raise BadRequest(f"the schema in {param} {why}", param=param)
 
@@ -70,7 +70,7 @@ class Schema:
             return one_line("is nested too deeply to be checked", at=())
         except _TooLong:
             return one_line("is too large to be checked", at=())
-        except Exception:  # schema and value are others': whatever the library stumbles over is theirs
+        except Exception:  # any error of the library: neither schema nor value is ours
             return one_line("cannot be checked against the schema", at=())
 
 
@@ -99,7 +99,7 @@ def _validator(given: Mapping[str, Any]) -> Any:
 
 
 def _check(dialect: Any, schema: object) -> None:
-    # Without formats: a pattern is never used, and so may be one that Python cannot read.
+    # Formats are not checked: patterns are never used, so they may be ones that Python cannot read.
     dialect.check_schema(schema, format_checker=FormatChecker(formats=()))
 
 

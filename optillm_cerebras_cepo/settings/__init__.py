@@ -1,1 +1,1 @@
-"""The settings of a request: their declaration, and how they are read."""
+"""Settings of a request: their declaration, and loading from all sources."""

@@ -1,9 +1,7 @@
-"""What one request runs with: frozen, typed, and every unknown name refused with the nearest known one.
+"""Declaration of all settings of a request: name, type, range, default and description of each.
 
-Later sources win: these defaults < OptiLLM's CePO configuration (YAML file, then `--cepo_*` flags) < the preset of the
-effort < environment (`CEPO_CEREBRAS_<NAME>`) < request body (`cepo_cerebras_<name>`). One declaration serves them all,
-so a setting is documented, checked and spelled in one place: here. What the operator locks or caps, no request changes
-(`bounds`).
+The same declaration applies to all sources: OptiLLM's CePO configuration, environment and request body. `loading.py`
+reads them; `operator_limits.py` has the locks, caps and budgets of the operator.
 """
 
 from __future__ import annotations
@@ -25,19 +23,19 @@ _SUFFIX = {
     Step.DIRECT: "direct_resp",
 }
 
-KEY_MARKS = ("csk-", "sk-")  # how keys begin, of Cerebras and of others; no model's name does
+KEY_MARKS = ("csk-", "sk-")  # beginnings of API keys; no model's name begins like this
 
 Temperature = Annotated[float, Field(ge=0, le=2)]
 Tokens = Annotated[int, Field(ge=1)]
 TokensOrOff = Annotated[int, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
-# Far beyond what helps an answer: each is a thread at least, for as long as the request takes.
+# More would not improve an answer, and each needs at least one thread while the request runs.
 Few = Annotated[int, Field(ge=1, le=100)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class StepParameters(NamedTuple):
-    """What a step's calls are made with: temperature 0..2, and the most tokens of a reply."""
+    """Temperature (0..2) and token limit of a step's calls."""
 
     temperature: float
     max_tokens: int
@@ -127,7 +125,7 @@ class Settings(BaseModel):
         return Step.FINAL if self.planning_max_tokens_step4 else Step.REVIEW
 
     def limits(self, step: Step) -> StepParameters:
-        """The step's own temperature and token limit, under OptiLLM's names for them."""
+        """Return a step's temperature and token limit. A repair has those of the step that writes the answer."""
         suffix = _SUFFIX.get(self.writing_step if step is Step.REPAIR else step)
         if suffix is None:
             return StepParameters(self.bestofn_temperature, self.bestofn_max_tokens)
@@ -150,7 +148,7 @@ class Settings(BaseModel):
     @field_validator("model", "rating_model")
     @classmethod
     def _no_key(cls, value: tuple[str, ...] | str | None) -> tuple[str, ...] | str | None:
-        # A model that is not served is told to the client by its name.
+        # The error for a model that is not served quotes its name.
         names = (value,) if isinstance(value, str) else value or ()
         if any(name.lower().startswith(KEY_MARKS) for name in names):
             raise ValueError("must name a model, and this looks like a key")

@@ -1,8 +1,8 @@
-"""What one request runs with: each source read, checked, and laid over the ones before.
+"""Load the settings of one request. Each source is checked, and a later one overrides an earlier one.
 
-Later sources win: the defaults < OptiLLM's CePO configuration (YAML file, then `--cepo_*` flags) < the preset of the
-effort < environment (`CEPO_CEREBRAS_<NAME>`) < request body (`cepo_cerebras_<name>`). What the operator locks or caps,
-no request changes (`operator_limits.py`).
+The order: the defaults, OptiLLM's CePO configuration (YAML file, then `--cepo_*` flags), the preset of the effort, the
+environment (`CEPO_CEREBRAS_<NAME>`), the request body (`cepo_cerebras_<name>`). A request cannot change what the
+operator locks, nor exceed the operator's caps (`operator_limits.py`).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from optillm_cerebras_cepo.settings.operator_limits import BUDGETS, check_budget
 ENVIRONMENT = "CEPO_CEREBRAS_"
 BODY = "cepo_cerebras_"
 
-# Fields of OptiLLM's CepoConfig that have no meaning here: what they steer is decided by the table of models, by the
-# retry policy and by logging. They are read from its file, and go no further.
+# Fields of OptiLLM's CepoConfig that are accepted and ignored: the table of models, the retry policy and logging decide
+# instead.
 HOST_ONLY = frozenset({"use_reasoning", "use_reasoning_fallback", "num_of_retries", "print_output"})
 
-# What an effort makes of the configuration file's numbers; the environment's and the request's own stand.
+# Numbers that an effort sets. They override the configuration file; the environment and the request override them.
 PRESETS: Mapping[str, Mapping[str, int]] = {
     "low": {"bestofn_n": 1, "planning_n": 2, "planning_m": 3},
     "high": {"bestofn_n": 5, "planning_n": 3, "planning_m": 6},
@@ -38,30 +38,30 @@ REASONING = {
     "max": "high",
 }
 
-# Fields of OpenAI's API, and of other servers' requests, that are called like a setting.
+# Fields of OpenAI's API and of other servers that have the name of a setting.
 OTHERS = frozenset({"model", "usage"})
-OUR_PREFIX = re.compile("cepo_cerebras_?|cerebras_cepo_?|cepocerebras_?|cepo_|cerebras_")  # as people misspell it
+OUR_PREFIX = re.compile("cepo_cerebras_?|cerebras_cepo_?|cepocerebras_?|cepo_|cerebras_")  # its usual misspellings
 
-# What concerns all requests is not one request's to say, nor what it may say.
+# Settings that only the operator may set: they concern all requests, or limit what a request may set.
 OPERATORS = frozenset({"concurrency", "rpm", "tpm", "redis_url", "locked", "max_bestofn_n", "max_planning_m"})
 
 
 def load(base: Mapping[str, Any], environ: Mapping[str, str], body: Mapping[str, Any]) -> Settings:
-    """Settle the settings of one request.
+    """Return the settings of one request.
 
     Args:
         base: OptiLLM's CePO configuration, by field name.
-        environ: the process's environment; other variables are left alone.
-        body: the request's fields; others are left alone.
+        environ: the process's environment; variables without our prefix are ignored.
+        body: the request's fields; only ours and `reasoning_effort` are read.
 
     Raises:
-        BadConfiguration: the base or the environment cannot work (the operator's to mend).
-        BadRequest: the body's fields cannot work (the client's), with the field as `param`.
+        BadConfiguration: the base or the environment is invalid; the operator must correct it.
+        BadRequest: a field of the body is invalid; `param` names it.
 
     """
     configured = {name: value for name, value in base.items() if name not in HOST_ONLY}
     refuse_unknown(configured, Settings.model_fields, "the CePO configuration")
-    # Their values only: os.environ decodes each that it is asked for.
+    # Select by name first: os.environ decodes a value each time that it is read.
     names = {name.removeprefix(ENVIRONMENT).lower(): environ[name] for name in environ if name.startswith(ENVIRONMENT)}
     refuse_unknown(names, Settings.model_fields, "the environment", spell=lambda name: ENVIRONMENT + name.upper())
     standing = _configured(configured, names)
@@ -76,10 +76,10 @@ def load(base: Mapping[str, Any], environ: Mapping[str, str], body: Mapping[str,
         _check_kind(name, value)
         _check_raised(name, getattr(standing, name), value)
     if body.get("reasoning_effort") is not None and "effort" not in standing.locked:
-        # A client's word for how much to think. It steers the plan and never travels to the model. Where the effort is
-        # locked it is ignored, for many clients send it by default.
+        # It sets the effort and is never sent to the model. A locked effort ignores it, because many clients send it by
+        # default.
         wanted = {"effort": _effort_of(body["reasoning_effort"])} | wanted
-    # What is locked stays as the operator's own effort has it: no other effort's preset changes it.
+    # Locked settings keep the values that the operator's effort gives them; another effort's preset is not applied.
     own = {**vars(standing), **within(PRESETS.get(standing.effort, {}), vars(standing), names)}
     kept = {name: own[name] for name in unchanged(standing.locked)}
     preset = within(PRESETS.get(str(wanted.get("effort", standing.effort)), {}), own, names.keys() | kept.keys())
@@ -115,7 +115,7 @@ def misspelt_fields(body: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _check_kind(name: str, value: object) -> None:
-    """Tell JSON's kinds apart, which the environment's texts have not."""
+    """Raise BadRequest if a field of the body has a wrong JSON type. The environment has texts only."""
     default = Settings.model_fields[name].default
     if isinstance(default, bool):
         if not isinstance(value, bool):
@@ -142,7 +142,7 @@ def _effort_of(reasoning: object) -> str:
 def refuse_unknown(
     given: Iterable[str], known: Collection[str], where: str, *, spell: Any = str, missing: Iterable[str] = ()
 ) -> None:
-    """Raise BadConfiguration for a name that nobody knows, or that is missing, with the nearest known one."""
+    """Raise BadConfiguration for an unknown name, with the nearest known one, or for a missing name."""
     if unknown := _unknown(given, known, spell):
         raise BadConfiguration(f"unknown field in {where}: {unknown[1]}", param=unknown[0])
     for name in missing:
@@ -158,7 +158,7 @@ def _unknown(given: Iterable[str], known: Collection[str], spell: Any) -> tuple[
 
 
 def _configured(configured: Mapping[str, Any], names: Mapping[str, Any]) -> Settings:
-    """What holds without a request; its presets are not looked at, for they go with the effort that a request has."""
+    """Return the settings without a request. Presets are not applied: they depend on the request's effort."""
     values = {**configured, **names}
     try:
         return Settings.model_validate(values)
@@ -169,7 +169,7 @@ def _configured(configured: Mapping[str, Any], names: Mapping[str, Any]) -> Sett
 
 
 def _first(error: ValidationError, given: Iterable[str]) -> tuple[str, str]:
-    """The field at fault and why. A fault between two fields is put down to the one that was given last."""
+    """Return the field at fault and the reason. If two fields contradict each other, it is the one given last."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     reason = first["msg"].removeprefix("Value error, ")
     if first["loc"]:

@@ -1,6 +1,6 @@
-"""What an operator keeps from requests: settings that stay as they are, and numbers that nobody goes beyond.
+"""Limits that an operator sets for requests: locked settings, caps, and budgets. Pure: settings are given by name.
 
-Pure rules over settings by name. What breaks one is a ValueError here; `settings` knows whose fault that is.
+A violation raises ValueError. `loading.py` turns it into an error of the operator or of the client.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ import difflib
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-# Each number that has a cap, with the setting that holds it. More plans than attempts there never are.
+# Settings with a cap, and the setting that is the cap. Plans share that of attempts: there are never more plans.
 CAPS = {"bestofn_n": "max_bestofn_n", "planning_n": "max_planning_m", "planning_m": "max_planning_m"}
 
-# What a request may spend. It may ask for less than the operator gives, not for more.
+# Settings that limit what a request may spend. A request may set a lower value than the operator, not a higher one.
 BUDGETS = frozenset({"max_calls", "max_total_tokens"})
 
 
 def check_locked(locked: Iterable[str], known: Collection[str]) -> None:
-    """Raise ValueError for the first locked name that nobody knows.
+    """Raise ValueError for the first locked name that is no setting.
 
-    It is told by its place, counted from 1: what stands in a variable by mistake may be a secret.
+    The message has its position, counted from 1, and not the name, which may be a secret that was set by mistake.
     """
     for place, name in enumerate(locked, 1):
         if name not in known:
@@ -29,34 +29,34 @@ def check_locked(locked: Iterable[str], known: Collection[str]) -> None:
 
 
 def check_caps(values: Mapping[str, Any]) -> None:
-    """Raise ValueError for the first number beyond its cap."""
+    """Raise ValueError for the first setting above its cap."""
     for name, cap in CAPS.items():
         if values[cap] is not None and values[name] > values[cap]:
             raise ValueError(f"{name} ({values[name]}) is beyond the operator's {cap} ({values[cap]})")
 
 
 def check_budget(name: str, own: object, wanted: object) -> None:
-    """Raise ValueError where a request asks for more of a budget than the operator gives to each."""
+    """Raise ValueError if a request sets a budget above the operator's."""
     if name in BUDGETS and isinstance(own, int) and isinstance(wanted, int | float) and wanted > own:
         raise ValueError(f"{wanted} is more than the operator's {own}")
 
 
 def unchanged(locked: Collection[str]) -> frozenset[str]:
-    """What no effort changes: the locked settings, and of plans and attempts both where one is locked.
+    """Return the settings that no preset changes: the locked ones, and both plans and attempts if one of them is.
 
-    Not every number of the one suits the other.
+    A preset's number of attempts may be too small for a locked number of plans.
     """
     pair = {"planning_n", "planning_m"}
     return frozenset(locked) | (pair if pair & set(locked) else set())
 
 
 def within(preset: Mapping[str, int], values: Mapping[str, Any], kept: Collection[str]) -> dict[str, int]:
-    """What of an effort's preset applies: nothing that is kept, nothing beyond a cap, and no fewer attempts than plans.
+    """Return the part of a preset that applies: without kept settings, lowered to the caps, attempts at least plans.
 
     Args:
-        preset: the numbers that the effort asks for; of plans and attempts both or neither.
-        values: all settings as they stand, within their caps.
-        kept: names whose standing value stays.
+        preset: the numbers that the effort sets; both plans and attempts, or neither.
+        values: all current settings, within their caps.
+        kept: settings that keep their current value.
 
     """
     applied = {name: value for name, value in preset.items() if name not in kept}

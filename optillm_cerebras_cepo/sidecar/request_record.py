@@ -80,7 +80,7 @@ class RequestRecord:
         finish()
 
     def settle(self) -> None:
-        """Make it a request of a client that hung up, if it was one, whatever status was sent to that client."""
+        """If the client hung up, set status 499 and the error `ended`, whatever status was sent."""
         if self.hung_up or self._result.get("error") == Ended.code:
             self.hung_up = True
             self.status = Ended.status

@@ -1,1 +1,1 @@
-"""Which answers are the same answer, and which of several most candidates give. Pure: no model, no OptiLLM."""
+"""Voting: compare answers and find the most frequent one. It calls neither a model nor OptiLLM."""

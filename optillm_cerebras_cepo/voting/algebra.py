@@ -1,8 +1,7 @@
-"""Whether two formulas are equal, by math_verify: a program of its own, since algebra has no end that one can rely on.
+"""Child process that compares two formulas with math_verify; a program of its own, because algebra may never end.
 
-`equivalence.py` runs it as a child process. It reads one JSON array of two formulas a line and answers each with a
-line: `true`, `false`, or `null` when its time was up. Formulas are parsed as LaTeX only, by a grammar: no text is
-evaluated.
+`algebra_worker.py` starts it. Each line of input is a JSON array of two formulas. Each line of output is `true`,
+`false`, or `null` if the time was up. Formulas are parsed as LaTeX by a grammar: no text is evaluated.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ import sympy  # type: ignore[import-untyped]  # it ships no types, nor does math
 from math_verify import LatexExtractionConfig, parse, verify  # type: ignore[import-untyped]
 
 READY = "ready"
-CPU_SECONDS = 1.0  # for one question; CPU time, so that a busy machine changes no answer
-WALL_SECONDS = 10  # then the kernel ends the program, also when nobody is left to do so
-MEMORY = 1 << 30  # bytes of address space; a number that needs more is a MemoryError, not a full machine
+CPU_SECONDS = 1.0  # for one comparison; CPU time, so that a busy machine changes no result
+WALL_SECONDS = 10  # then the kernel ends the program, even if its parent is gone
+MEMORY = 1 << 30  # bytes of address space; a number that needs more raises MemoryError
 
 _LATEX = LatexExtractionConfig(boxed_match_priority=-1)
-_POINTS = (sympy.Rational(377, 610), sympy.Rational(1597, 987), sympy.Rational(89, 34))  # nothing special happens here
+_POINTS = (sympy.Rational(377, 610), sympy.Rational(1597, 987), sympy.Rational(89, 34))  # arbitrary
 _FUNCTIONS = re.compile(
     r"(?<![\\a-zA-Z])(arcsin|arccos|arctan|sin|cos|tan|cot|sec|csc|ln|log|exp|pi|infty|sqrt)(?![a-zA-Z])"
 )
@@ -36,11 +35,11 @@ _DECIMAL = re.compile(r"-?\d*\.(\d{3,})")
 
 
 class OutOfTime(BaseException):
-    """Not an Exception: the algebra below catches those."""
+    """The time is up. Not an Exception, because the algebra catches those."""
 
 
 def formula(text: str) -> str:
-    """LaTeX for a formula that may be written as in a program or with Unicode signs ("sqrt(2)*x**10", "3√2")."""
+    """Return LaTeX for a formula, which may be written as in a program or in Unicode ("sqrt(2)*x**10", "3√2")."""
     for sign, command in _SIGNS.items():
         text = text.replace(sign, command)
     text = text.replace("**", "^").replace("*", r"\cdot ").replace("°", "")
@@ -55,8 +54,8 @@ def formula(text: str) -> str:
 
 
 def equal(one: str, other: str) -> bool:
-    """Whether math_verify takes either for the other; False when one of them cannot be parsed."""
-    if {_bracket(one), _bracket(other)} == {"(", "{"}:  # a point is no set, and math_verify is lax about it
+    """Return whether two formulas are equal; False if one of them cannot be parsed."""
+    if {_bracket(one), _bracket(other)} == {"(", "{"}:  # a point is not a set, but math_verify may say so
         return False
     first, second = _parsed(one), _parsed(other)
     if first is None or second is None:
@@ -78,9 +77,9 @@ def _parsed(text: str) -> Any:
 
 
 def _numerically(one: sympy.Expr, other: sympy.Expr) -> bool | None:
-    """Compare at three fixed points with 30 digits; None when that has no clear outcome.
+    """Compare at three fixed points with 30 digits; return None if the result is not clear.
 
-    Two formulas that agree at points without meaning are the same but for a freak; it costs a thousandth of `simplify`.
+    Different formulas hardly ever agree at such points. This takes a thousandth of the time of `simplify`.
     """
     symbols = sorted(one.free_symbols | other.free_symbols, key=str)
     for number, point in enumerate(_POINTS if symbols else _POINTS[:1]):
@@ -95,7 +94,7 @@ def _numerically(one: sympy.Expr, other: sympy.Expr) -> bool | None:
 
 
 def _rounds(decimal: str, value: sympy.Expr) -> bool:
-    """Whether a decimal with three places or more is the other's value, rounded to them."""
+    """Return whether a decimal with at least three places is the other value, rounded to these places."""
     match = _DECIMAL.fullmatch(decimal.strip())
     if match is None or value.free_symbols or value.is_real is False:
         return False
@@ -103,7 +102,7 @@ def _rounds(decimal: str, value: sympy.Expr) -> bool:
 
 
 def _solutions(match: re.Match[str]) -> str:
-    """Several values of one unknown ("x = 1, x = 2") as the set of these; several unknowns stay as they are."""
+    """Return several values of one unknown ("x = 1, x = 2") as a set; values of several unknowns unchanged."""
     sides = [part.split("=") for part in match[1].split(",")]
     if len({name.strip() for name, _ in sides}) > 1:
         return match[0]
@@ -111,7 +110,7 @@ def _solutions(match: re.Match[str]) -> str:
 
 
 def main() -> None:
-    """Answer one line after another until there are no more."""
+    """Answer each line of standard input."""
     logging.disable(logging.CRITICAL)
     _limit_memory()
     _answer(READY)
@@ -122,7 +121,7 @@ def main() -> None:
         except OutOfTime:
             result = None
         except Exception:
-            result = False  # what the algebra cannot do, and numbers that do not fit into memory
+            result = False  # the algebra failed, or a number does not fit into memory
         finally:
             _stop_clock()
         _answer(json.dumps(result))
@@ -138,7 +137,7 @@ def _limit_memory() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    except (ImportError, ValueError, OSError):  # Windows, or a lower limit already: that one holds
+    except (ImportError, ValueError, OSError):  # Windows, or there is a lower limit already
         pass
 
 
@@ -149,7 +148,7 @@ def _out_of_time(*_: Any) -> None:
 def _start_clock() -> None:
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGPROF, _out_of_time)
-        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS, 0.1)  # again and again: a handler below may swallow one
+        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS, 0.1)  # repeated: code below may swallow an exception
         signal.setitimer(signal.ITIMER_REAL, WALL_SECONDS)
 
 

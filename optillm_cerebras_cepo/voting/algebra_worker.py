@@ -1,9 +1,9 @@
-"""Asking the algebra whether two formulas are equal, within a time limit that holds in any thread.
+"""Compare formulas in a child process, with a time limit that works in any thread.
 
-math_verify's own time limit is an alarm signal, which only a main thread can take. So the algebra runs in a child
-process (`algebra.py`): started when it is first needed, one for all threads, ended when it does not answer in time, and
-with the program. A thread asks it, so that who waits for an answer can stop waiting. It shares no memory with the
-server, so neither sympy's caches nor a huge number can harm that.
+math_verify's own time limit is an alarm signal, which works in the main thread only. So the algebra runs in a child
+process (`algebra.py`). One child serves all threads. It is started on first use, and ended when it does not answer in
+time or when the program exits. A thread communicates with it, so that a caller can stop waiting. The child shares no
+memory with the server, so neither sympy's caches nor a huge number can harm the server.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from dataclasses import dataclass, field
 from optillm_cerebras_cepo.core.child_environment import child_environment
 
 PROGRAM = "optillm_cerebras_cepo.voting.algebra"
-START_SECONDS = 60.0  # until the child is ready: importing sympy takes one or two on an idle machine
-ANSWER_SECONDS = 5.0  # for one question; the child itself gives up after one second of CPU time
-LONGEST = 300  # characters of a formula that the algebra is asked about
-REMEMBERED = 512  # questions
+START_SECONDS = 60.0  # until the child is ready: importing sympy takes 1 to 2 s on an idle machine
+ANSWER_SECONDS = 5.0  # for one comparison; the child itself gives up after one second of CPU time
+LONGEST = 300  # characters of a formula; a longer one is not compared
+REMEMBERED = 512  # results
 
 _TOWER = re.compile(r"\^\s*[{(]*\s*-?\s*\w*\s*(?:\^|!|\*\*)")
 _LARGE_POWER = re.compile(r"(?:\^|\*\*)\s*[{(]*\s*-?\s*\d{5,}")
@@ -39,7 +39,7 @@ _COMMANDS = re.compile(
 
 
 def is_formula(text: str) -> bool:
-    """Whether a text may be a formula that the algebra can answer for soon: short, no prose, no tower of powers."""
+    """Return whether a text may be a formula that can be compared quickly: short, no prose, no tower of powers."""
     if not text or len(text) > LONGEST or text.count("{") != text.count("}"):
         return False
     if any(pattern.search(text) for pattern in (_TOWER, _LARGE_POWER, _LARGE_FACTORIAL, _NESTED)):
@@ -48,23 +48,23 @@ def is_formula(text: str) -> bool:
 
 
 def is_prose(text: str) -> bool:
-    """Whether a text has a word in it, of three letters or more, that is no function's name."""
+    """Return whether a text contains a word of at least three letters that is no function's name."""
     return bool(_WORDS.search(_COMMANDS.sub(" ", text)))
 
 
 @dataclass
 class _Question:
-    """Two formulas in order, and the answer to come; without formulas it only starts the child."""
+    """Two formulas in order, and the future result; without formulas it only starts the child."""
 
     pair: tuple[str, str] | None = None
     answer: Future[bool | None] = field(default_factory=Future)
 
 
 class Equivalence:
-    """Whether formulas are equal, by a child process; for many threads.
+    """Comparison of formulas by a child process. Thread-safe.
 
-    Nobody is held up by it: a question is a future, which whoever asks may stop waiting for. Answers are remembered. A
-    question that is out of time, or that no child can be started for, is answered by None.
+    Each comparison is a future, so a caller may stop waiting for it. Results are remembered. The result is None if the
+    time was up, or if no child could be started.
     """
 
     def __init__(self, program: str = PROGRAM) -> None:
@@ -79,28 +79,28 @@ class Equivalence:
             self._put(_Question())
 
     def close(self) -> None:
-        """End the child and wait for its end; its open questions are answered by None. A later one starts another."""
+        """End the child and wait for its end. Open comparisons return None. A later one starts another child."""
         with self._lock:
             worker, self._worker = self._worker, None
         if worker is not None:
             worker.close()
 
     def forget(self) -> None:
-        """In a forked process: child and thread are the parent's, and so is whatever the lock was held for."""
+        """Reset in a forked process: child and thread belong to the parent, and a thread there may hold the lock."""
         self._lock, self._worker = threading.Lock(), None
 
     @property
     def pid(self) -> int | None:
-        """The child's process id; None when there is no child now."""
+        """The child's process id; None without a child."""
         worker = self._worker
         return worker.pid if worker else None
 
     def __call__(self, one: str, other: str) -> bool | None:
-        """Whether two formulas, LaTeX or plain, are equal; waits for the answer."""
+        """Return whether two formulas, LaTeX or plain, are equal. Wait for the result."""
         return self.submit(one, other).result()
 
     def submit(self, one: str, other: str) -> Future[bool | None]:
-        """Ask whether two formulas are equal. A question that is cancelled before its turn is not asked."""
+        """Compare two formulas. A comparison that is cancelled before its turn is skipped."""
         pair = (one, other) if one <= other else (other, one)
         question = _Question(pair)
         with self._lock:
@@ -128,7 +128,7 @@ class Equivalence:
 
 
 class _Worker:
-    """Thread that asks one child process, one question after another."""
+    """Thread that sends one comparison after another to a child process."""
 
     def __init__(self, program: str) -> None:
         self._program = program
@@ -146,7 +146,7 @@ class _Worker:
         return child.pid if child else None
 
     def close(self) -> None:
-        """Answer what is left by None, end the child, and wait for both."""
+        """Let open comparisons return None, end the child, and wait for thread and child."""
         self._closed = True
         self.questions.put(None)
         child = self._child
@@ -165,7 +165,7 @@ class _Worker:
     def _answer(self, pair: tuple[str, str]) -> bool | None:
         try:
             return self._ask(pair)
-        except Exception:  # a text that no pipe takes, or a line that is none: the next question is to be answered
+        except Exception:  # a text that cannot be sent, or an invalid reply: continue with the next comparison
             self._end()
             return None
 
@@ -196,10 +196,10 @@ class _Worker:
                     encoding="utf-8",
                     env=child_environment(os.environ, sys.path),
                 )
-            except OSError:  # no process to be had: then no algebra, and words decide
+            except OSError:  # no process can be started: formulas are not compared
                 return None
             self._ready = False
-            if self._closed:  # meanwhile
+            if self._closed:  # in the meantime
                 self._child.kill()
         return self._child
 
@@ -215,7 +215,7 @@ class _Worker:
 
     @staticmethod
     def _line(child: subprocess.Popen[str], seconds: float) -> str:
-        """The child's next line; empty when it ends, or is ended, before it says one."""
+        """Return the child's next line; empty if it ends, or is killed after these seconds, before it writes one."""
         assert child.stdout is not None
         clock = threading.Timer(seconds, child.kill)
         clock.daemon = True

@@ -1,4 +1,4 @@
-"""What one reply answers, in the notations that answers are compared in, and whether two of them are the same."""
+"""Read a reply's answer in the notations that can be compared, and compare two readings."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from optillm_cerebras_cepo.voting.notation import (
 )
 from optillm_cerebras_cepo.voting.units import NO_UNIT, Unit
 
-SameFormula = Callable[[str, str], bool | None]  # None: it ran out of time
+SameFormula = Callable[[str, str], bool | None]  # None if the time was up
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What one reply answers, in the notations that are compared.
+    """A reply's answer, in the notations that can be compared.
 
     Attributes:
-        text: the answer's text without what does not matter: bare words, or a formula without spaces.
-        letters: the choices that it takes, if it does.
-        quantity: the number that it is, if it is one.
-        bracketed: the point, interval or set of numbers that it is, if it is one.
-        formula: the formula that it is, if it is one that algebra may be asked about.
-        unit: the unit of the number or the formula.
+        text: normalized text: bare words, or a formula without spaces.
+        letters: letters of the chosen choices; empty if the answer is no choice.
+        quantity: the number with its unit; None for any other answer.
+        bracketed: the point, interval or set of numbers; None for any other answer.
+        formula: the formula; empty if the answer is none that algebra can compare.
+        unit: of the number or the formula.
 
     """
 
@@ -49,18 +49,18 @@ class Reading:
 
     @property
     def explicit(self) -> int:
-        """How much it says beyond a bare value."""
+        """Rank by what the answer has beyond a bare value: letters, then a unit or brackets, then exactness."""
         exact = self.quantity is not None and self.quantity.places is None
         return 4 * bool(self.letters) + 2 * bool(self.unit or (self.bracketed and self.bracketed.brackets)) + exact
 
 
 def read(reply: str, choices: Mapping[str, str], same_formula: SameFormula) -> Reading:
-    """What a reply answers.
+    """Return the reading of a reply.
 
     Args:
         reply: the whole reply.
-        choices: what the question offers, letter → text; empty when it offers none.
-        same_formula: the algebra, for choices that are formulas.
+        choices: of the question, letter → text; empty if it has none.
+        same_formula: compares choices that are formulas.
 
     """
     answer = final_answer(reply)
@@ -76,7 +76,7 @@ def read(reply: str, choices: Mapping[str, str], same_formula: SameFormula) -> R
 
 
 def reading_of(answer: str) -> Reading:
-    """A final answer in the notations that are compared."""
+    """Return the reading of a final answer."""
     clean = plain(answer)
     value = restated(unassigned(clean))
     quantity = read_quantity(value)
@@ -89,7 +89,7 @@ def reading_of(answer: str) -> Reading:
 
 
 def same(one: Reading, other: Reading, in_percent: bool, same_formula: SameFormula) -> bool:
-    """Whether two readings are the same answer; `in_percent` says that the question asks for a percentage."""
+    """Return whether two readings are the same answer; `in_percent` if the question asks for a percentage."""
     if one.letters or other.letters:
         return one.letters == other.letters
     if one.quantity and other.quantity:
@@ -126,12 +126,12 @@ def _equal_quantities(one: Quantity, other: Quantity, in_percent: bool) -> bool:
 
 
 def _close(one: Fraction, other: Fraction, places: int | None, other_places: int | None) -> bool:
-    """Equal, or one a decimal with three places or more that the other rounds to."""
+    """Return whether two numbers are equal, or one is a decimal of at least 3 places that the other rounds to."""
     if one == other:
         return True
     if places is not None and other_places is not None:
         coarse = min(places, other_places)
-        least = 4  # of two decimals: 0.125 and 0.1249 are two answers
+        least = 4  # for two decimals: 0.125 and 0.1249 are different answers
     else:
         coarse, least = places if places is not None else other_places or 0, 3
     digits = len(str(int(abs(one) * Fraction(10) ** max(coarse, 0))))

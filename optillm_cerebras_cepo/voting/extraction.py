@@ -1,8 +1,8 @@
-"""The final answer in a reply: what its writer says at the end, without the reasoning and without the frame around it.
+"""Extract the final answer from a reply, without the reasoning and the words around it.
 
-Replies mark their answer in a few ways. They are tried from the most to the least explicit: a JSON field, a box, a
-sentence that names the answer, bold print, and at last the last line. Of each kind the last one counts, since a model
-that corrects itself does so below.
+Replies mark their answer in several ways. They are tried from the most to the least explicit: a JSON field, a box, a
+sentence that names the answer, bold print, the last line. Of each kind the last one counts, because a model that
+corrects itself writes the correction below.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import re
 
-TAIL = 4000  # characters at the end of a reply where its answer is looked for; the rest is never scanned
-HEAD = 1000  # and at its start, for replies that answer first and explain afterwards
-LONGEST = 400  # characters of an answer; more is an essay, of which the end is kept
+TAIL = 4000  # characters at the end of a reply that are searched for its answer
+HEAD = 1000  # characters at its start that are searched too: some replies answer first and explain then
+LONGEST = 400  # characters of an answer; of a longer one, the end is kept
 
 _THOUGHT_ENDS = ("</think>", "</thinking>", "</reasoning>")
 _BOX = re.compile(r"\\f?box(?:ed)?\s*\{")
@@ -57,10 +57,10 @@ _ONE_NUMBER = re.compile(r"^(?:[^\W\d_]+[\s,]+){2,}([-−]?\$?\d[^\s]*(?:\s+\D{1
 
 
 def final_answer(reply: str) -> str:
-    """The answer that a reply ends on, as it is written there: LaTeX and letters stay, markdown and frame go.
+    """Return the final answer of a reply, with its LaTeX and letters, without markdown and the words around it.
 
-    Never raises. An empty string means that the reply says nothing. At most the last 4,000 and the first 1,000
-    characters are looked at, so a reply of any length costs the same.
+    Never raises. The answer is empty if the reply is. At most the last 4,000 and the first 1,000 characters are
+    searched, so the time does not grow with the reply's length.
     """
     said = spoken(reply)
     found = _field(said) or _boxed(said)
@@ -74,7 +74,7 @@ def final_answer(reply: str) -> str:
 
 
 def spoken(reply: str) -> str:
-    """A reply without what the model thought; an unfinished thought, or nothing but a thought, is the reply."""
+    """Return a reply without the model's reasoning; the whole reply if there is nothing else in it."""
     start = 0
     for mark in _THOUGHT_ENDS:
         at = reply.rfind(mark) + len(mark)
@@ -86,7 +86,7 @@ def spoken(reply: str) -> str:
 
 
 def _field(said: str) -> str | None:
-    """The answer's field of a reply that is, or ends in, a JSON object."""
+    """Return the answer's field of a reply that is, or ends with, a JSON object."""
     text = _FENCE.sub("", said[-TAIL:]).strip()
     if not text.endswith("}"):
         return None
@@ -104,7 +104,7 @@ def _field(said: str) -> str | None:
 
 
 def _boxed(said: str) -> str | None:
-    """What the last box holds, nested braces included; a box that was cut is taken as far as it goes."""
+    """Return the content of the last box, with nested braces; of a box that was cut, the part that is there."""
     tail = said[-TAIL:]
     boxes = list(_BOX.finditer(tail))
     if not boxes:
@@ -118,7 +118,7 @@ def _boxed(said: str) -> str | None:
 
 
 def _named(lines: str) -> str | None:
-    """What follows the last "answer is", "Answer:" or a heading that says so."""
+    """Return the text after the last "answer is", "Answer:" or a heading of that kind."""
     rows = lines.splitlines()
     for number in range(len(rows) - 1, -1, -1):
         matches = list(_NAMED.finditer(rows[number]))
@@ -133,7 +133,7 @@ def _named(lines: str) -> str | None:
 
 
 def _last_words(said: str) -> str:
-    """Bold print in the last lines, or what the last line comes to."""
+    """Return bold print in the last lines, otherwise the end of the last line."""
     rows = [row for row in _FENCE.sub("", said).splitlines() if re.search(r"[^\W_]", row)]
     if not rows:
         return said
@@ -150,7 +150,7 @@ def _last_words(said: str) -> str:
 
 
 def _tail_of_sentence(line: str) -> str:
-    """The formula or the words that a sentence ends on; a line that is no sentence stays as it is."""
+    """Return the formula or the words at the end of a sentence; a line that is no sentence unchanged."""
     formulas = list(_MATH.finditer(line))
     if formulas:
         words_after = re.findall(r"[^\W\d_]{3,}", line[formulas[-1].end() :])
@@ -166,7 +166,7 @@ def _tail_of_sentence(line: str) -> str:
 
 
 def _first_of_list(line: str, marked: list[re.Match[str]]) -> int:
-    """Where the list begins that the last of these belongs to ("$x = 2$ and $x = 3$")."""
+    """Return the start of the list that ends with the last of these matches ("$x = 2$ and $x = 3$")."""
     first = len(marked) - 1
     while first and _LISTED.fullmatch(line[marked[first - 1].end() : marked[first].start()]):
         first -= 1
@@ -174,7 +174,7 @@ def _first_of_list(line: str, marked: list[re.Match[str]]) -> int:
 
 
 def trimmed(answer: str) -> str:
-    """An answer without filler before it, the reason given after it, and the marks of a formula around it."""
+    """Return an answer without filler before it, the reason after it, and the marks of a formula around it."""
     text = _FILLER.sub("", answer.strip()).strip()
     formula = _MATH.match(text)
     if formula:
@@ -189,6 +189,6 @@ def trimmed(answer: str) -> str:
 
 
 def _unmarked(text: str) -> str:
-    """Without markdown: bold, headings, quotes, bullets, fences."""
+    """Return a text without markdown: bold, headings, quotes, bullets, fences."""
     text = _BOLD.sub(lambda match: match[1] or match[2], _FENCE.sub("", text))
     return re.sub(r"^[ \t]*(?:#{1,6}[ \t]+|>[ \t]?|[-*•][ \t]+)+", "", text, flags=re.MULTILINE)

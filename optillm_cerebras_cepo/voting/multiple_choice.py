@@ -1,4 +1,4 @@
-"""Multiple choice: what a question offers, and which of it a reply takes."""
+"""Multiple choice: the choices of a question, and those that a reply selects."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _RIGHT = re.compile(
 
 
 def offered(question: str) -> dict[str, str]:
-    """The choices of a question, letter → text; empty when it offers none.
+    """Return the choices of a question, letter → text; empty if it offers none.
 
     Choices are lines such as "A) …", "(B) …", "C. …", "D: …", or run on in one line as "(A) … (B) …" or "A) … B) …":
     at least two letters, in order from A without a gap. The last such list counts.
@@ -37,13 +37,13 @@ def offered(question: str) -> dict[str, str]:
 
 
 def taken(reply: str, answer: str, choices: Mapping[str, str], same: Callable[[str, str], bool]) -> str:
-    """The letter, or the letters in order, that a reply takes of the choices; "" when none can be read.
+    """Return the letter, or the letters in order, that a reply selects; empty if none can be read.
 
     Args:
         reply: the whole reply.
-        answer: its final answer, as read from it.
-        choices: what the question offers.
-        same: whether an answer says the same as a choice's own text.
+        answer: its final answer.
+        choices: of the question.
+        same: returns whether an answer equals the text of a choice.
 
     """
     bare = _DRESS.sub("", answer).strip()
@@ -76,7 +76,7 @@ def _run_on(question: str) -> list[tuple[str, str]]:
 
 
 def _in_order(found: list[tuple[str, str]]) -> dict[str, str]:
-    """The last run A, B, C … of these; a letter out of order ends a run."""
+    """Return the last run A, B, C … of these; a letter out of order ends a run."""
     best: dict[str, str] = {}
     run: dict[str, str] = {}
     for letter, text in found:

@@ -1,6 +1,6 @@
-"""Notations of one answer: what a short text says as a number with its unit, as LaTeX, and as bare words.
+"""Read a short text as a number with its unit, as several numbers, or as bare words.
 
-Most answers are numbers or words. They are read here exactly and at once; only what is left needs algebra.
+Most answers are numbers or words, which are read exactly here. Only other formulas need algebra.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Bracketed:
 
     Attributes:
         brackets: "()", "[)", "(]", "[]", "{}", or "" for a list without brackets.
-        elements: the numbers, in the order in which they stand.
+        elements: the numbers, in their order.
 
     """
 
@@ -35,7 +35,7 @@ class Bracketed:
     elements: tuple[Fraction, ...]
 
     def same(self, other: Bracketed) -> bool:
-        """Whether both are the same point, interval or set; what stands without brackets may be a set or a point."""
+        """Return whether both are the same point, interval or set. A list without brackets may be a set or a point."""
         kinds = {self.brackets, other.brackets}
         if kinds <= {"", "{}"}:
             return set(self.elements) == set(other.elements)
@@ -43,7 +43,7 @@ class Bracketed:
 
 
 def read_bracketed(text: str) -> Bracketed | None:
-    """Two numbers or more, with brackets or without; None when anything else is among them. `text` is `plain`."""
+    """Return two or more numbers, with or without brackets; None for any other text. `text` comes from `plain`."""
     chain = _CHAIN.match(text[:_LONGEST])
     if chain:
         left, right = ("(" if sign in ("<", "\\lt") else "[" for sign in (chain[2], chain[3]))
@@ -58,7 +58,7 @@ def read_bracketed(text: str) -> Bracketed | None:
     if not 2 <= len(parts) <= _MOST and not (brackets == "{}" and len(parts) == 1):
         return None
     names = [name[1] if (name := _NAME.match(part)) else "" for part in parts]
-    if len(set(names)) > 1:  # "y = 3, x = 5" is the point (5, 3); names on some of the numbers only say nothing clear
+    if len(set(names)) > 1:  # "y = 3, x = 5" is the point (5, 3); names on only some numbers are unclear
         if "" in names or brackets not in ("", "()"):
             return None
         brackets, parts = "()", [part for _, part in sorted(zip(names, parts, strict=True))]
@@ -111,13 +111,13 @@ _ARTICLES = re.compile(r"\b(?:the|an?)\b")
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number as it is said.
+    """A number as it is written.
 
     Attributes:
         value: the number, exactly.
-        places: decimal places written after a decimal point; None when the number is exact (an integer, a fraction).
+        places: number of decimal places; None if the number is exact (an integer, a fraction).
         percent: whether a percent sign follows.
-        unit: what is counted or measured, if said.
+        unit: what is counted or measured, if stated.
 
     """
 
@@ -128,7 +128,7 @@ class Quantity:
 
 
 def plain(text: str) -> str:
-    """Without LaTeX's spacing and fonts and in one spelling of each sign; formulas stay formulas."""
+    """Return a text without LaTeX's spacing and fonts, with one spelling of each sign; formulas stay formulas."""
     text = unicodedata.normalize("NFC", text).replace("−", "-").replace("–", "-").replace("⁄", "/")
     text = re.sub(r"[½⅓⅔¼¾⅕⅛⅜⅝⅞]", _vulgar, text)
     text = re.sub(r"\$(?!\s*\d)|(?<=\d)\$|\\[()\[\]]", "", text) if text.count("$") != 1 else text
@@ -147,7 +147,7 @@ def plain(text: str) -> str:
 
 
 def unassigned(text: str) -> str:
-    """The value in "x = 5", "f(x) = 5", "2 + 3 = 5" and "x = 2 + 3 = 5"; other equations stay whole."""
+    """Return the value in "x = 5", "f(x) = 5", "2 + 3 = 5" and "x = 2 + 3 = 5"; other equations unchanged."""
     sides = re.split(r"(?<![<>!:\\=])(?:=|≈|\\approx)(?!=)", text)
     if len(sides) > 2 and re.search(r",|\b(?:or|and)\b", text):
         return text
@@ -157,12 +157,12 @@ def unassigned(text: str) -> str:
 
 
 def squeezed(text: str) -> str:
-    """A formula without spaces, the marks of subscripts, and braces around one sign. `text` is `plain`."""
+    """Return a formula without spaces, subscript marks, and braces around one sign. `text` comes from `plain`."""
     return re.sub(r"\{(\w)\}", r"\1", re.sub(r"[\s_]+", "", text))
 
 
 def words(text: str) -> str:
-    """The bare words of a text: no case, no punctuation, no articles, no markdown, accents kept."""
+    """Return the words of a text without case, punctuation, articles and markdown, with accents."""
     bare = re.sub(
         r"\s+\((?!mod\b)[^()]*\)$|,\s+(?:the|an?|who|whose)\s.*$", "", plain(text)
     )  # "Ada Lovelace, the mathematician"
@@ -174,7 +174,7 @@ def words(text: str) -> str:
 
 
 def read_quantity(text: str) -> Quantity | None:
-    """The number that a text is, with its unit; None when it is anything else. `text` is `plain` and unassigned.
+    """Return the number that a text is, with its unit; None for any other text. `text` comes from `unassigned`.
 
     Reads integers, decimals, grouped thousands, fractions, mixed numbers, percentages, scientific notation, amounts of
     money, and numbers up to twenty as words.
@@ -209,7 +209,7 @@ def read_quantity(text: str) -> Quantity | None:
 
 
 def restated(text: str) -> str:
-    """The first of two notations of one number ("3/8 (0.375)", "3/8, or 37.5%"); any other text as it is."""
+    """Return the first of two notations of one number ("3/8 (0.375)", "3/8, or 37.5%"); other texts unchanged."""
     both = _RESTATED.match(text) if len(text) <= LONGEST_NUMBER else None
     if both is None:
         return text
@@ -221,7 +221,7 @@ def restated(text: str) -> str:
 
 
 def _number(text: str) -> tuple[Fraction, int | None, int] | None:
-    """Value, decimal places and length of the number at the start of a text."""
+    """Return value, decimal places and length of the number at the start of a text; None without one."""
     if match := _FRACTION.match(text):
         top, bottom = int(match[2] or match[3]), int(match[4] or match[5])
         return (int(match[1] or 0) + Fraction(top, bottom), None, match.end()) if bottom else None
@@ -246,7 +246,7 @@ def _places(digits: str, exponent: int = 0) -> int | None:
 
 
 def _sounds_like_unit(rest: str) -> bool:
-    """Whether what follows a number may be its unit: symbols of the table, or plain words of more than two letters."""
+    """Return whether the text after a number may be its unit: symbols in the table, or words of over two letters."""
     names = re.findall(r"[^\W\d_]+|[°$€£¢Ω℃℉][CF]?", rest)
     if not names or all(is_known(name) for name in names):
         return bool(names)
@@ -260,7 +260,7 @@ def _vulgar(match: re.Match[str]) -> str:
 
 
 def split_unit(text: str) -> tuple[str, Unit]:
-    """A formula and the unit after it ("12\\pi cm²"), which must stand in the table; without one, all is formula."""
+    """Split a formula from the unit after it ("12\\pi cm²"), which must be in the table; NO_UNIT without one."""
     head, _, last = text.rpartition(" ")
     name = re.sub(r"[\^{}()\d-].*", "", last).partition("/")[0]
     unit = read_unit(last) if head and len(name) > 1 and is_known(name) else None

@@ -1,7 +1,7 @@
-"""Units of measurement, as far as answers need them: which are the same, and which measure the same thing.
+"""Units of measurement: which are the same, and which measure the same quantity.
 
-A table of the units that questions ask for, not a system of units. A word that is not in it is a unit too ("apples"):
-it is the same as itself and measures nothing else.
+The table has the units that questions ask for, not all. A word that is not in it is a unit too ("apples"), which equals
+only itself.
 """
 
 from __future__ import annotations
@@ -80,9 +80,9 @@ NO_UNIT = Unit()
 
 
 def read_unit(text: str) -> Unit | None:
-    """The unit that a few words or symbols name ("m/s", "metres per second", "kg·m²", "apples"); None if they are none.
+    """Return the unit that a text names ("m/s", "metres per second", "kg·m²", "apples"); None if it names none.
 
-    An empty text is the absent unit. At most four parts are read: more is a sentence.
+    An empty text gives NO_UNIT. A text of more than four parts is a sentence, not a unit.
     """
     words = text.translate(_SUPERSCRIPTS).replace("**", "^").replace("° ", "°")
     words = re.sub(r"\bdegrees?\s+(?=[cf])", "", words, flags=re.IGNORECASE)
@@ -112,7 +112,7 @@ def read_unit(text: str) -> Unit | None:
 
 
 def is_known(text: str) -> bool:
-    """Whether a single word or symbol stands in the table."""
+    """Return whether a single word or symbol is in the table."""
     return _known(text) is not None
 
 

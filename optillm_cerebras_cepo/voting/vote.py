@@ -1,14 +1,14 @@
-"""Which of several answers are the same answer, and which one most of them give. Asks no model.
+"""Group equal answers. No model is called.
 
-Each reply's final answer is read (`answers.py`) and compared with the others (`reading.py`)
+Each reply's final answer is extracted (`extraction.py`) and compared with the others (`comparison.py`):
 
-1. by the letters of the choices it takes, if the question offers choices (`choices.py`);
-2. as a number with its unit, or several of them, exactly (`notation.py`, `units.py`, `brackets.py`), and else as a
-   formula, by math_verify (`equivalence.py`);
-3. by its bare words.
+1. by the letters of its choices, if the question is a multiple-choice question (`multiple_choice.py`);
+2. exactly, as a number with its unit or as several numbers (`notation.py`, `units.py`); otherwise as a formula, by
+   math_verify (`algebra_worker.py`);
+3. by its words.
 
-The same answers give the same groups in any order. Equality is made transitive by comparing with one representative of
-each group, the most explicit one first: "3" joins "3 km" or "3 m", whichever more answers give, and never links them.
+The groups do not depend on the order of the answers. Equality is made transitive by comparing with one representative
+of each group, the most explicit one first: "3" joins the larger of the groups "3 km" and "3 m", and never merges them.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from optillm_cerebras_cepo.voting.algebra_worker import equal_formulas
 from optillm_cerebras_cepo.voting.comparison import Reading, SameFormula, read, same
 from optillm_cerebras_cepo.voting.multiple_choice import offered
 
-MISSES = 2  # questions of one vote that the algebra may leave open for want of time; after that words decide
+MISSES = 2  # comparisons of formulas in one vote that may run out of time; after that, formulas are not compared
 
 
 @dataclass(frozen=True)
 class Vote:
-    """Answers sorted into groups of equal ones.
+    """Groups of equal answers.
 
     Attributes:
         groups: indexes of the answers, each once; the largest group first, ties by their first index.
@@ -47,7 +47,7 @@ class Vote:
 
     @property
     def unanimous(self) -> bool:
-        """Whether all say the same, as a single answer does."""
+        """Whether all answers are equal; true for a single answer."""
         return len(self.groups) == 1
 
 
@@ -55,11 +55,11 @@ def vote(question: str, answers: Sequence[str], same_formula: SameFormula = equa
     """Sort answers to a question into groups of equal ones.
 
     Args:
-        question: what was asked; says whether letters are choices, and whether a percent sign may be left out.
+        question: decides whether letters are choices, and whether a percent sign may be left out.
         answers: whole replies, of any length.
-        same_formula: the algebra; by default a child process, started when two formulas need it.
+        same_formula: compares formulas; by default a child process, which is started on first use.
 
-    Never raises. An answer of which nothing can be read is compared by its text; one without text is alone.
+    Raises only what `same_formula` raises. An answer without text is a group of its own.
 
     """
     # OptiLLM's defect: votes_go_by_the_first_letter
@@ -88,29 +88,29 @@ def vote(question: str, answers: Sequence[str], same_formula: SameFormula = equa
 
 
 def group(question: str, answers: Sequence[str]) -> tuple[tuple[int, ...], ...]:
-    """Indexes of the answers in groups of equal ones, the largest first, ties by their first index."""
+    """Return the indexes of the answers in groups of equal ones, the largest first, ties by their first index."""
     return vote(question, answers).groups
 
 
 def majority(question: str, answers: Sequence[str]) -> int:
-    """Index of the first answer of the largest group. Raises ValueError when there is no answer."""
+    """Return the index of the first answer of the largest group. Raise ValueError if there is no answer."""
     if not answers:
         raise ValueError("a majority of no answers; there must be one at least")
     return vote(question, answers).majority[0]
 
 
 def agreement(question: str, answers: Sequence[str]) -> float:
-    """Share of the largest group among all answers, 0 to 1; 0 for no answers."""
+    """Return the share of the largest group among all answers, 0 to 1; 0 for no answers."""
     return vote(question, answers).agreement
 
 
 def agree(question: str, answers: Sequence[str]) -> bool:
-    """Whether these answers all say the same; one alone does, none do not."""
+    """Return whether all answers are equal: true for one answer, false for none."""
     return vote(question, answers).unanimous
 
 
 class _Bounded:
-    """The algebra, until it has been out of time too often in this vote."""
+    """Comparison of formulas that always returns False after MISSES time-outs in this vote."""
 
     def __init__(self, same_formula: SameFormula) -> None:
         self._same, self._left = same_formula, MISSES
@@ -124,7 +124,7 @@ class _Bounded:
 
 
 def _belongs(reading: Reading, members: list[Reading], in_percent: bool, same_formula: SameFormula) -> bool:
-    """Whether a reading is the same as the first of a group, or plainly as another ("2" beside "2 km" and "2000 m")."""
+    """Return whether a reading equals the first of a group, or another without algebra ("2", "2 km" and "2000 m")."""
     if same(members[0], reading, in_percent, same_formula):
         return True
     return any(same(member, reading, in_percent, _no_algebra) for member in members[1:])

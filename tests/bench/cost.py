@@ -28,8 +28,8 @@ OptiLLM starts six attempts at a plan for each candidate and uses three of them,
 each rating twice, which costs 3. *Plans never agree* is the maximum cost of `auto`; for mixed questions it is lower."""
 
 CAPTION = """\
-The picture shows one request of OptiLLM and of each effort. Grey is what the API charges a first request, colour what
-it charges later ones, when the lengths of replies are known."""
+The picture shows one request of OptiLLM and of each effort. Grey bars are the tokens that the API charges for a first
+request. Coloured bars are those of later requests, when the lengths of replies are known."""
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ WHAT_IT_SHOWS = """\
 OptiLLM's functions and ours make real HTTP calls to a simulated API that counts, delays and refuses calls as
 configured. This shows what a loop does: the number and order of its calls, its tokens, its own delays, and the result
 of a request when calls are slow or refused. It does not show what a model does: the length of its replies, the quality
-of its answers, or the speed and load balancing of the API. Lengths, latencies and skills are assumptions, given with
-each table. The loops and the simulated API share the processor, so figures under load are lower bounds. Occasionally a
-call of OptiLLM's loop waits for its client's timeout of 60 s, for an unknown reason; then a mean is far from its
-median."""
+of its answers, or the speed and load balancing of the API. Lengths, latencies and the model's accuracy are assumptions,
+given with each table. The loops and the simulated API share the processor, so figures under load are lower bounds.
+Occasionally a call of OptiLLM's loop waits for its client's timeout of 60 s, for an unknown reason; then a mean is far
+from its median."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Token bucket that mirrors one rate-limit window of the API. Pure: the time is passed in."""
+"""Token bucket: our copy of one rate-limit window of the API. Pure: the time is passed in."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from optillm_cerebras_cepo.llm.token_estimates import TokenEstimates
 STEP_PRIORITY = {step: -number for number, step in enumerate(Step)}  # a later step finishes its request sooner
 MIN_REPORTED_WAIT = 1.0  # seconds; shorter waits are not reported to the observer
 T = TypeVar("T")
-InitialLimits = Callable[[float], Limits]  # limits that are known from the start, at a time
+InitialLimits = Callable[[float], Limits]  # returns the limits before the first reply, for the current time
 
 
 class LimitStore(Protocol):
@@ -76,8 +76,8 @@ class RateLimiter:
 
     Args:
         store: its limits.
-        concurrency: calls that may be in flight at once, at least 1. The number is lowered when the API says that it is
-            at its capacity, and raised again by one for as many replies as calls are in flight.
+        concurrency: most calls in flight at once, at least 1. The number is halved when the API reports that it lacks
+            capacity. Then it rises by one whenever as many replies have arrived as calls may be in flight.
 
     """
 

@@ -35,8 +35,8 @@ class Cost:
 class Permit:
     """Permission for one call.
 
-    `at` is the time at which it was charged. `arrived_cost` is what the API has charged by then at the least, this call
-    included.
+    `at` is the time at which it was charged. `arrived_cost` is a lower bound of what the API has charged by then, this
+    call included.
     """
 
     at: float
@@ -70,7 +70,7 @@ class Limits:
     Attributes:
         buckets: the API's limits, by window.
         operator_limits: the operator's limits, by window. No header changes them.
-        initial_window: calls that may still go out before a limit is known; None when no such care is needed.
+        initial_window: calls that may still go out before a limit is known; None for no such restriction.
         total_cost: of all calls so far.
         refused_cost: of the calls that the API refused.
         replies: number of replies so far.
@@ -110,7 +110,7 @@ class Limits:
 
 
 def initial_limits(operator_limits: Mapping[str, float], now: float, minute: float = 60.0) -> Limits:
-    """Return limits of which only the operator's are known. With a limit of requests a minute, no care is needed."""
+    """Return the limits before the first reply. An operator's limit of requests a minute replaces `initial_window`."""
     limits = Limits(minute=minute)
     return replace(
         limits,
@@ -138,7 +138,7 @@ def divide(limits: Limits, processes: int) -> Limits:
 
 
 def undivide(limits: Limits) -> Limits:
-    """Return the whole limits of a share, as if every process had used as much as this one."""
+    """Return the whole limits, as if each process had used as much of its share as this one."""
 
     def whole(bucket: Bucket) -> Bucket:
         limit = round(bucket.limit / limits.share, LIMIT_DIGITS)

@@ -28,7 +28,7 @@ class LimiterRegistry:
         self._redis: dict[str, tuple[OpenStore, Callable[[], None]]] = {}  # by URL: the store, and how to close it
 
     def connect(self, redis_url: str | None) -> None:
-        """Prepare the store of limits: this process without a URL, which imports nothing of Redis.
+        """Prepare the limit store: Redis, or without a URL this process, which imports nothing of Redis.
 
         Raises:
             BadConfiguration: the URL is not that of a Redis, or the Redis client is not installed.

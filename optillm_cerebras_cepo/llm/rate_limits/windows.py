@@ -1,7 +1,7 @@
-"""What is known of an API's rate limits, and whether a call may go out. Pure: the time is passed in.
+"""Rules of rate limits: whether a call may go out, and what replies teach. Pure: the time is passed in.
 
-Each window is mirrored as the token bucket that the API keeps. A call is charged when it goes out, and the bucket
-refills continuously. Headers and refusals correct the mirror. A header is written at some time between the departure of
+Each window is a copy of the token bucket that the API has. A call is charged when it goes out, and the bucket refills
+continuously. Headers and refusals correct the copy. A header is written at some time between the departure of
 its call and the arrival of the reply, so it bounds the level from both sides:
 
 - at least: the header's number, minus what was charged since the call went out;
@@ -24,7 +24,7 @@ TRAVEL_SECONDS = 0.1  # after this time, every call that went out has reached th
 GUESS_FACTOR = 0.9  # a first guess, as a share of what the API accepted before its first refusal
 GUESS_DECREASE, GUESS_INCREASE = 0.8, 1.1  # of a guess, after a further refusal and after a window without one
 MULTIPLIER_STEP = 1.1  # of the cost multiplier, after a refusal although the header shows room for the call
-CAPACITY_TOLERANCE = 0.1  # share of a bucket by which the mirror may be wrong before its capacity is lowered
+CAPACITY_TOLERANCE = 0.1  # share of a bucket by which the copy may be wrong before its capacity is lowered
 
 
 def calls_within(limits: Limits, seconds: float, now: float) -> float:
@@ -62,7 +62,7 @@ def admit(limits: Limits, cost: Cost, now: float) -> tuple[Limits, Permit | Wait
 
 
 def record_reply(limits: Limits, permit: Permit, quota: Quota, now: float) -> Limits:
-    """Learn from a reply. As long as no header states the requests a minute, each reply allows one more call."""
+    """Learn from a reply. As long as no header states the requests a minute, each reply allows two more calls."""
     buckets, lowest = _from_headers(limits, permit, quota, now)
     replies, initial = limits.replies + 1, limits.initial_window
     if initial is not None:
