@@ -34,9 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument("command", metavar="COMMAND", help="see below; COMMAND --help lists its options")
+    parser.add_argument("command", nargs="?", metavar="COMMAND", help="see below; COMMAND --help lists its options")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
+    if given.command is None:
+        parser.error(f"name a command: {', '.join(COMMANDS)}")
     if given.command not in COMMANDS:
         _unknown_command(parser, given.command)
     try:

@@ -76,11 +76,12 @@ class CepoError(Exception):
 
     def body(self) -> dict[str, Any]:
         """Return the response body in OpenAI's shape, with what was spent beside the error."""
-        error = {"message": self._sentence(), "type": self.type, "param": self.param, "code": self.code}
+        error = {"message": self.sentence, "type": self.type, "param": self.param, "code": self.code}
         return {"error": error, **({"cepo_cerebras": dict(self.spent)} if self.spent else {})}
 
-    def _sentence(self) -> str:
-        """Return the message, which other messages quote as a clause, as a sentence. A field keeps its spelling."""
+    @property
+    def sentence(self) -> str:
+        """The message, which other messages quote as a clause, as a sentence. A field keeps its spelling."""
         text, first = self.message, self.message.partition(" ")[0]
         if first.isalpha() and first != self.param:
             text = text[:1].upper() + text[1:]
@@ -241,6 +242,9 @@ class OutOfTime(CepoError, status=504, type="timeout_error", code="out_of_time")
 
 class OutOfBudget(CepoError, status=422, type="invalid_request_error", code="out_of_budget"):
     """The remaining calls or tokens are not enough for this call; others may continue."""
+
+
+HUNG_UP = "the client hung up"  # the message of Ended where that is the reason
 
 
 class Ended(CepoError, status=499, code="ended", scope=ErrorScope.REQUEST, discards_answers=True):

@@ -15,7 +15,7 @@ import flask
 
 from optillm_cerebras_cepo.core.chat import Listener
 from optillm_cerebras_cepo.core.deadline import Deadline
-from optillm_cerebras_cepo.core.errors import CepoError, Ended
+from optillm_cerebras_cepo.core.errors import HUNG_UP, CepoError, Ended
 from optillm_cerebras_cepo.core.events import CallFinished, Event, Observer, describe
 from optillm_cerebras_cepo.host.disconnects import DISCONNECTS
 from optillm_cerebras_cepo.session import RequestResult
@@ -131,7 +131,7 @@ class Execution:
 
     def give_up(self) -> None:
         """Start no further call, and cancel those in flight. Does nothing after the end."""
-        self._end(Ended("the client hung up"))
+        self._end(Ended(HUNG_UP))
 
     def _observe(self, event: Event) -> None:
         if isinstance(event, CallFinished) and isinstance(event.error, Ended):

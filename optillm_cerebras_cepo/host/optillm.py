@@ -21,6 +21,8 @@ import flask
 import optillm.server as server
 from optillm.cepo.cepo import CepoConfig, init_cepo_config
 
+from optillm_cerebras_cepo.host import single_version
+
 CHAT_PATH = "/v1/chat/completions"
 AUTO = "auto"  # the approach is named by the prefix of the model's name
 APPROACH_FIELD = "optillm_approach"
@@ -135,6 +137,20 @@ def add_hooks(
     if before not in functions:
         app.after_request(after)
         functions.insert(0 if first else len(functions), before)
+
+
+def accept_doubled_version() -> None:
+    """Read a doubled /v1 in the path of every request as one; calling this again changes nothing."""
+    inner = app.wsgi_app
+    if hasattr(inner, "__wrapped__"):
+        return
+
+    @functools.wraps(inner)
+    def wsgi_app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        environ["PATH_INFO"] = single_version(environ.get("PATH_INFO", ""))
+        return inner(environ, start_response)
+
+    app.wsgi_app = wsgi_app  # type: ignore[method-assign]  # as Flask's documentation wraps an application
 
 
 def batches_requests() -> bool:

@@ -41,6 +41,7 @@ def register() -> None:
     except BadConfiguration as error:
         raise SystemExit(f"{SLUG}: {error.message}") from None
     optillm.note_log_entries()
+    optillm.accept_doubled_version()
     hooks.register()
 
 

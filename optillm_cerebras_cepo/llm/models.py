@@ -117,6 +117,6 @@ def _not_served(wanted: Sequence[str], served: Sequence[str]) -> str:
     if not served:
         return "The API lists no model for this key. Check that CEREBRAS_API_KEY belongs to the account that you mean."
     keys = {_key(name): name for name in served}
-    close = [keys[key] for name in wanted for key in difflib.get_close_matches(_key(name), keys, n=1, cutoff=0.75)]
+    close = [keys[key] for name in wanted for key in difflib.get_close_matches(_key(name), keys, n=1, cutoff=0.6)]
     missing = " or ".join(wanted) + (f"; did you mean {close[0]}?" if close else ".")
     return f"The API does not serve {missing} It serves: {', '.join(served)}. Set CEPO_CEREBRAS_MODEL to one of these."

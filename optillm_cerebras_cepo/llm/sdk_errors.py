@@ -31,7 +31,9 @@ def translate(error: sdk.CerebrasError, request: ChatRequest | None = None) -> e
     if isinstance(error, sdk.APITimeoutError) and not _is_broken_connection(error):
         return errors.ApiTimeout("the Cerebras API did not answer in time")
     if isinstance(error, sdk.APIConnectionError):
-        return errors.ApiUnreachable("the Cerebras API cannot be reached; check --base-url and the network")
+        return errors.ApiUnreachable(
+            "the Cerebras API cannot be reached; check --base-url (or CEREBRAS_BASE_URL) and the network"
+        )
     if isinstance(error, sdk.APIStatusError):
         return _by_status(error, request)
     return errors.UnusableReply(NO_COMPLETION)

@@ -40,6 +40,7 @@ REASONING = {
 
 # Fields of OpenAI's API and of other servers that have the name of a setting.
 OTHERS = frozenset({"model", "usage"})
+SHOWN = re.compile("[A-Za-z_-]{1,64}")  # a field that a message may name: another one may be a text of the client
 OUR_PREFIX = re.compile("cepo_cerebras_?|cerebras_cepo_?|cepocerebras_?|cepo_|cerebras_")  # its usual misspellings
 
 # Settings that only the operator may set: they concern all requests, or limit what a request may set.
@@ -107,7 +108,8 @@ def misspelt_fields(body: Mapping[str, Any]) -> tuple[str, ...]:
         elif prefix := OUR_PREFIX.match(name):
             nearest = difflib.get_close_matches(name[prefix.end() :], Settings.model_fields, n=1)
             if nearest:
-                raise BadRequest(f"unknown field; did you mean {BODY + nearest[0]}?", param=BODY + nearest[0])
+                shown = field if SHOWN.fullmatch(field) else BODY + nearest[0]
+                raise BadRequest(f"{shown} is not a field; did you mean {BODY + nearest[0]}?", param=shown)
     reasoning = body.get("reasoning")
     if isinstance(reasoning, dict) and "effort" in reasoning:
         lines.append("reasoning: not read; the field is called reasoning_effort")

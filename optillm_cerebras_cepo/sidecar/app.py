@@ -11,6 +11,7 @@ from typing import Any
 from werkzeug.wrappers import Response
 
 from optillm_cerebras_cepo.core.errors import BadRequest, CepoError, ModelUnavailable
+from optillm_cerebras_cepo.host import single_version
 from optillm_cerebras_cepo.host.bootstrap import Wsgi
 from optillm_cerebras_cepo.host.execution import REQUEST_OBSERVER, defect
 from optillm_cerebras_cepo.host.responses import BodyTooLarge, error_headers
@@ -165,9 +166,7 @@ class _Body:
 
 
 def _path(environ: Mapping[str, Any]) -> str:
-    """Return the request's path. A doubled /v1 is read as one: clients that add it are given base URLs that have it."""
-    path = str(environ["PATH_INFO"])
-    return path.removeprefix("/v1") if path.startswith("/v1/v1/") else path
+    return single_version(str(environ["PATH_INFO"]))
 
 
 def _base_url(environ: Mapping[str, Any]) -> str | None:

@@ -15,9 +15,12 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
+from optillm_cerebras_cepo.core.errors import HUNG_UP
+
 POLL_SECONDS = 0.05
 MAX_QUEUED = 10_000  # log records; if nobody reads standard error, threads that log more have to wait
 
+OPTILLM = logging.getLogger("optillm.server")
 ACCESS = logging.getLogger("optillm_cerebras_cepo.access")
 
 
@@ -36,21 +39,31 @@ def json_logging() -> Iterator[None]:
     writer = _Writer(records, handler)
     logging.root.handlers[:] = [_BoundedQueueHandler(records)]
     logging.root.setLevel(logging.INFO)
+    OPTILLM.addFilter(_is_news)
     writer.start()
     try:
         yield
     finally:
+        OPTILLM.removeFilter(_is_news)
         logging.root.handlers[:] = [handler]
         writer.stop()
 
 
 def quiet_libraries() -> None:
-    """Drop the lines that OptiLLM and httpx log per request and waitress logs per queued request; we log our own."""
-    # OptiLLM 0.3 sets the level of its own logger only.
-    if logging.INFO == logging.root.level == logging.getLogger("optillm.server").getEffectiveLevel():
-        for name in ("optillm.server", "httpx"):
-            logging.getLogger(name).setLevel(logging.WARNING)
+    """Drop the lines that httpx logs per request and waitress per queued request; we log our own."""
+    if logging.root.level == logging.INFO:
+        logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Return whether a line of OptiLLM's server says what ours do not: of its start and of each request they do.
+
+    A client that hung up is an error to OptiLLM. With `--log debug` all lines are logged.
+    """
+    if OPTILLM.getEffectiveLevel() < logging.INFO:
+        return True
+    return record.levelno > logging.INFO and HUNG_UP not in record.getMessage()
 
 
 def log_access(fields: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
-from optillm_cerebras_cepo.core.command_line import Parser
+from optillm_cerebras_cepo.core.command_line import Parser, WrongUsage
 from optillm_cerebras_cepo.core.errors import BadConfiguration
 
 PREFIX = "CEPO_CEREBRAS_"
@@ -90,7 +90,8 @@ def options_from(arguments: Sequence[str], environ: MutableMapping[str, str]) ->
             try:
                 values[name] = flag.parse(text)
             except (ValueError, KeyError):
-                raise BadConfiguration(f"{source} must be {flag.requirement}.") from None
+                wrong = BadConfiguration if from_flag is None else WrongUsage
+                raise wrong(f"{source} must be {flag.requirement}.") from None
     return Options(**values), others
 
 

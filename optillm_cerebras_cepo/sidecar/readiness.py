@@ -60,9 +60,9 @@ class Readiness:
         try:
             self.state = ReadinessState(self._find_model())
         except CepoError as error:
-            self.state = ReadinessState(reason=error.message)
+            self.state = ReadinessState(reason=error.sentence)
         except BaseException as error:  # this thread must not end
-            self.state = ReadinessState(reason=defect(error).message)
+            self.state = ReadinessState(reason=defect(error).sentence)
         return self.state
 
     def _find_model(self) -> str:

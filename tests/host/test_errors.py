@@ -261,6 +261,15 @@ def test_an_unknown_path_names_what_there_is(serve: Any, simulate: Simulate, pat
     assert "http://localhost/v1" in message
 
 
+def test_a_doubled_version_is_read_as_one(serve: Any, simulate: Simulate) -> None:
+    """The Cerebras SDK adds /v1 to a base URL that ends with it."""
+    serve(simulate().url)
+    body = {"model": "any", "messages": [{"role": "user", "content": "Why?"}], "cepo_cerebras_effort": "none"}
+    for path in ("/v1/chat/completions", "/v1/v1/chat/completions"):
+        assert server.app.test_client().post(path, json=body).status_code == 200
+    assert server.app.test_client().post("/v1/v1/v1/chat/completions", json=body).status_code == 404
+
+
 @pytest.mark.parametrize(("method", "path", "status"), [("post", "/v1/completions", 404), ("post", "/health", 405)])
 def test_other_paths_have_json_errors(serve: Any, simulate: Simulate, method: str, path: str, status: int) -> None:
     """Where this approach is the server's default."""

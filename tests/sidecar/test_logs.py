@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from support.waiting import until
 
+from optillm_cerebras_cepo.core.errors import HUNG_UP
 from optillm_cerebras_cepo.sidecar import logs
 
 LOGGER = logging.getLogger("optillm_cerebras_cepo.test")
@@ -71,3 +72,18 @@ def test_logging_blocks_when_the_queue_is_full(monkeypatch: pytest.MonkeyPatch) 
         taken.set()
         until(lambda: len(logged) == 50)
     assert len(err.getvalue().splitlines()) == 50
+
+
+@pytest.mark.parametrize(
+    ("level", "written"), [(logging.INFO, ["failed"]), (logging.DEBUG, ["start", HUNG_UP, "failed"])]
+)
+def test_lines_of_optillm_that_repeat_ours_are_dropped(
+    level: int, written: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those of its start and of a client that hung up, unless the operator wants all."""
+    with logs.json_logging():
+        logging.root.setLevel(level)
+        logs.OPTILLM.info("start")
+        logs.OPTILLM.error("%s", HUNG_UP)
+        logs.OPTILLM.error("failed")
+    assert [json.loads(line)["message"] for line in capsys.readouterr().err.splitlines()] == written

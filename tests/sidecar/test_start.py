@@ -37,7 +37,11 @@ def started(
 @pytest.mark.parametrize(
     ("arguments", "environ", "words"),
     [
-        (["--max-queue", "x"], {}, "cepo-cerebras: --max-queue must be a number from 0 to 9999"),
+        (
+            [],
+            {"CEPO_CEREBRAS_MAX_QUEUE": "x"},
+            "cepo-cerebras: CEPO_CEREBRAS_MAX_QUEUE must be a number from 0 to 9999",
+        ),
         ([], {"OPTILLM_API_KEY": "x"}, "cepo-cerebras: OPTILLM_API_KEY makes OptiLLM serve a local model"),
         ([], {"CEPO_CEREBRAS_CLIENT_KEY": ""}, "cepo-cerebras: CEPO_CEREBRAS_CLIENT_KEY contains no key"),
         (["--host", "192.0.2.1"], {}, "cepo-cerebras: Cannot listen at 192.0.2.1:8080: "),
@@ -74,6 +78,7 @@ def test_an_invalid_configuration_is_reported_in_one_line(
         (["--optillm-apikey", "planted"], {}, "did you mean --optillm-api-key?"),
         (["planted"], {}, "Unrecognized arguments"),
         (["--max-queue"], {}, "--max-queue"),
+        (["--max-queue", "x"], {}, "--max-queue must be a number from 0 to 9999"),
         (["--approach", "bon"], {}, "--approach"),
     ],
 )

@@ -213,9 +213,17 @@ def test_a_reasoning_object_is_told() -> None:
 )
 def test_what_can_only_be_a_setting_is_refused(name: str) -> None:
     """With the right name."""
-    with pytest.raises(BadRequest, match="did you mean cepo_cerebras_effort") as caught:
+    with pytest.raises(BadRequest, match=f"{name} is not a field; did you mean cepo_cerebras_effort") as caught:
         misspelt_fields({name: "high"})
+    assert caught.value.param == name
+
+
+def test_a_misspelt_field_that_may_be_a_text_is_not_quoted() -> None:
+    """The right name stands in its place."""
+    with pytest.raises(BadRequest) as caught:
+        misspelt_fields({"cepo_cerebras: effort!": 1})
     assert caught.value.param == "cepo_cerebras_effort"
+    assert ":" not in caught.value.message
 
 
 @pytest.mark.parametrize(
