@@ -10,7 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from math import comb
 
-from optillm_cerebras_cepo.cepo.candidate import Candidate, approach_of, make_candidate, never, propose_approaches
+from optillm_cerebras_cepo.cepo.candidate import (
+    Candidate,
+    approach_of,
+    make_candidate,
+    propose_approaches,
+    without_solution,
+)
 from optillm_cerebras_cepo.cepo.expected_costs import expected_costs, reserve_answer
 from optillm_cerebras_cepo.cepo.judge import judge_of
 from optillm_cerebras_cepo.cepo.outcome import Outcome, Ratings
@@ -63,7 +69,10 @@ def adaptive(caller: StepCaller, rater: StepCaller, work: Workload, listener: Li
             with reserve_answer(caller, work) as budget:
                 kept = caller.kept_for_answer if results else 0.0  # for rating it and those before it
                 own = replace(caller, budget=budget, deadline=caller.deadline.part(kept))
-                approach, needs_review = approach_of(approaches, number), plans_differ if work.review else never
+                approach, needs_review = (
+                    approach_of(approaches, number),
+                    plans_differ if work.review else without_solution,
+                )
                 candidate = make_candidate(own, number, approach, needs_review, listen)
         except CepoError as error:
             results.append(error)

@@ -15,8 +15,8 @@ from optillm_cerebras_cepo.cepo.candidate import (
     always,
     approach_of,
     make_candidate,
-    never,
     propose_approaches,
+    without_solution,
 )
 from optillm_cerebras_cepo.cepo.expected_costs import reserve_answer
 from optillm_cerebras_cepo.cepo.judge import judge_of
@@ -47,7 +47,7 @@ def best_of_n(caller: StepCaller, rater: StepCaller, work: Workload, listener: L
     def one(number: int, own: StepCaller, reservation: ExitStack) -> Candidate | CepoError:
         try:
             with reservation:
-                approach, needs_review = approach_of(approaches, number), always if work.review else never
+                approach, needs_review = approach_of(approaches, number), always if work.review else without_solution
                 candidate = make_candidate(own, number, approach, needs_review, listen)
             race.finish(number)
             if work.ratings:

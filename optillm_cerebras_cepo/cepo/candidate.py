@@ -39,7 +39,7 @@ def always(_: Sequence[str]) -> bool:
     return True
 
 
-def never(solutions: Sequence[str]) -> bool:
+def without_solution(solutions: Sequence[str]) -> bool:
     """Return False if there is a solution, which is then used without a review."""
     return not solutions
 

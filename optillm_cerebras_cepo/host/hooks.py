@@ -79,8 +79,7 @@ def in_openai_format(response: flask.Response) -> flask.Response:
 def _reason(response: flask.Response) -> str:
     """Return what a page of HTML says."""
     if response.status_code == 404:
-        base_url = f"{flask.request.host_url}v1"
-        return f"there is nothing at this path; chat is POST {optillm.CHAT_PATH}, and the base URL {base_url}"
+        return f"Not found. Chat: POST {optillm.CHAT_PATH}. Base URL: {flask.request.host_url}v1"
     if response.status_code == 405:
         allowed = response.headers.get("allow", "another one")
         return f"method {flask.request.method} is not allowed for {flask.request.path}; use {allowed}"

@@ -45,6 +45,7 @@ ROWS: Mapping[str, Row] = MappingProxyType(
     {
         "40 % answered 429": _faults(queue_exceeded=0.4),
         "10 % answered 5xx": _faults(_500=0.04, _502=0.03, _503=0.03),
+        "every call answered 500": _faults(_500=1.0),
         "10 % resets": _faults(reset=0.05, reset_body=0.05),
         "20 % of replies cut off": _faults(cut=0.2),
         "20 % of replies cut short (`length`)": _faults(length=0.2),
