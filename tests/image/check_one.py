@@ -117,7 +117,7 @@ def test_a_stream_arrives_as_it_is_made() -> None:
     """A direct answer token by token."""
     reply = ask(DIRECT, stream=True)
     assert "".join(event["choices"][0]["delta"].get("content") or "" for event in reply.events() if event["choices"])
-    assert len({round(moment, 1) for moment in reply.moments}) > 3
+    assert reply.moments[-1] - reply.moments[0] > 0.3  # the API takes 0.8 s for it
 
 
 def test_the_backend_answers_through_it() -> None:

@@ -59,6 +59,7 @@ def test_questions_are_shared_out(note: Note) -> None:
     replies = [asked.result() for asked in ask_many(12, request_id="shared")]
     assert [reply.status for reply in replies] == [200] * 12
     assert {reply.headers["x-request-id"] for reply in replies} == {f"shared-{number}" for number in range(12)}
+    until(lambda: len(answered_by("shared-")) == 12)  # a log is written a moment after its replies
     share = Counter(line["replica"] for line in answered_by("shared-").values())
     note(f"12 questions at once through the balancer: {sorted(share.values())} to three sidecars")
     assert len(share) == 3
@@ -69,7 +70,7 @@ def test_a_stream_is_not_held_back() -> None:
     """It comes through the balancer as it is made."""
     reply = ask(DIRECT, stream=True)
     assert reply.events()
-    assert len({round(moment, 1) for moment in reply.moments}) > 3
+    assert reply.moments[-1] - reply.moments[0] > 0.3  # the API takes 0.8 s for it
 
 
 def test_who_hangs_up_is_heard_behind_the_balancer() -> None:
