@@ -248,4 +248,4 @@ HUNG_UP = "the client hung up"  # the message of Ended where that is the reason
 
 
 class Ended(CepoError, status=499, code="ended", scope=ErrorScope.REQUEST, discards_answers=True):
-    """The request has ended, so that nobody waits for this call's reply: its client hung up (499, as nginx logs it)."""
+    """The request has ended, so that nobody waits for this call's reply. 499 is nginx's status for a hang-up."""

@@ -8,10 +8,8 @@ a rate limit after about 1.4 s, and retries in two places multiply.
 from __future__ import annotations
 
 import random
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,20 +18,12 @@ from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion
 from optillm_cerebras_cepo.core.deadline import Deadline
-from optillm_cerebras_cepo.core.errors import (
-    ApiTimeout,
-    ApiUnavailable,
-    ApiUnreachable,
-    CepoError,
-    ErrorScope,
-    RateLimited,
-    UnusableReply,
-)
+from optillm_cerebras_cepo.core.errors import CepoError, ErrorScope, RateLimited, UnusableReply
 from optillm_cerebras_cepo.core.events import CallDelayed, Observer, ignore
+from optillm_cerebras_cepo.llm.outage import Outage
 from optillm_cerebras_cepo.llm.rate_limits.windows import wait_is_known
 
 MAX_DOUBLINGS = 50  # beyond every limit, and a float still holds the result
-OUTAGE = (ApiUnavailable, ApiUnreachable, ApiTimeout)  # errors that all calls would meet
 START_SECONDS = 15.0  # of an attempt besides its tokens: connecting, the API's queue, reading the prompt
 
 
@@ -148,49 +138,11 @@ def with_retries(
     return call
 
 
-class Outage:
-    """Detection that one model answers none of a request's calls. Thread-safe.
-
-    Args:
-        attempts: of one call.
-
-    """
-
-    def __init__(self, attempts: int) -> None:
-        self._lock = threading.Lock()
-        self._attempts = attempts
-        self._calls = 0  # under way
-        self._failures = 0  # attempts since the last answer
-        self.is_certain = False
-
-    @contextmanager
-    def call(self) -> Iterator[None]:
-        """Note that a call is under way within this block, and how it has ended: with an answer or an exception."""
-        with self._lock:
-            self._calls += 1
-        try:
-            yield
-        except CepoError:
-            with self._lock:
-                self._calls -= 1
-                # All attempts of this call have failed, and at least one of each other call.
-                self.is_certain = self.is_certain or self._failures >= self._attempts + self._calls
-            raise
-        with self._lock:
-            self._calls -= 1
-            self._failures, self.is_certain = 0, False
-
-    def fail(self) -> None:
-        """Note a failed attempt."""
-        with self._lock:
-            self._failures += 1
-
-
 class Retry:
     """Layer that retries failed calls until the attempts or the request's time are used up.
 
-    If a call has used up its attempts and the model has answered no other call of the request meanwhile, each further
-    call gets one attempt until one is answered: another hundred retries would only delay the error.
+    In an outage (`outage.py`) each further call gets one attempt, until one is answered: another hundred retries would
+    only delay the error.
     """
 
     def __init__(self, inner: ChatClient, policy: RetryPolicy, observer: Observer = ignore) -> None:
@@ -223,11 +175,8 @@ class Retry:
     def _attempt(self, outage: Outage, request: ChatRequest) -> Completion:
         request.deadline.check()
         timeout = max(0.001, min(attempt_timeout(request, self._policy), request.deadline.remaining))
-        try:
+        with outage.attempt():
             completion = self._inner.complete(replace(request, timeout=timeout))
-        except OUTAGE:
-            outage.fail()
-            raise
         streamed = request.listener and (completion.text or completion.reasoning)
         cut = completion.finish_reason in ("length", "content_filter")  # and would be cut again
         if not (streamed or cut or completion.answer or completion.tool_calls):

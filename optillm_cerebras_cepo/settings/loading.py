@@ -103,7 +103,7 @@ def misspelt_fields(body: Mapping[str, Any]) -> tuple[str, ...]:
         name = field.lower().replace("-", "_")
         if field.startswith(BODY) or name in OTHERS:
             continue
-        if name in Settings.model_fields:
+        if name in Settings.model_fields and name not in OPERATORS:
             lines.append(f"{name}: not read; the field is called {BODY + name}")
         elif prefix := OUR_PREFIX.match(name):
             nearest = difflib.get_close_matches(name[prefix.end() :], Settings.model_fields, n=1)

@@ -266,3 +266,15 @@ def test_a_call_that_fails_alone_is_no_outage() -> None:
         answered.set()
         assert slow.result().text == "slow"
     assert len(calls.requests) == 8
+
+
+def test_a_refused_call_is_no_outage() -> None:
+    """The API has answered it, whatever other attempts met before: the next call is retried."""
+    busy = [ApiUnavailable("busy")] * 3
+    retry = Retry(
+        Scripted(in_turn(*busy, RefusedCall("no"), *busy, RefusedCall("no"), *busy, completion("up"))), AT_ONCE
+    )
+    for _ in range(2):
+        with pytest.raises(RefusedCall):
+            retry.complete(within(60))
+    assert retry.complete(within(60)).text == "up"
