@@ -14,6 +14,13 @@ if [ -e "$dir" ] && [ ! -e "$dir/pyvenv.cfg" ]; then
 fi
 cd "$(dirname "$0")/.."
 
-sh docker/venv.sh "$dir" "${2:-python3}" docker/requirements.lock
-"$dir/bin/python" -m pip install -qq --disable-pip-version-check --no-deps .
+python=${2:-python3}
+# The wheel is built with pinned tools: pip would fetch the newest ones.
+build=$(mktemp -d)
+trap 'rm -rf "$build"' EXIT
+sh docker/venv.sh "$build/tools" "$python" docker/requirements-build.lock
+"$build/tools/bin/python" -m hatchling build -t wheel -d "$build" >/dev/null
+
+sh docker/venv.sh "$dir" "$python" docker/requirements.lock
+"$dir/bin/python" -m pip install -qq --disable-pip-version-check --no-deps "$build"/*.whl
 echo "Set CEREBRAS_API_KEY and run: $dir/bin/cepo-cerebras serve"

@@ -69,10 +69,8 @@ def adaptive(caller: StepCaller, rater: StepCaller, work: Workload, listener: Li
             with reserve_answer(caller, work) as budget:
                 kept = caller.kept_for_answer if results else 0.0  # for rating it and those before it
                 own = replace(caller, budget=budget, deadline=caller.deadline.part(kept))
-                approach, needs_review = (
-                    approach_of(approaches, number),
-                    plans_differ if work.review else without_solution,
-                )
+                needs_review = plans_differ if work.review else without_solution
+                approach = approach_of(approaches, number)
                 candidate = make_candidate(own, number, approach, needs_review, listen)
         except CepoError as error:
             results.append(error)

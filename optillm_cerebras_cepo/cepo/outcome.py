@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optillm_cerebras_cepo.cepo.candidate import Candidate
 from optillm_cerebras_cepo.core.chat import Usage
+from optillm_cerebras_cepo.response_format import is_object
 
 Ratings = tuple[float | None, ...]
 
@@ -25,6 +27,18 @@ class Answer:
     usage: Usage = field(default_factory=Usage)
     tool_calls: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     reasoning: str = field(default="", repr=False)
+
+    def as_call(self, function: str) -> Answer:
+        """Return an answer that calls this function with the text as its arguments.
+
+        An answer that is no JSON object stays a text, because a client could not read its arguments. `degraded` then
+        says what is wrong with it.
+        """
+        if not is_object(self.text):
+            return self
+        called = {"name": function, "arguments": self.text}
+        call = {"id": f"call_{uuid.uuid4().hex}", "type": "function", "function": called}
+        return replace(self, text="", finish_reason="tool_calls", tool_calls=(call,))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,7 +11,7 @@ from optillm_cerebras_cepo.cepo.outcome import Answer, Outcome
 from optillm_cerebras_cepo.cepo.step_caller import StepCaller
 from optillm_cerebras_cepo.core.chat import Completion, Label, Message, RawMessage, Step
 from optillm_cerebras_cepo.core.errors import CepoError
-from optillm_cerebras_cepo.response_format import RequestedFormat, is_object
+from optillm_cerebras_cepo.response_format import RequestedFormat
 
 PROMPT = (
     "Your answer cannot be used: {problem}. Give the same answer again, as JSON alone, without that fault{schema}. "
@@ -25,22 +24,6 @@ def repair(caller: StepCaller, outcome: Outcome, wanted: RequestedFormat) -> Out
     with ThreadPoolExecutor(len(outcome.answers)) as threads:
         answers = tuple(threads.map(lambda answer: _repaired(caller, answer, wanted), outcome.answers))
     return replace(outcome, answers=answers)
-
-
-def as_calls(outcome: Outcome, function: str) -> Outcome:
-    """Return the outcome with each answer that is a JSON object as the arguments of a call of this function."""
-    return replace(outcome, answers=tuple(_as_call(answer, function) for answer in outcome.answers))
-
-
-def _as_call(answer: Answer, function: str) -> Answer:
-    if not is_object(answer.text):  # a client could not read it; `degraded` says what is wrong with it
-        return answer
-    call = {
-        "id": f"call_{uuid.uuid4().hex[:24]}",
-        "type": "function",
-        "function": {"name": function, "arguments": answer.text},
-    }
-    return replace(answer, text="", finish_reason="tool_calls", tool_calls=(call,))
 
 
 def _repaired(caller: StepCaller, answer: Answer, wanted: RequestedFormat) -> Answer:

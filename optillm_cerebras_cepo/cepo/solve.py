@@ -12,7 +12,7 @@ from optillm_cerebras_cepo.cepo.best_of_n import best_of_n
 from optillm_cerebras_cepo.cepo.direct import answer_directly, pass_through
 from optillm_cerebras_cepo.cepo.expected_costs import expected_costs
 from optillm_cerebras_cepo.cepo.outcome import Outcome
-from optillm_cerebras_cepo.cepo.repair import as_calls, repair
+from optillm_cerebras_cepo.cepo.repair import repair
 from optillm_cerebras_cepo.cepo.selection import failed_for_time
 from optillm_cerebras_cepo.cepo.step_caller import StepCaller
 from optillm_cerebras_cepo.cepo.workload import Workload, fit_to_resources, requested_workload
@@ -45,8 +45,9 @@ def solve(caller: StepCaller, rater: StepCaller, listener: Listener | None = Non
         raise
     if request.response_format:
         outcome = repair(caller, outcome, request.response_format)
-    function = request.question.function
-    return as_calls(outcome, function.name) if function else outcome
+    if function := request.question.function:
+        outcome = replace(outcome, answers=tuple(answer.as_call(function.name) for answer in outcome.answers))
+    return outcome
 
 
 def _solve(caller: StepCaller, rater: StepCaller, listener: Listener | None) -> Outcome:

@@ -41,9 +41,14 @@ def test_it_installs_the_lock_and_this_package_without_resolving(tmp_path: Path,
         asked = (tmp_path / "log").read_text().splitlines()
         installs = [line for line in asked if line.startswith("-m pip install")]
         assert all("--no-deps" in line for line in installs)
-        (lock,) = [line for line in installs if "requirements.lock" in line]
-        assert "--require-hashes" in lock
-        assert installs[-1].endswith(" .")
+        *locks, own = installs
+        assert all("--require-hashes" in line for line in locks)
+        assert {line.rpartition("/")[2] for line in locks} == {
+            "pip.lock",
+            "requirements.lock",
+            "requirements-build.lock",
+        }
+        assert own.endswith(".whl")
         assert done.stdout.rstrip().endswith(f"{tmp_path}/env/bin/cepo-cerebras serve")
 
 
