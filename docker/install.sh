@@ -19,7 +19,10 @@ python=${2:-python3}
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 sh docker/venv.sh "$build/tools" "$python" docker/requirements-build.lock
-"$build/tools/bin/python" -m hatchling build -t wheel -d "$build" >/dev/null
+"$build/tools/bin/python" -m hatchling build -t wheel -d "$build" >"$build/log" 2>&1 || {
+  cat "$build/log" >&2
+  exit 1
+}
 
 sh docker/venv.sh "$dir" "$python" docker/requirements.lock
 "$dir/bin/python" -m pip install -qq --disable-pip-version-check --no-deps "$build"/*.whl

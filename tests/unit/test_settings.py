@@ -229,7 +229,15 @@ def test_a_misspelt_field_that_may_be_a_text_is_not_quoted() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        {"model": "x", "usage": {"include": True}, "user": "u", "metadata": {}, "store": True, "temperature": 1},
+        {
+            "model": "x",
+            "usage": {"include": True},
+            "user": "u",
+            "metadata": {},
+            "store": True,
+            "rpm": 9,
+            "locked": "model",
+        },
         {"cepo_cerebras_effort": "high", "optillm_approach": "cepo_cerebras", "reasoning": None, "cerebras": 1},
     ],
 )
