@@ -128,7 +128,7 @@ class CandidateSeam:
     def _create(self, **fields: Any) -> SimpleNamespace:
         prompts = prompts_of(fields)
         step = self._step(prompts)
-        completion = self._made(step, prompts, fields)
+        completion = self._dispatch(step, prompts, fields)
         if completion is None:
             return CUT
         # OptiLLM would drop a cut answer (cepo.py:568). The client sees in the finish reason that it is cut.
@@ -136,7 +136,7 @@ class CandidateSeam:
         finish_reason = "stop" if writes else completion.finish_reason
         return reply(completion.answer, finish_reason, completion.usage.completion_tokens)
 
-    def _made(self, step: Step, prompts: tuple[Message, ...], fields: dict[str, Any]) -> Completion | None:
+    def _dispatch(self, step: Step, prompts: tuple[Message, ...], fields: dict[str, Any]) -> Completion | None:
         """Return the reply for a call of OptiLLM's; None if there is none."""
         match step:
             case Step.PLAN:

@@ -117,13 +117,10 @@ def _forced_function(options: Mapping[str, Any]) -> ForcedFunction | None:
 
 
 def _with_calls_as_texts(turns: Sequence[Mapping[str, Any]], function: str) -> Sequence[Mapping[str, Any]]:
-    """Return the turns with earlier calls of this function as texts, and without their results, which say nothing.
+    """Return the turns with the calls of this function as texts, and without the results of these calls.
 
-    Return them unchanged if another function was called. Do so too if the last turn is a result: the model then needs
-    the call and its result, which may say why the arguments were refused.
+    Return them unchanged if another function was called.
     """
-    if turns[-1]["role"] == "tool":
-        return turns
     texts: list[Mapping[str, Any]] = []
     for turn in turns:
         called = [call["function"] for call in turn.get("tool_calls", ())]

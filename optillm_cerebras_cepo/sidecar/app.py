@@ -128,7 +128,7 @@ class SidecarApp:
 
     def _finish(self, record: RequestRecord, has_slot: bool) -> None:
         try:
-            record.settle()
+            record.note_hang_up()
             path = record.path if record.path in METHODS else "other"
             self.metrics.count_response(path, record.approach, record.effort, record.status, record.seconds)
             if record.path not in POLLED_PATHS or record.status != 200:

@@ -79,7 +79,7 @@ class RequestRecord:
                 return
         finish()
 
-    def settle(self) -> None:
+    def note_hang_up(self) -> None:
         """If the client hung up, set status 499 and the error `ended`, whatever status was sent."""
         if self.hung_up or self._result.get("error") == Ended.code:
             self.hung_up = True

@@ -145,6 +145,7 @@ def test_other_conversations_with_calls_are_the_models(serve: Any, simulate: Sim
     assert call_of(response)["arguments"] == PARIS
     (call,) = api.chat_calls
     assert [turn["role"] for turn in call.body["messages"]] == [turn["role"] for turn in messages]
+    assert len(call.body["tools"]) == 1
 
 
 def test_a_response_format_beside_it_is_named(serve: Any, simulate: Simulate) -> None:

@@ -67,7 +67,7 @@ def test_a_hang_up_is_499_whatever_was_sent(hung_up: bool) -> None:
     failure = Ended("the client hung up")
     failure.spent = {"calls": 3}
     seen.on_end(failure)
-    seen.settle()
+    seen.note_hang_up()
     line = seen.log_fields()
     assert (line["status"], line["hung_up"], line["error"], line["calls"]) == (499, True, "ended", 3)
 
@@ -77,7 +77,7 @@ def test_another_status_is_kept() -> None:
     seen = request_record()
     seen.status, seen.hung_up = 502, False
     seen.on_end(NoAnswer("every way failed"))
-    seen.settle()
+    seen.note_hang_up()
     assert (seen.status, seen.hung_up, seen.log_fields()["error"]) == (502, False, "no_answer")
 
 
