@@ -74,8 +74,12 @@ test-pairs: .venv-oldest/.installed .venv-newest/.installed ## Tests that depend
 	.venv-oldest/bin/python $(SUITE) $(PAIRS)
 	.venv-newest/bin/python $(SUITE) $(PAIRS)
 
+.PHONY: explore
+explore: venv redis-server ## Property tests with new examples; a failure is printed with what reproduces it
+	.venv/bin/python $(SUITE) -m "hypothesis and not alone" --hypothesis-profile=explore $(DAILY)
+
 .PHONY: nightly
-nightly: test-nightly upstream image-test ## What takes too long for each change: an hour
+nightly: test-nightly explore upstream image-test ## What takes too long for each change: an hour
 
 .PHONY: test-nightly
 test-nightly: venv redis-server .venv-oldest/.whole .venv-newest/.whole ## The rest of the suite, and the suite on both pairs

@@ -11,19 +11,16 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from optillm_cerebras_cepo.cepo.outcome import Outcome
-from optillm_cerebras_cepo.cepo.request import CepoRequest, RequestTracker
+from optillm_cerebras_cepo.cepo.request import CallTimes, CepoRequest, RequestTracker
 from optillm_cerebras_cepo.cepo.solve import solve
 from optillm_cerebras_cepo.cepo.step_caller import ModelAccess, StepCaller
-from optillm_cerebras_cepo.cepo.timing import CallTimes
 from optillm_cerebras_cepo.core.budget import Budget
 from optillm_cerebras_cepo.core.chat import ChatClient, Listener
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import CepoError, ModelUnavailable
 from optillm_cerebras_cepo.core.events import CallFinished, Event, Observer, ignore
-from optillm_cerebras_cepo.llm.adaptive_max_tokens import ReplyLengths
 from optillm_cerebras_cepo.llm.catalogue import Catalogue
-from optillm_cerebras_cepo.llm.context_window import ContextWindows
-from optillm_cerebras_cepo.llm.instrumentation import Ledger, RecordCall
+from optillm_cerebras_cepo.llm.metering import Ledger, RecordCall
 from optillm_cerebras_cepo.llm.models import lookup
 from optillm_cerebras_cepo.llm.rate_limits.limiter import RateLimiter
 from optillm_cerebras_cepo.llm.rate_limits.priority_queue import PrioritySemaphore
@@ -32,6 +29,7 @@ from optillm_cerebras_cepo.llm.retry import RetryPolicy
 from optillm_cerebras_cepo.llm.sdk import SdkClient
 from optillm_cerebras_cepo.llm.stack import ModelKnowledge, RequestLayers, stack
 from optillm_cerebras_cepo.llm.token_estimates import TokenEstimates
+from optillm_cerebras_cepo.llm.token_limits import ContextWindows, ReplyLengths
 from optillm_cerebras_cepo.llm.unsupported_params import UnsupportedParams
 from optillm_cerebras_cepo.settings.declaration import Settings
 

@@ -13,17 +13,20 @@ from support.waiting import PATIENCE
 from optillm_cerebras_cepo.runtime import RUNTIME
 from optillm_cerebras_cepo.simulator.options import SimulatorOptions
 from optillm_cerebras_cepo.simulator.server import Simulator
-from optillm_cerebras_cepo.voting import algebra_worker
+from optillm_cerebras_cepo.voting import algebra_process
 
 KEY = "csk-0123456789abcdef"
 collect_ignore = ["image"]  # checks of the built image, which need an engine: `make image-test`
 
-# How long an example takes says more of the machine than of the code.
-settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long an example takes says more of the machine than of the code. The suite tries the same examples in each run, so
+# that its result depends on the code only. `make explore` tries new ones.
+_ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("suite", _ANY_SPEED, derandomize=True)
+settings.register_profile("explore", _ANY_SPEED, max_examples=500, print_blob=True)
 settings.load_profile("suite")
 
 # The algebra gives up a formula after a second of processor time: on a busy machine that may take longer than this.
-algebra_worker.ANSWER_SECONDS = PATIENCE
+algebra_process.ANSWER_SECONDS = PATIENCE
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -45,7 +48,7 @@ def simulate() -> Iterator[Callable[..., Simulator]]:
 
 @pytest.fixture(scope="session")
 def plugins() -> None:
-    """Load OptiLLM's plugins, which has to come before its application answers: Flask takes no door afterwards."""
+    """Load OptiLLM's plugins, which has to come before its application answers: Flask adds no functions afterwards."""
     from optillm import server
 
     server.load_plugins()

@@ -17,13 +17,17 @@ from optillm_cerebras_cepo.cepo.candidate import (
     propose_approaches,
     without_solution,
 )
-from optillm_cerebras_cepo.cepo.expected_costs import expected_costs, reserve_answer
 from optillm_cerebras_cepo.cepo.judge import judge_of
-from optillm_cerebras_cepo.cepo.outcome import Outcome, Ratings
+from optillm_cerebras_cepo.cepo.outcome import Outcome, Ratings, choose, formula_check, survivors
 from optillm_cerebras_cepo.cepo.seam import CandidateSeam
-from optillm_cerebras_cepo.cepo.selection import choose, formula_check, survivors
 from optillm_cerebras_cepo.cepo.step_caller import StepCaller
-from optillm_cerebras_cepo.cepo.workload import Workload, cost_of_another_candidate, shortfall
+from optillm_cerebras_cepo.cepo.workload import (
+    Workload,
+    cost_of_another_candidate,
+    expected_costs,
+    reserve_answer,
+    shortfall,
+)
 from optillm_cerebras_cepo.core.chat import Listener
 from optillm_cerebras_cepo.core.errors import CepoError, ErrorScope
 from optillm_cerebras_cepo.core.events import PlansCompared

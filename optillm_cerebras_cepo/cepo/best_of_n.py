@@ -18,13 +18,11 @@ from optillm_cerebras_cepo.cepo.candidate import (
     propose_approaches,
     without_solution,
 )
-from optillm_cerebras_cepo.cepo.expected_costs import reserve_answer
 from optillm_cerebras_cepo.cepo.judge import judge_of
-from optillm_cerebras_cepo.cepo.outcome import Outcome
+from optillm_cerebras_cepo.cepo.outcome import Outcome, choose, formula_check, survivors
 from optillm_cerebras_cepo.cepo.seam import CandidateSeam
-from optillm_cerebras_cepo.cepo.selection import choose, formula_check, survivors
 from optillm_cerebras_cepo.cepo.step_caller import StepCaller
-from optillm_cerebras_cepo.cepo.workload import Workload
+from optillm_cerebras_cepo.cepo.workload import Workload, reserve_answer
 from optillm_cerebras_cepo.core.chat import Listener
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import CepoError, OutOfTime

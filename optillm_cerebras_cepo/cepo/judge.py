@@ -75,7 +75,7 @@ class Judge(ABC):
 
     def _call(
         self,
-        rater: Callable[..., Any],
+        function: Callable[..., Any],
         candidates: Sequence[Candidate],
         read: Callable[[str], float | None],
         skipped: int = 0,
@@ -83,7 +83,7 @@ class Judge(ABC):
         """Return the verdict on these candidates; None, with a note, if the call failed or its reply has none.
 
         Args:
-            rater: OptiLLM's function.
+            function: OptiLLM's rater.
             candidates: one, or two in the order in which the rater gets them.
             read: reads the verdict from the reply.
             skipped: calls of the rater that are answered with an empty reply before the one that is made.
@@ -94,7 +94,7 @@ class Judge(ABC):
         answers = [candidate.answer for candidate in candidates]
         note = caller.tracker.degraded.add
         try:
-            rater(
+            function(
                 system_prompt=caller.request.question.system,
                 initial_query=caller.request.question.text,
                 client=_RatingSeam(caller, Label(Step.RATING, candidates[-1].number), answers, skipped),

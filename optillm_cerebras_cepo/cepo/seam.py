@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from optillm_cerebras_cepo.cepo.call_kinds import LAST_RESORT
+from optillm_cerebras_cepo.cepo.request import LAST_RESORT
 from optillm_cerebras_cepo.cepo.step_caller import StepCaller
 from optillm_cerebras_cepo.core.chat import Completion, Label, Listener, Message, Step, Usage
 from optillm_cerebras_cepo.core.errors import CepoError, UnusableReply

@@ -1,24 +1,23 @@
-"""Answer a question: find the workload that the resources allow, and run the algorithm for it.
+"""Answer a question: directly, or with the largest workload that the resources allow.
 
 A step that fails is left out and noted, as long as there is an answer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from optillm_cerebras_cepo.cepo.adaptive import adaptive
 from optillm_cerebras_cepo.cepo.best_of_n import best_of_n
-from optillm_cerebras_cepo.cepo.direct import answer_directly, pass_through
-from optillm_cerebras_cepo.cepo.expected_costs import expected_costs
-from optillm_cerebras_cepo.cepo.outcome import Outcome
+from optillm_cerebras_cepo.cepo.outcome import Answer, Outcome, failed_for_time
 from optillm_cerebras_cepo.cepo.repair import repair
-from optillm_cerebras_cepo.cepo.selection import failed_for_time
 from optillm_cerebras_cepo.cepo.step_caller import StepCaller
-from optillm_cerebras_cepo.cepo.workload import Workload, fit_to_resources, requested_workload
-from optillm_cerebras_cepo.core.chat import Listener
-from optillm_cerebras_cepo.core.errors import CepoError
-from optillm_cerebras_cepo.voting.algebra_worker import equal_formulas
+from optillm_cerebras_cepo.cepo.workload import Workload, expected_costs, fit_to_resources, requested_workload
+from optillm_cerebras_cepo.core.chat import Completion, Label, Listener, Message, PassthroughRequest, Step
+from optillm_cerebras_cepo.core.errors import CepoError, NoAnswer
+from optillm_cerebras_cepo.voting.algebra_process import equal_formulas
 
 
 def solve(caller: StepCaller, rater: StepCaller, listener: Listener | None = None) -> Outcome:
@@ -75,3 +74,45 @@ def _fitted(caller: StepCaller, rater: StepCaller, candidates: int) -> tuple[Ste
     caller.tracker.degraded.add(*fitted.degraded)
     fewer = settings.model_copy(update={"planning_n": fitted.work.plans})
     return replace(caller, request=replace(caller.request, settings=fewer)), fitted.work
+
+
+def answer_directly(caller: StepCaller, listener: Listener | None = None) -> Outcome:
+    """Make one call for each answer. A reply that is cut at the client's own limit is an answer too."""
+    prompts = [Message("user", caller.request.question.text)]
+    return _call_for_each(caller, lambda label: caller.write(label, prompts, {}, listener))
+
+
+def pass_through(caller: StepCaller, request: PassthroughRequest, listener: Listener | None = None) -> Outcome:
+    """Make one call for each answer, with the client's own messages and tools."""
+    return _call_for_each(caller, lambda label: caller.pass_through(label, request, listener))
+
+
+def _call_for_each(caller: StepCaller, call: Callable[[Label], Completion]) -> Outcome:
+    """Make as many calls side by side as answers are wanted; leave out those that fail while another succeeds."""
+    wanted = caller.request.parameters.n
+    if wanted == 1:
+        return Outcome((_answer(call(Label(Step.DIRECT))),))
+
+    def one(number: int) -> Answer | CepoError:
+        try:
+            return _answer(call(Label(Step.DIRECT, number)))
+        except CepoError as error:
+            return error
+
+    with ThreadPoolExecutor(wanted) as threads:
+        results = list(threads.map(one, range(1, wanted + 1)))
+    answers = tuple(result for result in results if isinstance(result, Answer))
+    failures = [result for result in results if isinstance(result, CepoError)]
+    final = [failure for failure in failures if failure.discards_answers]
+    if final or not answers:
+        raise (final or failures)[0]
+    for failure in failures:
+        caller.tracker.degraded.add(f"an answer left out: {failure.message}")
+    return Outcome(answers)
+
+
+def _answer(completion: Completion) -> Answer:
+    if not completion.answer and not completion.tool_calls:
+        raise NoAnswer("the model's reply is empty; ask again, or raise max_tokens")
+    reason = completion.finish_reason or "stop"
+    return Answer(completion.answer, reason, completion.usage, completion.tool_calls, completion.reasoning)

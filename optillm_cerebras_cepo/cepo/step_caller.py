@@ -7,9 +7,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from optillm_cerebras_cepo.cepo.call_kinds import LAST_RESORT, PASSTHROUGH, kind_of, variant_of
-from optillm_cerebras_cepo.cepo.request import CepoRequest, RequestTracker
-from optillm_cerebras_cepo.cepo.timing import kept_for_answer, kept_for_choosing
+from optillm_cerebras_cepo.cepo.request import (
+    LAST_RESORT,
+    PASSTHROUGH,
+    CepoRequest,
+    RequestTracker,
+    kept_for_answer,
+    kept_for_choosing,
+    kind_of,
+    variant_of,
+)
 from optillm_cerebras_cepo.core.budget import Budget, Resources, unbounded
 from optillm_cerebras_cepo.core.chat import (
     ChatClient,

@@ -84,7 +84,7 @@ Listener = Callable[[Mapping[str, Any]], None]
 class Label:
     """What a call is for: the step, and the candidate (from 1; 0 for a call of no candidate).
 
-    `kind` separates calls of one step whose replies differ in length (`cepo/call_kinds.py`). It is not compared.
+    `kind` separates calls of one step whose replies differ in length (`cepo/request.py`). It is not compared.
     """
 
     step: Step

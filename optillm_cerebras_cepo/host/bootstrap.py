@@ -2,28 +2,86 @@
 
 Four things that `main()` and OptiLLM's routes look up by name are replaced: the plugin files, the client for each
 request, what a tag in a message means, and the list of approaches.
+
+OptiLLM imports all of its approaches at the start. In place of the modules of those that are not served it gets empty
+modules: they would take a second, half of the memory at rest, and packages of tens of megabytes. And no request can run
+what was not imported.
 """
 
 from __future__ import annotations
 
+import importlib.abc
+import importlib.machinery
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from optillm_cerebras_cepo.core.command_line import check_port, flags_of, refuse_unknown_arguments, wrong_usage
+from optillm_cerebras_cepo.core.environment import BASE_URL, misspelt
 from optillm_cerebras_cepo.core.errors import BadConfiguration
-from optillm_cerebras_cepo.core.variables import BASE_URL, misspelt
 from optillm_cerebras_cepo.host import SLUG
-from optillm_cerebras_cepo.host.stub_modules import leave_out
 from optillm_cerebras_cepo.llm.connection import TlsSettings
 from optillm_cerebras_cepo.settings.loading import load
 
+# The module of each of OptiLLM's own approaches (server.py:23).
+MODULES = {
+    "mcts": "optillm.mcts",
+    "bon": "optillm.bon",
+    "moa": "optillm.moa",
+    "rto": "optillm.rto",
+    "z3": "optillm.z3_solver",
+    "self_consistency": "optillm.self_consistency",
+    "pvg": "optillm.pvg",
+    "rstar": "optillm.rstar",
+    "cot_reflection": "optillm.cot_reflection",
+    "plansearch": "optillm.plansearch",
+    "leap": "optillm.leap",
+    "re2": "optillm.reread",
+    "mars": "optillm.mars",
+}
+# Used by other approaches only: OpenAI's client, and the library with which OptiLLM's own `cepo` compares answers.
+LIBRARIES = ("openai", "math_verify")
+
 DEFAULTS = {"--approach": ("OPTILLM_APPROACH", SLUG), "--port": ("OPTILLM_PORT", "8080")}
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+def leave_out(served: Collection[str]) -> None:
+    """From now on, import the modules of all approaches but the served ones as empty modules."""
+    unwanted = {module for approach, module in MODULES.items() if approach not in served}
+    if set(served) <= {SLUG, "none"}:
+        unwanted.update(LIBRARIES)
+    sys.meta_path.insert(0, _StubFinder(frozenset(unwanted - set(sys.modules))))
+
+
+class _StubFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names = names
+
+    def find_spec(self, fullname: str, *_: object) -> importlib.machinery.ModuleSpec | None:
+        return importlib.machinery.ModuleSpec(fullname, self) if fullname in self._names else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        def get(name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return _placeholder(name)
+
+        module.__getattr__ = get  # type: ignore[method-assign]
+
+
+def _placeholder(name: str) -> type[Exception]:
+    """Return a class that can stand for any imported name: a function, a class, or an exception to catch."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError(f"{name} belongs to an approach that is not served here")
+
+    return type(name, (Exception,), {"__init__": refuse, "__doc__": "Placeholder for a name that is not imported."})
 
 
 @dataclass(frozen=True)

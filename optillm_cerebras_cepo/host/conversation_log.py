@@ -11,15 +11,24 @@ from typing import Any
 
 from optillm_cerebras_cepo.core.chat import ChatRequest, Completion
 from optillm_cerebras_cepo.core.errors import CepoError
-from optillm_cerebras_cepo.host import optillm
 
 
 class LogEntry:
-    """An entry of the log that OptiLLM has not written yet."""
+    """An entry of the log that OptiLLM has not written yet.
 
-    def __init__(self, log: Any, key: str) -> None:
+    Args:
+        log: OptiLLM's conversation logger.
+        key: id of the entry.
+        hold: hide the entry from OptiLLM, which warns twice that it is missing; the caller must `finish` it. For a
+            stream, which goes on when OptiLLM has its reply and would write the entry.
+
+    """
+
+    def __init__(self, log: Any, key: str, *, hold: bool = False) -> None:
         self._log = log
-        self._key = key
+        self._key = f"{key} held" if hold else key
+        if hold:
+            log.active_entries[self._key] = log.active_entries.pop(key)  # in the file the entry keeps its own id
 
     def record(self, request: ChatRequest, result: Completion | CepoError) -> None:
         """Add a call. Does nothing when the entry is written, for a cancelled call may end later."""
@@ -35,24 +44,6 @@ class LogEntry:
         if error is not None:
             self._log.log_error(self._key, error)
         self._log.finalize_conversation(self._key)
-
-
-def log_entry(*, hold: bool = False) -> LogEntry | None:
-    """Return the current request's entry; None if there is none.
-
-    Args:
-        hold: hide the entry from OptiLLM, which warns twice that it is missing; the caller must `finish` it. For a
-            stream, which goes on when OptiLLM has its reply and would write the entry.
-
-    """
-    found = optillm.log_entry()
-    if found is None:
-        return None
-    log, key = found
-    if hold:
-        log.active_entries[f"{key} held"] = log.active_entries.pop(key)  # in the file the entry keeps its own id
-        key = f"{key} held"
-    return LogEntry(log, key)
 
 
 def _received(request: ChatRequest, result: Completion | CepoError) -> dict[str, Any]:

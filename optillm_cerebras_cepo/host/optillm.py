@@ -1,6 +1,6 @@
 """Adapter to OptiLLM's server: the only file that uses names of `optillm.server`; tests/host/test_pins.py pins them.
 
-Importing this module imports OptiLLM with every approach, so `stub_modules` must be in place before. What `main()` sets
+Importing this module imports OptiLLM with every approach, so `bootstrap.leave_out` comes first. What `main()` sets
 is read at each use: OptiLLM loads its plugins before it has read its flags.
 """
 
@@ -20,8 +20,6 @@ from typing import Any, cast
 import flask
 import optillm.server as server
 from optillm.cepo.cepo import CepoConfig, init_cepo_config
-
-from optillm_cerebras_cepo.host import single_version
 
 CHAT_PATH = "/v1/chat/completions"
 AUTO = "auto"  # the approach is named by the prefix of the model's name
@@ -137,6 +135,11 @@ def add_hooks(
     if before not in functions:
         app.after_request(after)
         functions.insert(0 if first else len(functions), before)
+
+
+def single_version(path: str) -> str:
+    """Return a request's path with /v1 once: clients that add it themselves are given base URLs that end with it."""
+    return path.removeprefix("/v1") if path.startswith("/v1/v1/") else path
 
 
 def accept_doubled_version() -> None:

@@ -13,11 +13,9 @@ from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import BadConfiguration, CepoError
 from optillm_cerebras_cepo.core.events import Observer
 from optillm_cerebras_cepo.host import SLUG, configuration, hooks, optillm, responses, stream
-from optillm_cerebras_cepo.host.conversation_log import log_entry
-from optillm_cerebras_cepo.host.disconnects import current_client
-from optillm_cerebras_cepo.host.execution import Execution, defect, request_observer
-from optillm_cerebras_cepo.host.messages import question_from_text
-from optillm_cerebras_cepo.host.request import IncomingRequest, incoming_request, parse_request
+from optillm_cerebras_cepo.host.conversation_log import LogEntry
+from optillm_cerebras_cepo.host.execution import Execution, current_client, defect, request_observer
+from optillm_cerebras_cepo.host.request import IncomingRequest, incoming_request, parse_request, question_from_text
 from optillm_cerebras_cepo.host.responses import NotACerebrasClient
 from optillm_cerebras_cepo.llm.models import lookup
 from optillm_cerebras_cepo.llm.sdk import SdkClient, address_of
@@ -109,7 +107,8 @@ def _execution(request: CepoRequest, api: SdkClient) -> Execution:
     """Return the execution of a request, with its calls in OptiLLM's conversation log where it keeps one."""
     deadline = Deadline(request.settings.deadline)
     streams = request.parameters.stream
-    entry = log_entry(hold=streams)
+    found = optillm.log_entry()
+    entry = LogEntry(*found, hold=streams) if found else None
 
     def solve(observer: Observer, listener: Listener) -> RequestResult:
         result, error = None, "internal error"

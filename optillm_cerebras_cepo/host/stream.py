@@ -13,8 +13,7 @@ from optillm_cerebras_cepo.core.chat import Parameters
 from optillm_cerebras_cepo.core.errors import CepoError
 from optillm_cerebras_cepo.core.events import CallDelayed, CallFinished, CandidateRated, PlansCompared, describe
 from optillm_cerebras_cepo.host import responses
-from optillm_cerebras_cepo.host.disconnects import POLL
-from optillm_cerebras_cepo.host.execution import ContentDelta, Execution, Update, defect
+from optillm_cerebras_cepo.host.execution import POLL, ContentDelta, Execution, Update, defect
 from optillm_cerebras_cepo.session import RequestResult
 
 HEARTBEAT = 5.0  # seconds without an event after which a comment is sent, for proxies close idle connections

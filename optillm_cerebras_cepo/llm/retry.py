@@ -3,13 +3,17 @@
 `CepoError.retryable` says whether an error is worth a retry, and `wait_before` how long to wait for it. The waits of
 one call grow whatever the API answers, so its attempts come at a bounded rate. The SDK's own retries are off: they end
 a rate limit after about 1.4 s, and retries in two places multiply.
+
+If a model answers none of a request's calls (`Outage`), none of them is retried further.
 """
 
 from __future__ import annotations
 
 import random
+import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -18,10 +22,68 @@ from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion
 from optillm_cerebras_cepo.core.deadline import Deadline
-from optillm_cerebras_cepo.core.errors import CepoError, ErrorScope, RateLimited, UnusableReply
+from optillm_cerebras_cepo.core.errors import (
+    ApiTimeout,
+    ApiUnavailable,
+    ApiUnreachable,
+    CepoError,
+    ErrorScope,
+    RateLimited,
+    UnusableReply,
+)
 from optillm_cerebras_cepo.core.events import CallDelayed, Observer, ignore
-from optillm_cerebras_cepo.llm.outage import Outage
 from optillm_cerebras_cepo.llm.rate_limits.windows import wait_is_known
+
+OUTAGE = (ApiUnavailable, ApiUnreachable, ApiTimeout)  # errors that every call would meet
+
+
+class Outage:
+    """Detection for one request and one model. Thread-safe.
+
+    Args:
+        attempts: of one call.
+
+    Attributes:
+        is_certain: whether a call has used up its attempts while every other call under way failed at least once, and
+            no attempt has been answered since.
+
+    """
+
+    def __init__(self, attempts: int) -> None:
+        self.is_certain = False
+        self._attempts = attempts
+        self._lock = threading.Lock()
+        self._calls = 0  # under way
+        self._failures = 0  # attempts since the last answer
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Count a call as under way while this block runs."""
+        with self._lock:
+            self._calls += 1
+        try:
+            yield
+        except OUTAGE:
+            with self._lock:
+                others = self._calls - 1
+                self.is_certain = self.is_certain or self._failures >= self._attempts + others
+            raise
+        finally:
+            with self._lock:
+                self._calls -= 1
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Count the attempt in this block as answered or failed. Errors of other kinds count as neither."""
+        try:
+            yield
+        except OUTAGE:
+            with self._lock:
+                self._failures += 1
+            raise
+        with self._lock:
+            self._failures, self.is_certain = 0, False
+
 
 MAX_DOUBLINGS = 50  # beyond every limit, and a float still holds the result
 START_SECONDS = 15.0  # of an attempt besides its tokens: connecting, the API's queue, reading the prompt

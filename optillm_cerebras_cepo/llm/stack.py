@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 from optillm_cerebras_cepo.core.chat import ChatClient
 from optillm_cerebras_cepo.core.events import Observer
-from optillm_cerebras_cepo.llm.adaptive_max_tokens import AdaptiveMaxTokens, ReplyLengths
-from optillm_cerebras_cepo.llm.budget_guard import BudgetGuard
-from optillm_cerebras_cepo.llm.context_window import ContextFitter, ContextWindows
-from optillm_cerebras_cepo.llm.instrumentation import CallReporter, Ledger, RecordCall, UsageMeter
+from optillm_cerebras_cepo.llm.metering import BudgetGuard, CallReporter, Ledger, RecordCall, UsageMeter
 from optillm_cerebras_cepo.llm.rate_limits.limiter import RateLimitedClient, RateLimiter
 from optillm_cerebras_cepo.llm.retry import Retry, RetryPolicy
 from optillm_cerebras_cepo.llm.token_estimates import TokenEstimates
+from optillm_cerebras_cepo.llm.token_limits import AdaptiveMaxTokens, ContextFitter, ContextWindows, ReplyLengths
 from optillm_cerebras_cepo.llm.unsupported_params import UnsupportedParams, UnsupportedParamsFilter
 
 

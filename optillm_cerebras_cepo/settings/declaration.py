@@ -1,17 +1,18 @@
 """Declaration of all settings of a request: name, type, range, default and description of each.
 
 The same declaration applies to all sources: OptiLLM's CePO configuration, environment and request body. `loading.py`
-reads them; `operator_limits.py` has the locks, caps and budgets of the operator.
+reads them.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
+import difflib
+from collections.abc import Collection, Iterable, Mapping
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from optillm_cerebras_cepo.core.chat import Step
-from optillm_cerebras_cepo.settings.operator_limits import check_caps, check_locked
 
 # OptiLLM's numbers for the planning steps; a rating's fields are called bestofn_*.
 _SUFFIX = {
@@ -32,6 +33,9 @@ Count = Annotated[int, Field(ge=1)]
 # More would not improve an answer, and each needs at least one thread while the request runs.
 Few = Annotated[int, Field(ge=1, le=100)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+# Settings with a cap, and the setting that is the cap. Plans share that of attempts: there are never more plans.
+CAPS = {"bestofn_n": "max_bestofn_n", "planning_n": "max_planning_m", "planning_m": "max_planning_m"}
 
 
 class StepParameters(NamedTuple):
@@ -166,3 +170,22 @@ class Settings(BaseModel):
         if self.planning_m < self.planning_n:
             raise ValueError(f"planning_m ({self.planning_m}) must be at least planning_n ({self.planning_n})")
         return self
+
+
+def check_locked(locked: Iterable[str], known: Collection[str]) -> None:
+    """Raise ValueError for the first locked name that is no setting.
+
+    The message has its position, counted from 1, and not the name, which may be a secret that was set by mistake.
+    """
+    for place, name in enumerate(locked, 1):
+        if name not in known:
+            # A name may have been written as a variable or as a field of the body.
+            nearest = difflib.get_close_matches(name.lower().removeprefix("cepo_cerebras_"), known, n=1)
+            raise ValueError(f"name {place} is no setting" + (f" (did you mean {nearest[0]}?)" if nearest else ""))
+
+
+def check_caps(values: Mapping[str, Any]) -> None:
+    """Raise ValueError for the first setting above its cap."""
+    for name, cap in CAPS.items():
+        if values[cap] is not None and values[name] > values[cap]:
+            raise ValueError(f"{name} ({values[name]}) is beyond the operator's {cap} ({values[cap]})")

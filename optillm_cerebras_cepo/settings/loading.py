@@ -2,7 +2,7 @@
 
 The order: the defaults, OptiLLM's CePO configuration (YAML file, then `--cepo_*` flags), the preset of the effort, the
 environment (`CEPO_CEREBRAS_<NAME>`), the request body (`cepo_cerebras_<name>`). A request cannot change what the
-operator locks, nor exceed the operator's caps (`operator_limits.py`).
+operator locks, nor exceed the operator's caps and budgets.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from optillm_cerebras_cepo.core.errors import BadConfiguration, BadRequest
-from optillm_cerebras_cepo.settings.declaration import Settings
-from optillm_cerebras_cepo.settings.operator_limits import BUDGETS, check_budget, unchanged, within
+from optillm_cerebras_cepo.settings.declaration import CAPS, Settings
 
 ENVIRONMENT = "CEPO_CEREBRAS_"
 BODY = "cepo_cerebras_"
@@ -47,6 +46,10 @@ OUR_PREFIX = re.compile("cepo_cerebras_?|cerebras_cepo_?|cepocerebras_?|cepo_|ce
 OPERATORS = frozenset({"concurrency", "rpm", "tpm", "redis_url", "locked", "max_bestofn_n", "max_planning_m"})
 
 
+# Settings that limit what a request may spend. A request may set a lower value than the operator, not a higher one.
+BUDGETS = frozenset({"max_calls", "max_total_tokens"})
+
+
 def load(base: Mapping[str, Any], environ: Mapping[str, str], body: Mapping[str, Any]) -> Settings:
     """Return the settings of one request.
 
@@ -63,29 +66,31 @@ def load(base: Mapping[str, Any], environ: Mapping[str, str], body: Mapping[str,
     configured = {name: value for name, value in base.items() if name not in HOST_ONLY}
     refuse_unknown(configured, Settings.model_fields, "the CePO configuration")
     # Select by name first: os.environ decodes a value each time that it is read.
-    names = {name.removeprefix(ENVIRONMENT).lower(): environ[name] for name in environ if name.startswith(ENVIRONMENT)}
-    refuse_unknown(names, Settings.model_fields, "the environment", spell=lambda name: ENVIRONMENT + name.upper())
-    standing = _configured(configured, names)
+    variables = {
+        name.removeprefix(ENVIRONMENT).lower(): environ[name] for name in environ if name.startswith(ENVIRONMENT)
+    }
+    refuse_unknown(variables, Settings.model_fields, "the environment", spell=lambda name: ENVIRONMENT + name.upper())
+    operators = _configured(configured, variables)
     wanted = {name.removeprefix(BODY): value for name, value in body.items() if name.startswith(BODY)}
     if unknown := _unknown(wanted, Settings.model_fields, lambda name: BODY + name):
         raise BadRequest(f"unknown field {unknown[1]}", param=unknown[0])
     for name, value in wanted.items():
         if name in OPERATORS:
             raise BadRequest(f"{BODY + name} is set by the operator only", param=BODY + name)
-        if name in standing.locked:
+        if name in operators.locked:
             raise BadRequest(f"{BODY + name} is locked by the operator", param=BODY + name)
         _check_kind(name, value)
-        _check_raised(name, getattr(standing, name), value)
-    if body.get("reasoning_effort") is not None and "effort" not in standing.locked:
+        _check_budget(name, getattr(operators, name), value)
+    if body.get("reasoning_effort") is not None and "effort" not in operators.locked:
         # It sets the effort and is never sent to the model. A locked effort ignores it, because many clients send it by
         # default.
         wanted = {"effort": _effort_of(body["reasoning_effort"])} | wanted
     # Locked settings keep the values that the operator's effort gives them; another effort's preset is not applied.
-    own = {**vars(standing), **within(PRESETS.get(standing.effort, {}), vars(standing), names)}
-    kept = {name: own[name] for name in unchanged(standing.locked)}
-    preset = within(PRESETS.get(str(wanted.get("effort", standing.effort)), {}), own, names.keys() | kept.keys())
+    values = {**vars(operators), **_preset(operators.effort, vars(operators), variables)}
+    locked = {name: values[name] for name in _with_their_pair(operators.locked)}
+    preset = _preset(str(wanted.get("effort", operators.effort)), values, variables.keys() | locked.keys())
     try:
-        return Settings.model_validate({**configured, **preset, **names, **kept, **wanted})
+        return Settings.model_validate({**configured, **preset, **variables, **locked, **wanted})
     except ValidationError as error:
         name, reason = _first(error, wanted)
         raise BadRequest(f"{BODY + name}: {reason}", param=BODY + name) from None
@@ -128,11 +133,10 @@ def _check_kind(name: str, value: object) -> None:
         raise BadRequest(f"{BODY + name} must be a number", param=BODY + name)
 
 
-def _check_raised(name: str, own: object, value: object) -> None:
-    try:
-        check_budget(name, own, value)
-    except ValueError as error:
-        raise BadRequest(f"{BODY + name}: {error}", param=BODY + name) from None
+def _check_budget(name: str, operators: object, wanted: object) -> None:
+    """Raise BadRequest if a request sets a budget above the operator's."""
+    if name in BUDGETS and isinstance(operators, int) and isinstance(wanted, int | float) and wanted > operators:
+        raise BadRequest(f"{BODY + name}: {wanted} is more than the operator's {operators}", param=BODY + name)
 
 
 def _effort_of(reasoning: object) -> str:
@@ -177,3 +181,32 @@ def _first(error: ValidationError, given: Iterable[str]) -> tuple[str, str]:
     if first["loc"]:
         return str(first["loc"][0]), reason[:1].lower() + reason[1:]
     return next((name for name in reversed(list(given)) if name in reason.split()), "planning_m"), reason
+
+
+def _with_their_pair(locked: Collection[str]) -> frozenset[str]:
+    """Return the settings that no preset changes: the locked ones, and both plans and attempts if one of them is.
+
+    A preset's number of attempts may be too small for a locked number of plans.
+    """
+    pair = {"planning_n", "planning_m"}
+    return frozenset(locked) | (pair if pair & set(locked) else set())
+
+
+def _preset(effort: str, values: Mapping[str, Any], fixed: Collection[str]) -> dict[str, int]:
+    """Return the numbers that an effort sets: none of the fixed ones, none above its cap, attempts at least plans.
+
+    Args:
+        effort: one of the efforts; an unknown one sets nothing.
+        values: all current settings, within their caps.
+        fixed: settings that keep their current value.
+
+    """
+    preset = {name: value for name, value in PRESETS.get(effort, {}).items() if name not in fixed}
+    for name in preset:
+        cap = values[CAPS[name]]
+        preset[name] = preset[name] if cap is None else min(preset[name], cap)
+    if "planning_m" in preset and "planning_n" not in preset:
+        preset["planning_m"] = max(preset["planning_m"], values["planning_n"])
+    if "planning_n" in preset and "planning_m" not in preset:
+        preset["planning_n"] = min(preset["planning_n"], values["planning_m"])
+    return preset

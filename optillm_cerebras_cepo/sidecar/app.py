@@ -11,18 +11,16 @@ from typing import Any
 from werkzeug.wrappers import Response
 
 from optillm_cerebras_cepo.core.errors import BadRequest, CepoError, ModelUnavailable
-from optillm_cerebras_cepo.host import single_version
 from optillm_cerebras_cepo.host.bootstrap import Wsgi
 from optillm_cerebras_cepo.host.execution import REQUEST_OBSERVER, defect
+from optillm_cerebras_cepo.host.optillm import single_version
 from optillm_cerebras_cepo.host.responses import BodyTooLarge, error_headers
 from optillm_cerebras_cepo.llm.models import lookup
 from optillm_cerebras_cepo.sidecar import errors
-from optillm_cerebras_cepo.sidecar.client_keys import PROBE_PATHS, ClientKeys
+from optillm_cerebras_cepo.sidecar.admission import PROBE_PATHS, ClientKeys, RequestSlots
 from optillm_cerebras_cepo.sidecar.logs import log_access
-from optillm_cerebras_cepo.sidecar.metrics import CONTENT_TYPE, Metrics
 from optillm_cerebras_cepo.sidecar.readiness import Readiness
-from optillm_cerebras_cepo.sidecar.request_record import RequestRecord
-from optillm_cerebras_cepo.sidecar.request_slots import RequestSlots
+from optillm_cerebras_cepo.sidecar.request_record import CONTENT_TYPE, Metrics, RequestRecord
 
 CHAT = "/v1/chat/completions"
 MODELS = "/v1/models"

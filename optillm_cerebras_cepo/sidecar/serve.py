@@ -6,22 +6,95 @@ import gc
 import ipaddress
 import logging
 import os
+import resource
+import select
+import signal
+import socket
 import threading
 from collections.abc import Sequence
+from types import FrameType
 
+from optillm_cerebras_cepo.core.errors import BadConfiguration
 from optillm_cerebras_cepo.host.bootstrap import Launched, launch
 from optillm_cerebras_cepo.sidecar.errors import shutting_down
-from optillm_cerebras_cepo.sidecar.key_sources import CLIENT_KEY, load_cerebras_key, take_client_keys
 from optillm_cerebras_cepo.sidecar.logs import json_logging, quiet_libraries
-from optillm_cerebras_cepo.sidecar.options import FLAGS, Options, flag_name, options_from
-from optillm_cerebras_cepo.sidecar.process import StopSignal, divide_files, raise_file_limit
-from optillm_cerebras_cepo.sidecar.request_slots import RequestSlots
+from optillm_cerebras_cepo.sidecar.options import (
+    CLIENT_KEY,
+    FLAGS,
+    Options,
+    flag_name,
+    load_cerebras_key,
+    options_from,
+    take_client_keys,
+)
 
+WANTED_FILES = 4096
+OWN_FILES = 64  # listening sockets, logs, the algebra worker, Redis, DNS: about 10 when idle
+MAX_API_CONNECTIONS = 100  # the SDK's own limit
+MIN_CONNECTIONS = 16  # of clients, and of the API
 FINAL_SECONDS = 3.0  # for the error responses to requests that did not finish in the grace time
+
 # Upper limits of what a request may set, unless the operator sets others: each is a thread and several calls.
 DEFAULT_CAPS = {"CEPO_CEREBRAS_MAX_BESTOFN_N": "10", "CEPO_CEREBRAS_MAX_PLANNING_M": "10"}
-
 logger = logging.getLogger("optillm_cerebras_cepo")
+
+
+class StopSignal:
+    """SIGTERM and SIGINT, from the creation of this object on. The second one raises KeyboardInterrupt.
+
+    The kernel may deliver a signal to any thread, but Python runs the handler in the main thread, as soon as that wakes
+    up. A lock or an event does not wake it then; the socket does, to which Python writes on every signal.
+    """
+
+    def __init__(self) -> None:
+        self._received = False
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        # Without a handler, process 1 of a container ignores SIGTERM.
+        signal.signal(signal.SIGTERM, self._handle)
+        signal.signal(signal.SIGINT, self._handle)
+
+    def wait(self) -> None:
+        """Block until the first signal or `send`."""
+        while not self._received:
+            select.select([self._reader], [], [])
+            self._reader.recv(64)
+
+    def send(self) -> None:
+        """End `wait`, as a signal does. Thread-safe."""
+        self._received = True
+        self._writer.send(b"\0")
+
+    def _handle(self, _: int, __: FrameType | None) -> None:
+        if self._received:
+            raise KeyboardInterrupt
+        self._received = True
+
+
+def raise_file_limit() -> int:
+    """Raise this process's limit of open files to WANTED_FILES, as far as the system allows. Return the limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = WANTED_FILES if hard == resource.RLIM_INFINITY else min(WANTED_FILES, hard)
+    if soft == resource.RLIM_INFINITY or soft >= highest:
+        return WANTED_FILES if soft == resource.RLIM_INFINITY else soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest, hard))
+    return highest
+
+
+def divide_files(files: int, clients: int) -> tuple[int, int]:
+    """Return how many connections of clients (at most `clients`) and of the API may be open with so many files.
+
+    Raise BadConfiguration if there are not enough files.
+    """
+    left = files - OWN_FILES
+    if left < 2 * MIN_CONNECTIONS:
+        needed = OWN_FILES + 2 * MIN_CONNECTIONS
+        raise BadConfiguration(
+            f"The limit of open files is {files}, at least {needed} are needed; raise it (ulimit -n)."
+        )
+    api = min(MAX_API_CONNECTIONS, left // 2)
+    return min(clients, left - api), api
 
 
 def serve(arguments: Sequence[str]) -> None:
@@ -73,10 +146,10 @@ class _Sidecar:
     def __init__(self, options: Options, launched: Launched, keys: Sequence[str], stop_signal: StopSignal) -> None:
         # These import OptiLLM, whose import `launch` has to prepare.
         from optillm_cerebras_cepo.runtime import RUNTIME
+        from optillm_cerebras_cepo.sidecar.admission import ClientKeys, RequestSlots
         from optillm_cerebras_cepo.sidecar.app import SidecarApp
-        from optillm_cerebras_cepo.sidecar.client_keys import ClientKeys
-        from optillm_cerebras_cepo.sidecar.metrics import Metrics
         from optillm_cerebras_cepo.sidecar.readiness import Readiness
+        from optillm_cerebras_cepo.sidecar.request_record import Metrics
         from optillm_cerebras_cepo.sidecar.server import EXTRA_THREADS, Server, ServerLimits
 
         slot_count = options.max_requests + options.max_queue

@@ -1,6 +1,6 @@
 """Child process that compares two formulas with math_verify; a program of its own, because algebra may never end.
 
-`algebra_worker.py` starts it. Each line of input is a JSON array of two formulas. Each line of output is `true`,
+`algebra_process.py` starts it. Each line of input is a JSON array of two formulas. Each line of output is `true`,
 `false`, or `null` if the time was up. Formulas are parsed as LaTeX by a grammar: no text is evaluated.
 """
 

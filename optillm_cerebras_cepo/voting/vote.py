@@ -1,10 +1,10 @@
 """Group equal answers. No model is called.
 
-Each reply's final answer is extracted (`extraction.py`) and compared with the others (`comparison.py`):
+Each reply's final answer is extracted (`extraction.py`) and compared with the others:
 
 1. by the letters of its choices, if the question is a multiple-choice question (`multiple_choice.py`);
 2. exactly, as a number with its unit or as several numbers (`notation.py`, `units.py`); otherwise as a formula, by
-   math_verify (`algebra_worker.py`);
+   math_verify (`algebra_process.py`);
 3. by its words.
 
 The groups do not depend on the order of the answers. Equality is made transitive by comparing with one representative
@@ -13,14 +13,142 @@ of each group, the most explicit one first: "3" joins the larger of the groups "
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
-from optillm_cerebras_cepo.voting.algebra_worker import equal_formulas
-from optillm_cerebras_cepo.voting.comparison import Reading, SameFormula, read, same
-from optillm_cerebras_cepo.voting.multiple_choice import offered
+from optillm_cerebras_cepo.voting.algebra_process import equal_formulas, is_formula, is_prose
+from optillm_cerebras_cepo.voting.extraction import final_answer
+from optillm_cerebras_cepo.voting.multiple_choice import offered, taken
+from optillm_cerebras_cepo.voting.notation import (
+    Bracketed,
+    Quantity,
+    plain,
+    read_bracketed,
+    read_quantity,
+    restated,
+    split_unit,
+    squeezed,
+    unassigned,
+    words,
+)
+from optillm_cerebras_cepo.voting.units import NO_UNIT, Unit
+
+SameFormula = Callable[[str, str], bool | None]  # None if the time was up
 
 MISSES = 2  # comparisons of formulas in one vote that may run out of time; after that, formulas are not compared
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A reply's answer, in the notations that can be compared.
+
+    Attributes:
+        text: normalized text: bare words, or a formula without spaces.
+        letters: letters of the chosen choices; empty if the answer is no choice.
+        quantity: the number with its unit; None for any other answer.
+        bracketed: the point, interval or set of numbers; None for any other answer.
+        formula: the formula; empty if the answer is none that algebra can compare.
+        unit: of the number or the formula.
+
+    """
+
+    text: str
+    letters: str = ""
+    quantity: Quantity | None = None
+    bracketed: Bracketed | None = None
+    formula: str = ""
+    unit: Unit = NO_UNIT
+
+    @property
+    def explicit(self) -> int:
+        """Rank by what the answer has beyond a bare value: letters, then a unit or brackets, then exactness."""
+        exact = self.quantity is not None and self.quantity.places is None
+        return 4 * bool(self.letters) + 2 * bool(self.unit or (self.bracketed and self.bracketed.brackets)) + exact
+
+
+def read(reply: str, choices: Mapping[str, str], same_formula: SameFormula) -> Reading:
+    """Return the reading of a reply.
+
+    Args:
+        reply: the whole reply.
+        choices: of the question, letter → text; empty if it has none.
+        same_formula: compares choices that are formulas.
+
+    """
+    answer = final_answer(reply)
+    reading = reading_of(answer)
+    if not choices:
+        return reading
+
+    def says(said: str, choice: str) -> bool:
+        return same(reading_of(said), reading_of(choice), True, same_formula)
+
+    letters = taken(reply, answer, choices, says)
+    return Reading(letters, letters=letters) if letters else reading
+
+
+def reading_of(answer: str) -> Reading:
+    """Return the reading of a final answer."""
+    clean = plain(answer)
+    value = restated(unassigned(clean))
+    quantity = read_quantity(value)
+    if quantity is not None:
+        return Reading(squeezed(value), quantity=quantity, unit=quantity.unit)
+    body, unit = split_unit(clean)
+    if is_formula(body):
+        return Reading(squeezed(body), bracketed=read_bracketed(clean), formula=body, unit=unit)
+    return Reading(words(clean) if is_prose(clean) else squeezed(clean).casefold())
+
+
+def same(one: Reading, other: Reading, in_percent: bool, same_formula: SameFormula) -> bool:
+    """Return whether two readings are the same answer; `in_percent` if the question asks for a percentage."""
+    if one.letters or other.letters:
+        return one.letters == other.letters
+    if one.quantity and other.quantity:
+        return _equal_quantities(one.quantity, other.quantity, in_percent)
+    if one.bracketed and other.bracketed:
+        return one.bracketed.same(other.bracketed)
+    if one.unit and other.unit and one.unit != other.unit:
+        return False
+    if one.text == other.text:
+        return bool(one.text)
+    first, second = _as_formula(one), _as_formula(other)
+    return bool(first and second and same_formula(first, second))
+
+
+def _as_formula(reading: Reading) -> str:
+    if reading.quantity is None:
+        return reading.formula
+    value, places = reading.quantity.value, reading.quantity.places
+    return str(value) if places is None or not 0 < places < 40 else f"{float(value):.{places}f}"
+
+
+def _equal_quantities(one: Quantity, other: Quantity, in_percent: bool) -> bool:
+    if one.unit and other.unit:
+        if one.unit.measures != other.unit.measures:
+            return False
+        factor = one.unit.size / other.unit.size
+    else:
+        factor = Fraction(1)
+    if _close(one.value * factor, other.value, one.places if factor == 1 else None, other.places):
+        return True
+    if in_percent and one.percent != other.percent:
+        return one.value * (100 if one.percent else 1) == other.value * (100 if other.percent else 1)
+    return False
+
+
+def _close(one: Fraction, other: Fraction, places: int | None, other_places: int | None) -> bool:
+    """Return whether two numbers are equal, or one is a decimal of at least 3 places that the other rounds to."""
+    if one == other:
+        return True
+    if places is not None and other_places is not None:
+        coarse = min(places, other_places)
+        least = 4  # for two decimals: 0.125 and 0.1249 are different answers
+    else:
+        coarse, least = places if places is not None else other_places or 0, 3
+    digits = len(str(int(abs(one) * Fraction(10) ** max(coarse, 0))))
+    return coarse >= 3 and digits >= least and abs(one - other) * 2 * 10**coarse <= 1
 
 
 @dataclass(frozen=True)
@@ -85,28 +213,6 @@ def vote(question: str, answers: Sequence[str], same_formula: SameFormula = equa
             home.append(reading)
     indexes = [tuple(answering(members)) for members in groups]
     return Vote(tuple(sorted(indexes, key=lambda members: (-len(members), members[0]))))
-
-
-def group(question: str, answers: Sequence[str]) -> tuple[tuple[int, ...], ...]:
-    """Return the indexes of the answers in groups of equal ones, the largest first, ties by their first index."""
-    return vote(question, answers).groups
-
-
-def majority(question: str, answers: Sequence[str]) -> int:
-    """Return the index of the first answer of the largest group. Raise ValueError if there is no answer."""
-    if not answers:
-        raise ValueError("a majority of no answers; there must be one at least")
-    return vote(question, answers).majority[0]
-
-
-def agreement(question: str, answers: Sequence[str]) -> float:
-    """Return the share of the largest group among all answers, 0 to 1; 0 for no answers."""
-    return vote(question, answers).agreement
-
-
-def agree(question: str, answers: Sequence[str]) -> bool:
-    """Return whether all answers are equal: true for one answer, false for none."""
-    return vote(question, answers).unanimous
 
 
 class _Bounded:

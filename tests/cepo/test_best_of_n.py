@@ -14,7 +14,7 @@ from support.desk import Desk, by_candidate, run
 from support.scripted import completion
 
 from optillm_cerebras_cepo.cepo.candidate import Candidate
-from optillm_cerebras_cepo.cepo.selection import best_candidate
+from optillm_cerebras_cepo.cepo.outcome import best_candidate
 from optillm_cerebras_cepo.core.chat import ChatRequest, Completion, Step
 from optillm_cerebras_cepo.core.errors import (
     ApiUnavailable,

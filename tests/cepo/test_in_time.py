@@ -16,8 +16,14 @@ from support.scripted import completion
 from support.waiting import PATIENCE
 
 from optillm_cerebras_cepo.cepo.candidate import Candidate
-from optillm_cerebras_cepo.cepo.selection import survivors
-from optillm_cerebras_cepo.cepo.timing import MARGIN, MOST_CHOOSING, CallTimes, kept_for_answer, kept_for_choosing
+from optillm_cerebras_cepo.cepo.outcome import survivors
+from optillm_cerebras_cepo.cepo.request import (
+    CHOOSING_AT_MOST,
+    NEXT_CALL_FACTOR,
+    CallTimes,
+    kept_for_answer,
+    kept_for_choosing,
+)
 from optillm_cerebras_cepo.core.chat import ChatRequest, Step
 from optillm_cerebras_cepo.core.deadline import Deadline, unlimited
 from optillm_cerebras_cepo.core.errors import ApiTimeout, CepoError, DeadlineExceeded, OutOfTime
@@ -262,9 +268,9 @@ def test_without_any_finished_candidate_none_is_ended() -> None:
 
 def test_what_is_kept_for_the_answer_follows_from_the_calls() -> None:
     """The longest with a margin, a tenth of all the time before any; never more than a quarter and the choosing."""
-    assert kept_for_answer(100, None) == 10 + MOST_CHOOSING
-    assert kept_for_answer(100, 8) == MARGIN * 8 + MOST_CHOOSING
-    assert kept_for_answer(100, 90) == 25 + MOST_CHOOSING
+    assert kept_for_answer(100, None) == 10 + CHOOSING_AT_MOST
+    assert kept_for_answer(100, 8) == NEXT_CALL_FACTOR * 8 + CHOOSING_AT_MOST
+    assert kept_for_answer(100, 90) == 25 + CHOOSING_AT_MOST
     assert kept_for_answer(10, 0) == kept_for_choosing(10) == 0.2
     assert kept_for_answer(float("inf"), 3) == kept_for_choosing(float("inf")) == 0
 

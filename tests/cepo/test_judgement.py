@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.judge_replies import PREFERENCES, RATINGS
 
-from optillm_cerebras_cepo.cepo import verdict_patterns
-from optillm_cerebras_cepo.cepo.verdict_patterns import Patterns
-from optillm_cerebras_cepo.cepo.verdicts import read_preference, read_rating
+from optillm_cerebras_cepo.cepo import verdicts
+from optillm_cerebras_cepo.cepo.verdicts import Patterns, read_preference, read_rating
 
 EXPLICIT = ["Rating: {}", "rating:{}", "**Rating:** {}", "Rating: **{}**", "Rating = {}", "Rating\n\n{}"]
 IN_A_SENTENCE = ["RATING {}", "I rate this response {}", "It is rated {}"]
@@ -185,7 +184,7 @@ def calls(read: Callable[[str], object], text: str) -> int:
 
 def patterns() -> Iterator[re.Pattern[str]]:
     """All patterns that a reply is read by."""
-    for value in vars(verdict_patterns).values():
+    for value in vars(verdicts).values():
         if isinstance(value, Patterns):
             yield from (value.content, value.label, *value.bare)
         elif isinstance(value, re.Pattern):

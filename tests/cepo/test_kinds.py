@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.desk import Desk, changed, run
 from support.scripted import Scripted
 
-from optillm_cerebras_cepo.cepo.call_kinds import kind_of
+from optillm_cerebras_cepo.cepo.request import kind_of
 from optillm_cerebras_cepo.cepo.solve import solve
 from optillm_cerebras_cepo.core.chat import (
     ChatRequest,
@@ -25,7 +25,7 @@ from optillm_cerebras_cepo.core.chat import (
     Step,
     Usage,
 )
-from optillm_cerebras_cepo.llm.adaptive_max_tokens import KNOWN, AdaptiveMaxTokens, ReplyLengths
+from optillm_cerebras_cepo.llm.token_limits import KNOWN, AdaptiveMaxTokens, ReplyLengths
 
 SCHEMA = {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}
 TOOLS = PassthroughRequest(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.desk import MODEL, Desk, changed, run
 
-from optillm_cerebras_cepo.cepo.expected_costs import (
+from optillm_cerebras_cepo.cepo.workload import (
     HEADING_BYTES,
     PROMPT_BYTES,
     expected_costs,

@@ -50,7 +50,7 @@ PAGES = [
     ROOT / "docs" / "integration" / "README.md",
 ]
 EXECUTED_ELSEWHERE = {ROOT / "docs" / "integration" / "README.md"}  # by tests/integration
-KEY_VARIABLES = {"client_key", "client_key_file"}  # read by sidecar/client_keys.py; not settings
+KEY_VARIABLES = {"client_key", "client_key_file"}  # read by sidecar/admission.py; not settings
 BIN = Path(sys.executable).parent
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from optillm_cerebras_cepo.core.chat import Question
 from optillm_cerebras_cepo.core.errors import BadRequest
-from optillm_cerebras_cepo.host.messages import question_from
+from optillm_cerebras_cepo.host.request import question_from
 from optillm_cerebras_cepo.simulator.schema import ChatCompletionServerRequest
 from optillm_cerebras_cepo.simulator.server import Simulator
 
@@ -233,7 +233,7 @@ def test_the_api_accepts_what_is_not_refused(messages: Any, tools: Any, choice: 
         question = read(messages, tools=tools, tool_choice=choice, parallel_tool_calls=None)
     except BadRequest:
         return
-    assert all(re.fullmatch(r"(messages|tools|tool_choice): [\w ]{1,50}", line) for line in question.fitted)
+    assert all(re.fullmatch(r"(messages|tools|tool_choice): [\w ,]{1,50}", line) for line in question.fitted)
     if question.passthrough:
         body = {"messages": list(map(without_images, sent(question))), **question.passthrough.options, "model": "m"}
         ChatCompletionServerRequest.model_validate(body)

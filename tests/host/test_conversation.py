@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from optillm_cerebras_cepo.core.chat import Message, Question
 from optillm_cerebras_cepo.core.errors import BadRequest
-from optillm_cerebras_cepo.host.messages import question_from, question_from_text
+from optillm_cerebras_cepo.host.request import question_from, question_from_text
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.server import Simulator
 

@@ -18,7 +18,7 @@ from pytest_mock import MockerFixture
 from optillm_cerebras_cepo.core.chat import ChatRequest, Completion, Label, Message, RawMessage, Step, Usage
 from optillm_cerebras_cepo.core.errors import RateLimited
 from optillm_cerebras_cepo.host import optillm, plugin
-from optillm_cerebras_cepo.host.conversation_log import log_entry
+from optillm_cerebras_cepo.host.conversation_log import LogEntry
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.problems import Reply
 from optillm_cerebras_cepo.simulator.server import Simulator
@@ -27,6 +27,12 @@ BODY: dict[str, Any] = {"model": "any", "messages": [{"role": "user", "content":
 REQUEST = ChatRequest("m", (Message("user", "q"),), 10, Label(Step.PLAN, 2), temperature=0.0, options={"top_p": 0.9})
 COMPLETION = Completion("m", "an answer", "stop", Usage(10, 5))
 SMALL = {"cepo_cerebras_bestofn_n": 1, "cepo_cerebras_planning_n": 1, "cepo_cerebras_planning_m": 1}
+
+
+def log_entry(*, hold: bool = False) -> LogEntry | None:
+    """Return the current request's entry; None if there is none."""
+    found = optillm.log_entry()
+    return LogEntry(*found, hold=hold) if found else None
 
 
 @pytest.fixture

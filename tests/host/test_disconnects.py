@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from optillm_cerebras_cepo.host.disconnects import DisconnectWatcher, connection_check
+from optillm_cerebras_cepo.host.execution import DisconnectWatcher, connection_check
 
 MANY = 1500  # files that are open
 

@@ -13,8 +13,7 @@ from pytest_mock import MockerFixture
 
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import ApiTimeout, CepoError
-from optillm_cerebras_cepo.host.disconnects import DisconnectWatcher
-from optillm_cerebras_cepo.host.execution import Execution, NoUpdate
+from optillm_cerebras_cepo.host.execution import DisconnectWatcher, Execution, NoUpdate
 from optillm_cerebras_cepo.runtime import RUNTIME
 from optillm_cerebras_cepo.simulator.server import Simulator
 

@@ -8,7 +8,7 @@ from support.scripted import Answer, Scripted, completion, in_turn
 from optillm_cerebras_cepo.core.budget import Budget
 from optillm_cerebras_cepo.core.chat import ChatRequest, Completion, Label, Message, Step, Usage
 from optillm_cerebras_cepo.core.errors import ApiUnavailable, OutOfBudget
-from optillm_cerebras_cepo.llm.budget_guard import BudgetGuard
+from optillm_cerebras_cepo.llm.metering import BudgetGuard
 
 
 def request(budget: Budget, max_tokens: int = 1000) -> ChatRequest:

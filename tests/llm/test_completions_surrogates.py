@@ -16,7 +16,7 @@ from support.sdk_client import connect, request
 from optillm_cerebras_cepo.core.chat import Message
 from optillm_cerebras_cepo.core.errors import UnwritableCall
 from optillm_cerebras_cepo.llm.completions import StreamAssembler, repaired
-from optillm_cerebras_cepo.llm.instrumentation import Ledger, UsageMeter, UsageTotals
+from optillm_cerebras_cepo.llm.metering import Ledger, UsageMeter, UsageTotals
 
 ANY = st.text(st.characters() | st.characters(min_codepoint=0xD800, max_codepoint=0xDFFF))
 HALF = "half \ud83d of a pair, and \ud83d\ude00 whole"

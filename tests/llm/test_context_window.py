@@ -11,7 +11,9 @@ from support.scripted import Answer, Scripted, completion, in_turn
 
 from optillm_cerebras_cepo.core.chat import ChatRequest, Completion, Label, Message, RawMessage, Step, Usage
 from optillm_cerebras_cepo.core.errors import CallTooLarge, PromptTooLong
-from optillm_cerebras_cepo.llm.context_window import (
+from optillm_cerebras_cepo.llm.models import lookup
+from optillm_cerebras_cepo.llm.token_estimates import KNOWN, TokenEstimates, size
+from optillm_cerebras_cepo.llm.token_limits import (
     MARK,
     MIN_REPLY,
     MIN_TEXT,
@@ -22,8 +24,6 @@ from optillm_cerebras_cepo.llm.context_window import (
     fit,
     shorten,
 )
-from optillm_cerebras_cepo.llm.models import lookup
-from optillm_cerebras_cepo.llm.token_estimates import KNOWN, TokenEstimates, size
 
 MODEL = "llama3.1-8b"
 HEAD, TAIL = "Responses to review:\n", "\nHere is the question: what is 6 times 7?"

@@ -11,8 +11,16 @@ from hypothesis import strategies as st
 
 from optillm_cerebras_cepo.core.rate_limit_headers import Allowance
 from optillm_cerebras_cepo.llm.rate_limits import windows
-from optillm_cerebras_cepo.llm.rate_limits.bucket import MARGIN, Bucket
-from optillm_cerebras_cepo.llm.rate_limits.limits import INITIAL_WINDOW, Cost, Limits, Permit, Wait, initial_limits
+from optillm_cerebras_cepo.llm.rate_limits.limits import (
+    INITIAL_WINDOW,
+    MARGIN,
+    Bucket,
+    Cost,
+    Limits,
+    Permit,
+    Wait,
+    initial_limits,
+)
 
 REQUESTS = "requests-minute"
 

@@ -7,14 +7,13 @@ from support.scripted import Answer, Scripted, completion, in_turn
 from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion, Label, Message, Step, Usage
 from optillm_cerebras_cepo.core.errors import ApiUnavailable, RefusedCall
 from optillm_cerebras_cepo.core.events import CallDelayed, CallFinished, Event
-from optillm_cerebras_cepo.llm.adaptive_max_tokens import ReplyLengths
-from optillm_cerebras_cepo.llm.context_window import ContextWindows
-from optillm_cerebras_cepo.llm.instrumentation import Ledger, UsageTotals
+from optillm_cerebras_cepo.llm.metering import Ledger, UsageTotals
 from optillm_cerebras_cepo.llm.rate_limits.limiter import LocalLimitStore, RateLimiter
 from optillm_cerebras_cepo.llm.rate_limits.limits import initial_limits
 from optillm_cerebras_cepo.llm.retry import RetryPolicy
 from optillm_cerebras_cepo.llm.stack import ModelKnowledge, RequestLayers, stack
 from optillm_cerebras_cepo.llm.token_estimates import TokenEstimates
+from optillm_cerebras_cepo.llm.token_limits import ContextWindows, ReplyLengths
 from optillm_cerebras_cepo.llm.unsupported_params import UnsupportedParams
 
 

@@ -20,7 +20,7 @@ from conftest import KEY
 from support.solving import solve
 from support.waiting import until
 
-from optillm_cerebras_cepo.cepo import selection
+from optillm_cerebras_cepo.cepo import outcome
 from optillm_cerebras_cepo.core.chat import Question
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import CepoError, DeadlineExceeded, Ended
@@ -34,7 +34,7 @@ from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.limits import RateLimits
 from optillm_cerebras_cepo.simulator.problems import Reply
 from optillm_cerebras_cepo.simulator.server import Simulator
-from optillm_cerebras_cepo.voting import algebra_worker
+from optillm_cerebras_cepo.voting import algebra_process
 
 FOR_EVER = 86_000.0  # seconds
 HUNG = Rule(fault="hang")
@@ -164,9 +164,9 @@ def tokens(it: Waiting) -> None:
 
 def vote(it: Waiting) -> None:
     """An algebra that never gets ready, and answers that only it can compare."""
-    it.monkeypatch.setattr(algebra_worker, "START_SECONDS", FOR_EVER)
-    silent = algebra_worker.Equivalence("json.tool")  # a program that waits for the end of its input
-    it.monkeypatch.setattr(selection, "equal_formulas", silent)
+    it.monkeypatch.setattr(algebra_process, "START_SECONDS", FOR_EVER)
+    silent = algebra_process.Equivalence("json.tool")  # a program that waits for the end of its input
+    it.monkeypatch.setattr(outcome, "equal_formulas", silent)
     it.cleanup.callback(silent.close)
     asked, submit = list[str](), silent.submit
 

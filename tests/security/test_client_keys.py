@@ -13,7 +13,7 @@ from support.waiting import until
 from support.wire import Wire, ask, assert_refused, request
 
 from optillm_cerebras_cepo.host.responses import WrongClientKey
-from optillm_cerebras_cepo.sidecar import client_keys
+from optillm_cerebras_cepo.sidecar import admission
 
 ONE, TWO = "planted-client-key-one", "sk-planted-client-key-two"  # conftest.CLIENT_KEYS
 QUESTION = {"messages": [{"role": "user", "content": "What is 6 times 7?"}]}
@@ -136,7 +136,7 @@ def test_no_key_is_in_a_reply(locked: Any) -> None:
 def test_all_keys_are_compared_in_constant_time(mocker: MockerFixture, brought: str) -> None:
     """The time does not show which key is close."""
     compare = mocker.spy(hmac, "compare_digest")
-    known = client_keys.ClientKeys(["one", "two", "three"])
+    known = admission.ClientKeys(["one", "two", "three"])
     try:
         known.check("/v1/models", f"Bearer {brought}")
     except WrongClientKey:

@@ -17,11 +17,10 @@ from optillm_cerebras_cepo.core.chat import Question
 from optillm_cerebras_cepo.core.errors import CepoError
 from optillm_cerebras_cepo.host import plugin
 from optillm_cerebras_cepo.runtime import Runtime
+from optillm_cerebras_cepo.sidecar.admission import ClientKeys, RequestSlots
 from optillm_cerebras_cepo.sidecar.app import SidecarApp
-from optillm_cerebras_cepo.sidecar.client_keys import ClientKeys
-from optillm_cerebras_cepo.sidecar.metrics import Metrics
 from optillm_cerebras_cepo.sidecar.readiness import Readiness
-from optillm_cerebras_cepo.sidecar.request_slots import RequestSlots
+from optillm_cerebras_cepo.sidecar.request_record import Metrics
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.problems import Reply
 from optillm_cerebras_cepo.simulator.server import Simulator

@@ -11,11 +11,10 @@ from support.http_server import address, serving
 from support.wire import HEADERS, Reply, ask, assert_refused, request
 
 from optillm_cerebras_cepo.runtime import Runtime
+from optillm_cerebras_cepo.sidecar.admission import ClientKeys, RequestSlots
 from optillm_cerebras_cepo.sidecar.app import SidecarApp
-from optillm_cerebras_cepo.sidecar.client_keys import ClientKeys
-from optillm_cerebras_cepo.sidecar.metrics import Metrics
 from optillm_cerebras_cepo.sidecar.readiness import Readiness
-from optillm_cerebras_cepo.sidecar.request_slots import RequestSlots
+from optillm_cerebras_cepo.sidecar.request_record import Metrics
 
 SECRET = f"/usr/lib/planted/{KEY}"
 QUESTION = b'{"messages": [{"role": "user", "content": "What is 6 times 7?"}]}'

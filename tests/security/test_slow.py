@@ -15,8 +15,7 @@ from support.http_server import address, serving
 from support.waiting import until
 from support.wire import Wire, request
 
-from optillm_cerebras_cepo.sidecar.connection import Connection, ConnectionTimeouts
-from optillm_cerebras_cepo.sidecar.server import ServerLimits
+from optillm_cerebras_cepo.sidecar.server import Connection, ConnectionTimeouts, ServerLimits
 
 QUESTION = b'{"messages": [{"role": "user", "content": "What is 6 times 7?"}]}'
 HEADERS = b"POST /v1/chat/completions HTTP/1.1\r\nhost: sidecar\r\ncontent-type: application/json\r\n"

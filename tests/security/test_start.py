@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support.sidecar_process import COMMAND
 
-from optillm_cerebras_cepo.sidecar import process, serve
+from optillm_cerebras_cepo.sidecar import serve
 
 SECRET = "csk-planted"
 
@@ -108,9 +108,7 @@ def test_the_limit_of_open_files_is_raised(plain: Any) -> None:
     found = re.search(r"^Max open files\s+(\d+)", limits, re.MULTILINE)
     assert found is not None
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    assert int(found[1]) >= (
-        process.WANTED_FILES if hard == resource.RLIM_INFINITY else min(process.WANTED_FILES, hard)
-    )
+    assert int(found[1]) >= (serve.WANTED_FILES if hard == resource.RLIM_INFINITY else min(serve.WANTED_FILES, hard))
 
 
 def test_a_request_has_default_caps(plain: Any) -> None:

@@ -20,9 +20,8 @@ from support.waiting import PATIENCE, until
 from optillm_cerebras_cepo.core.errors import BadConfiguration
 from optillm_cerebras_cepo.core.rate_limit_headers import Allowance
 from optillm_cerebras_cepo.llm.rate_limits import redis_store
-from optillm_cerebras_cepo.llm.rate_limits.bucket import Bucket
 from optillm_cerebras_cepo.llm.rate_limits.limiter import LimitStore
-from optillm_cerebras_cepo.llm.rate_limits.limits import Cost, Limits, Permit, Wait, initial_limits
+from optillm_cerebras_cepo.llm.rate_limits.limits import Bucket, Cost, Limits, Permit, Wait, initial_limits
 from optillm_cerebras_cepo.llm.rate_limits.redis_store import RedisConnection, RedisLimitStore
 from optillm_cerebras_cepo.llm.rate_limits.windows import admit, record_reply
 

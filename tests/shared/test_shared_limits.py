@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from optillm_cerebras_cepo.core.rate_limit_headers import Allowance
-from optillm_cerebras_cepo.llm.rate_limits.bucket import Bucket
 from optillm_cerebras_cepo.llm.rate_limits.limits import (
+    Bucket,
     Cost,
     Limits,
     Permit,

@@ -4,8 +4,8 @@ import pytest
 
 from optillm_cerebras_cepo.core.errors import BadConfiguration
 from optillm_cerebras_cepo.host.responses import WrongClientKey
-from optillm_cerebras_cepo.sidecar.client_keys import ClientKeys
-from optillm_cerebras_cepo.sidecar.key_sources import CEREBRAS_KEY, CLIENT_KEY, load_cerebras_key, take_client_keys
+from optillm_cerebras_cepo.sidecar.admission import ClientKeys
+from optillm_cerebras_cepo.sidecar.options import CEREBRAS_KEY, CLIENT_KEY, load_cerebras_key, take_client_keys
 
 
 def test_the_cerebras_key_can_be_in_a_file(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pytest_mock import MockerFixture
 from support.http_server import address, serving
 from support.wire import ask, request
 
-from optillm_cerebras_cepo.sidecar.connection import Connection
+from optillm_cerebras_cepo.sidecar.server import Connection
 
 
 @pytest.mark.parametrize(

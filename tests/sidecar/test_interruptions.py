@@ -19,11 +19,10 @@ from support.wire import Wire, assert_refused, request
 
 from optillm_cerebras_cepo.runtime import Runtime
 from optillm_cerebras_cepo.sidecar import logs
+from optillm_cerebras_cepo.sidecar.admission import ClientKeys, RequestSlots
 from optillm_cerebras_cepo.sidecar.app import SidecarApp
-from optillm_cerebras_cepo.sidecar.client_keys import ClientKeys
-from optillm_cerebras_cepo.sidecar.metrics import Metrics
 from optillm_cerebras_cepo.sidecar.readiness import Readiness
-from optillm_cerebras_cepo.sidecar.request_slots import RequestSlots
+from optillm_cerebras_cepo.sidecar.request_record import Metrics
 
 QUESTION = request(body=b'{"messages": [{"role": "user", "content": "What is 6 times 7?"}]}')
 BROKEN = """

@@ -18,7 +18,7 @@ from support.waiting import until
 from support.wire import Wire, ask, request
 
 from optillm_cerebras_cepo.core.errors import BadConfiguration
-from optillm_cerebras_cepo.sidecar.process import MAX_API_CONNECTIONS, MIN_CONNECTIONS, OWN_FILES, divide_files
+from optillm_cerebras_cepo.sidecar.serve import MAX_API_CONNECTIONS, MIN_CONNECTIONS, OWN_FILES, divide_files
 from optillm_cerebras_cepo.sidecar.server import ServerLimits
 from optillm_cerebras_cepo.simulator.server import Simulator
 

@@ -5,8 +5,7 @@ import pytest
 from support.error_kinds import error_kinds
 
 from optillm_cerebras_cepo.core.errors import Ended, NoAnswer
-from optillm_cerebras_cepo.sidecar.metrics import Metrics
-from optillm_cerebras_cepo.sidecar.request_record import RequestRecord
+from optillm_cerebras_cepo.sidecar.request_record import Metrics, RequestRecord
 
 
 def request_record(**environ: str) -> RequestRecord:

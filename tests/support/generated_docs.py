@@ -27,8 +27,8 @@ from optillm_cerebras_cepo.core.events import CallFinished
 from optillm_cerebras_cepo.llm.models import MODELS
 from optillm_cerebras_cepo.settings.declaration import Settings
 from optillm_cerebras_cepo.settings.loading import BODY, ENVIRONMENT, OPERATORS
-from optillm_cerebras_cepo.sidecar.metrics import Metrics
 from optillm_cerebras_cepo.sidecar.options import FLAGS, Options, flag_name
+from optillm_cerebras_cepo.sidecar.request_record import Metrics
 from support.error_kinds import error_kinds
 
 ROOT = Path(__file__).parents[2]

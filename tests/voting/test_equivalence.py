@@ -11,10 +11,10 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from support.votes import agree, group
 from support.waiting import until
 
-from optillm_cerebras_cepo.voting.algebra_worker import Equivalence
-from optillm_cerebras_cepo.voting.vote import agree, group
+from optillm_cerebras_cepo.voting.algebra_process import Equivalence
 
 HARD = ["9^{9^{9^9}}", "9^{999^{999}}", "(((2^{999})^{999})^{999})^{999}", "10^{10000000}", "99999!", "((9!)!)!",
         "\\frac{" * 20 + "1" + "}{2}" * 20, "(x+1)^{999}(y+1)^{999}(z+1)^{999}", "x^{999}+" * 30 + "1",
@@ -31,7 +31,7 @@ def test_hard_formulas_do_not_hang() -> None:
 
 def test_a_child_that_does_not_answer_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed and waited for: no answer, and no zombie either."""
-    monkeypatch.setattr("optillm_cerebras_cepo.voting.algebra_worker.START_SECONDS", 0.5)
+    monkeypatch.setattr("optillm_cerebras_cepo.voting.algebra_process.START_SECONDS", 0.5)
     silent = Equivalence("json.tool")  # a program that waits for the end of its input
     silent.start()
     until(lambda: silent.pid is not None)
@@ -73,10 +73,10 @@ def test_importing_starts_nothing_and_the_end_leaves_nothing() -> None:
     """No child at import, no sympy in this process, and a clean end after use."""
     program = (
         "import sys, optillm_cerebras_cepo.voting.vote as voting\n"
-        "from optillm_cerebras_cepo.voting.algebra_worker import equal_formulas\n"
+        "from optillm_cerebras_cepo.voting.algebra_process import equal_formulas\n"
         "assert equal_formulas.pid is None and 'sympy' not in sys.modules\n"
-        "assert voting.agree('', ['1/2', '0.5']) and equal_formulas.pid is None\n"
-        "assert voting.agree('', ['2*sqrt(2)', 'sqrt(8)']) and equal_formulas.pid\n"
+        "assert voting.vote('', ['1/2', '0.5']).unanimous and equal_formulas.pid is None\n"
+        "assert voting.vote('', ['2*sqrt(2)', 'sqrt(8)']).unanimous and equal_formulas.pid\n"
         "sys.stdout.write(str(equal_formulas.pid))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)

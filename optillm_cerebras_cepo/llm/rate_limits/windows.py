@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from optillm_cerebras_cepo.core.rate_limit_headers import Quota
-from optillm_cerebras_cepo.llm.rate_limits.bucket import Bucket, full_bucket
-from optillm_cerebras_cepo.llm.rate_limits.limits import Cost, Limits, Permit, Wait
+from optillm_cerebras_cepo.llm.rate_limits.limits import Bucket, Cost, Limits, Permit, Wait, full_bucket
 
 REPLIES_WITHOUT_LIMITS = 1_000  # replies without rate-limit headers after which none are expected
 MAX_CHARGED_REPLY = 16_384  # tokens of a reply that the API charges at most on admission (measured by a third party)

@@ -1,6 +1,12 @@
-"""Fit each call into its model's context window.
+"""Two layers that choose a call's token limit.
 
-First the limit of the reply is lowered, down to a quarter of the context. Then texts are shortened, if the request has
+AdaptiveMaxTokens lowers it to the usual length of such replies. Cerebras charges a call's whole `max_completion_tokens`
+against the tokens per minute when it admits the call, whatever the reply then takes: a limit of 4096 for replies of 400
+tokens uses ten times as much. So each call's limit is what recent replies of its kind (model, step and `Label.kind`)
+took, plus a margin. A reply that is cut there is requested again with the whole limit.
+
+ContextFitter fits a call into its model's context window. First the limit of the reply is lowered, down to a quarter of
+the context. Then texts are shortened, if the request has
 texts that may be. Then the limit is lowered further.
 
 The exact length of a prompt is unknown before the API has counted it (`token_estimates.py`), and the context depends on
@@ -10,20 +16,82 @@ the account. So if the API refuses a call as too long, the call is fitted once m
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
-from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion, Message, Step
+from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion, Label, Message, Step
 from optillm_cerebras_cepo.core.errors import PromptTooLong
 from optillm_cerebras_cepo.llm.models import lookup
 from optillm_cerebras_cepo.llm.token_estimates import TokenEstimates, measure, size
 
+WINDOW = 200  # remembered replies of each kind
+KINDS = 500  # remembered kinds: clients create them, so their number is bounded
+KNOWN = 8  # replies of a kind before its lengths are used
+SHARE = 0.95  # of the remembered replies that must fit
+REPLY_MARGIN = 1.25  # factor on the length that fits them
+
+
+class ReplyLengths:
+    """Lengths of replies in tokens, by kind of call. Safe for many threads.
+
+    Beyond `KINDS` kinds, the kind whose last reply is the oldest is forgotten.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lengths: OrderedDict[tuple[str, Step, str], deque[int]] = OrderedDict()
+
+    def record(self, model: str, label: Label, tokens: int) -> None:
+        """Remember a reply's length."""
+        kind = (model, label.step, label.kind)
+        with self._lock:
+            self._lengths.setdefault(kind, deque(maxlen=WINDOW)).append(tokens)
+            self._lengths.move_to_end(kind)
+            if len(self._lengths) > KINDS:
+                self._lengths.popitem(last=False)
+
+    def max_tokens_for(self, model: str, label: Label) -> int | None:
+        """Return a limit that fits nearly every reply of this kind; None for fewer than `KNOWN` replies."""
+        lengths = sorted(self._recent(model, label))
+        return ceil(lengths[ceil(SHARE * len(lengths)) - 1] * REPLY_MARGIN) if len(lengths) >= KNOWN else None
+
+    def mean(self, model: str, label: Label) -> int | None:
+        """Return the mean length of replies of this kind; None for fewer than `KNOWN` replies."""
+        lengths = self._recent(model, label)
+        return ceil(sum(lengths) / len(lengths)) if len(lengths) >= KNOWN else None
+
+    def _recent(self, model: str, label: Label) -> tuple[int, ...]:
+        with self._lock:
+            return tuple(self._lengths.get((model, label.step, label.kind), ()))
+
+
+class AdaptiveMaxTokens:
+    """Layer that lowers a call's limit, and calls again with the whole limit if the reply was cut."""
+
+    def __init__(self, inner: ChatClient, lengths: ReplyLengths) -> None:
+        self._inner = inner
+        self._lengths = lengths
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Answer, never cut below the request's own limit. Raises what the inner client raises."""
+        limit = self._lengths.max_tokens_for(request.model, request.label)
+        # A reply that is streamed to a listener cannot be requested again.
+        lowered = limit is not None and limit < request.max_tokens and request.listener is None
+        completion = self._inner.complete(replace(request, max_tokens=limit) if lowered and limit else request)
+        if lowered and completion.finish_reason == "length":
+            completion = self._inner.complete(request)
+        tokens = completion.usage.completion_tokens
+        if tokens is not None and completion.finish_reason != "length":  # the full length of a cut reply is unknown
+            self._lengths.record(request.model, request.label, tokens)
+        return completion
+
+
 # Share of the context that a reply keeps while there are texts to shorten: a shorter review is often cut.
 REPLY_SHARE = 1 / 4
 MIN_REPLY = 1024  # tokens that a reply keeps, unless its limit is lower
-MARGIN = 0.02  # share of the context that stays free, because prompts are estimated
+CONTEXT_MARGIN = 0.02  # share of the context that stays free, because prompts are estimated
 RETRY_SHARE = 0.5  # of a call's length, for the second try after a refusal without numbers
 MIN_TEXT = 400  # bytes that a shortened text keeps: less would not hold an answer
 MARK = "[… shortened …]\n"
@@ -95,7 +163,7 @@ def fit(request: ChatRequest, prompt_tokens: int, context: int | None) -> Fitted
     """Fit a request with a prompt of so many tokens into a context; a request that cannot fit is returned unchanged."""
     if context is None:
         return Fitted(request)
-    room = int(context * (1 - MARGIN)) - prompt_tokens  # for the reply
+    room = int(context * (1 - CONTEXT_MARGIN)) - prompt_tokens  # for the reply
     if room >= request.max_tokens:
         return Fitted(request)
     wanted = min(max(MIN_REPLY, int(REPLY_SHARE * context)), request.max_tokens)

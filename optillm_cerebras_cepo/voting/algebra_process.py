@@ -20,7 +20,7 @@ from collections import OrderedDict
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from optillm_cerebras_cepo.core.child_environment import child_environment
+from optillm_cerebras_cepo.core.environment import child_environment
 
 PROGRAM = "optillm_cerebras_cepo.voting.algebra"
 START_SECONDS = 60.0  # until the child is ready: importing sympy takes 1 to 2 s on an idle machine
