@@ -142,7 +142,7 @@ upstream: venv ## Test the pull requests of docs/upstream on OptiLLM's source di
 	PYTHONPATH=tests .venv/bin/python -m upstream.prove
 
 .PHONY: way
-way: venv ## Print the files that one planned request enters, from the sidecar to the SDK and back
+way: venv ## Print and draw the files that one planned request enters, from the sidecar to the SDK and back
 	PYTHONPATH=tests .venv/bin/python -m support.way
 
 .PHONY: docs
