@@ -63,7 +63,8 @@ class StalledTime:
     def _pass(self) -> None:
         """Let the time go by for all calls, where none of them gets further by itself."""
         stalled = self._api.stalled
-        if self._over or len(stalled) < len(self._ends):
+        # With more calls than waits, a wait is about to begin, or the API has yet to see that nobody waits for a call.
+        if self._over or len(stalled) != len(self._ends):
             return
         self.now = max(self.now, *self._ends.values())
         self._over = dict.fromkeys(self._ends, stalled)
