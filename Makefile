@@ -114,6 +114,13 @@ venvs: ## Make .venv and those of the pairs, side by side
 bench: venv ## Measure OptiLLM's loop and ours side by side, and write docs/benchmarks.md
 	PYTHONPATH=tests .venv/bin/python -m bench
 
+# A file of labelled pairs, a JSON object a line: question, a, b, same, source. Without it, the suite's own sets.
+ANSWERS ?= ../shared/data/answers/pairs.jsonl
+
+.PHONY: votes
+votes: venv ## Compare votes with labelled pairs of answers, beside math_verify and OptiLLM's majority; ANSWERS=file
+	PYTHONPATH=tests .venv/bin/python -m bench.votes --pairs $(ANSWERS)
+
 .PHONY: faults
 faults: venv ## Measure both loops with faults and under limits, and write the table in docs/reliability.md
 	PYTHONPATH=tests .venv/bin/python -m bench.faults

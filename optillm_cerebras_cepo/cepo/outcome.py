@@ -56,7 +56,8 @@ class Outcome:
         candidates: those that have an answer; empty after a direct answer.
         ratings: one for each candidate; None where there is none.
         chosen: number of the candidate whose answer comes first.
-        agreement: share of the largest group of equal answers, 0 to 1; None where there is nothing to compare.
+        agreement: share of the largest group of equal answers, 0 to 1; None where there is nothing to
+            compare: fewer than two candidates, or answers of which none is marked as one.
 
     """
 

@@ -11,6 +11,7 @@ import logging
 import re
 import signal
 import sys
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
@@ -24,13 +25,18 @@ MEMORY = 1 << 30  # bytes of address space; a number that needs more raises Memo
 
 _LATEX = LatexExtractionConfig(boxed_match_priority=-1)
 _POINTS = (sympy.Rational(377, 610), sympy.Rational(1597, 987), sympy.Rational(89, 34))  # arbitrary
+_NEGATIVE = (sympy.Rational(-377, 987), sympy.Rational(-1597, 610))
+_EQUATION = re.compile(r"(?<![<>!:=\\])=(?!=)")
 _FUNCTIONS = re.compile(
-    r"(?<![\\a-zA-Z])(arcsin|arccos|arctan|sin|cos|tan|cot|sec|csc|ln|log|exp|pi|infty|sqrt)(?![a-zA-Z])"
+    r"(?<![\\a-zA-Z])(arcsin|arccos|arctan|sin|cos|tan|cot|sec|csc|ln|log|exp|infty|sqrt"
+    r"|alpha|beta|gamma|delta|epsilon|theta|lambda|mu|pi|rho|sigma|tau|phi|omega)(?![a-zA-Z])"
 )
 _SIGNS = {
     "π": r"\pi ", "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "<=": r"\le ", ">=": r"\ge ", "∪": r"\cup ",
     "∩": r"\cap ", "∈": r"\in ", "±": r"\pm ", "·": r"\cdot ", "×": r"\times ", "÷": "/", "≠": r"\ne ", "θ": r"\theta ",
 }  # fmt: skip
+_TRIGONOMETRY = re.compile(r"sin|cos|tan|cot|sec|csc")
+_POWER_IN_PARENTHESES = re.compile(r"\^\s*\(((?:[^()]|\([^()]*\))*)\)")
 _DECIMAL = re.compile(r"-?\d*\.(\d{3,})")
 
 
@@ -42,14 +48,19 @@ def formula(text: str) -> str:
     """Return LaTeX for a formula, which may be written as in a program or in Unicode ("sqrt(2)*x**10", "3√2")."""
     for sign, command in _SIGNS.items():
         text = text.replace(sign, command)
+    text = re.sub(r"(\d+(?:\.\d+)?)\s*°", r"(\\frac{\1\\pi}{180})" if _TRIGONOMETRY.search(text) else r"\1", text)
     text = text.replace("**", "^").replace("*", r"\cdot ").replace("°", "")
     text = re.sub(r"√\s*(\w+|\([^()]*\))", r"\\sqrt{\1}", text)
     text = re.sub(r"(?<![\\a-zA-Z])sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}", text)
     text = re.sub(r"(?<![\\a-zA-Z])(?:oo|inf(?:inity)?)(?![a-zA-Z])", r"\\infty", text)
+    text = re.sub(r"(?<![a-zA-Z])a(sin|cos|tan)(?![a-zA-Z])", r"arc\1", text)
     text = _FUNCTIONS.sub(r"\\\1", text)
-    text = re.sub(r"\^\s*\(([^()]*)\)", r"^{\1}", text)
+    text = re.sub(r"(\\(?:ln|log|sin|cos|tan))\s+([a-zA-Z])(?![a-zA-Z({^_])", r"\1(\2)", text)
+    text = re.sub(r"\\binom\s*(\w)\s*(\w)", r"\\binom{\1}{\2}", text)
+    text = text.replace(r"\gamma", r"\eta ")  # math_verify's grammar drops it
+    text = _POWER_IN_PARENTHESES.sub(r"^{\1}", text)
     text = re.sub(r"\^\s*(-?\d{2,}|-\w)", r"^{\1}", text)
-    text = re.sub(r"\s+(?:and|or)\s+", ", ", text)
+    text = re.sub(r"\s+(?:and|or)\s+|\s*;\s*", ", ", text)
     return re.sub(r"^([a-zA-Z]\s*=\s*[^,=]+(?:,\s*[a-zA-Z]\s*=\s*[^,=]+)+)$", _solutions, text)
 
 
@@ -57,6 +68,8 @@ def equal(one: str, other: str) -> bool:
     """Return whether two formulas are equal; False if one of them cannot be parsed."""
     if {_bracket(one), _bracket(other)} == {"(", "{"}:  # a point is not a set, but math_verify may say so
         return False
+    if _EQUATION.search(one) and _EQUATION.search(other):
+        return _same_equation(one, other)
     first, second = _parsed(one), _parsed(other)
     if first is None or second is None:
         return False
@@ -76,21 +89,64 @@ def _parsed(text: str) -> Any:
     return found[0] if found else None
 
 
-def _numerically(one: sympy.Expr, other: sympy.Expr) -> bool | None:
-    """Compare at three fixed points with 30 digits; return None if the result is not clear.
+def _same_equation(one: str, other: str) -> bool:
+    """Return whether one equation is a multiple of the other, judged at a few points."""
+    sides = [_parsed(side) for text in (one, other) for side in _EQUATION.split(text, maxsplit=1)]
+    if not all(isinstance(side, sympy.Expr) for side in sides):
+        return False
+    differences = sides[0] - sides[1], sides[2] - sides[3]
+    symbols = set().union(*(side.free_symbols for side in sides))
+    ratios = []
+    for point in (*_POINTS, *_NEGATIVE):
+        first, second = (sympy.N(side.subs(_place(symbols, point)).doit(), 30, maxn=200) for side in differences)
+        if first.is_finite and second.is_finite and (abs(first) > 1e-12 or abs(second) > 1e-12):
+            if abs(second) < 1e-12:
+                return False
+            ratios.append(first / second)
+    return len(ratios) > 1 and all(abs(ratio - ratios[0]) <= 1e-12 * abs(ratios[0]) > 0 for ratio in ratios)
 
-    Different formulas hardly ever agree at such points. This takes a thousandth of the time of `simplify`.
+
+def _place(symbols: Collection[sympy.Symbol], point: sympy.Rational) -> dict[sympy.Symbol, sympy.Rational]:
+    """Return a value for each symbol, all on one side of zero. Symbols of one name have one value."""
+    names = sorted({symbol.name for symbol in symbols})
+    values = {name: point + sympy.sign(point) * sympy.Rational(3 * place, 7) for place, name in enumerate(names)}
+    return {symbol: values[symbol.name] for symbol in symbols}
+
+
+def _numerically(one: sympy.Expr, other: sympy.Expr) -> bool | None:
+    """Compare numbers exactly, other formulas at five fixed points; return None if the result is not clear.
+
+    Different formulas hardly ever agree at such points. This takes a thousandth of the time of `simplify`. Points below
+    zero count only where both formulas are real there.
     """
-    symbols = sorted(one.free_symbols | other.free_symbols, key=str)
-    for number, point in enumerate(_POINTS if symbols else _POINTS[:1]):
-        place = {symbol: point + sympy.Rational(3 * index, 7 + number) for index, symbol in enumerate(symbols)}
-        values = [sympy.N(side.subs(place).doit(), 30, maxn=200) for side in (one, other)]
-        if not all(value.is_number and value.is_finite for value in values):
-            return None
-        difference, size = abs(values[0] - values[1]), max(1, *(abs(value) for value in values))
-        if not difference <= size * sympy.Float("1e-20"):
-            return False if difference > size * sympy.Float("1e-12") else None
+    symbols = one.free_symbols | other.free_symbols
+    if not symbols:
+        return _same_number(one.doit(), other.doit())
+    if {symbol.name for symbol in symbols} == {"i"}:  # nothing that it could be an index of: the imaginary unit
+        imaginary = dict.fromkeys(symbols, sympy.I)
+        return _same_number(*(sympy.expand(side.subs(imaginary).doit()) for side in (one, other)))
+    for point in _POINTS:
+        verdict = _same_number(*(side.subs(_place(symbols, point)).doit() for side in (one, other)))
+        if verdict is not True:
+            return verdict
+    for point in _NEGATIVE:
+        values = [sympy.N(side.subs(_place(symbols, point)).doit(), 30, maxn=200) for side in (one, other)]
+        if all(value.is_real and value.is_finite for value in values) and _same_number(*values) is False:
+            return False
     return True
+
+
+def _same_number(one: sympy.Expr, other: sympy.Expr) -> bool | None:
+    """Return whether two numbers are equal: rational ones exactly, others to 20 digits; None if it is not clear."""
+    if one.is_Rational and other.is_Rational:
+        return bool(one == other)
+    values = [sympy.N(side, 30, maxn=200) for side in (one, other)]
+    if not all(value.is_number and value.is_finite for value in values):
+        return None
+    difference, size = abs(values[0] - values[1]), max(abs(value) for value in values)
+    if difference <= size * sympy.Float("1e-20"):
+        return True
+    return False if size > sympy.Float("1e-25") and difference > size * sympy.Float("1e-12") else None
 
 
 def _rounds(decimal: str, value: sympy.Expr) -> bool:

@@ -28,13 +28,14 @@ ANSWER_SECONDS = 5.0  # for one comparison; the child itself gives up after one 
 LONGEST = 300  # characters of a formula; a longer one is not compared
 REMEMBERED = 512  # results
 
-_TOWER = re.compile(r"\^\s*[{(]*\s*-?\s*\w*\s*(?:\^|!|\*\*)")
+_TOWER = re.compile(r"\^\s*[{(]*\s*-?\s*\d+\s*(?:\^|!|\*\*)|\^\s*[{(]*\s*-?\s*\w+\s*\^\s*[{(]*\s*-?\s*\w+\s*\^")
 _LARGE_POWER = re.compile(r"(?:\^|\*\*)\s*[{(]*\s*-?\s*\d{5,}")
-_LARGE_FACTORIAL = re.compile(r"\d{5,}\s*!|!\s*!|\)\s*!")
+_LARGE_FACTORIAL = re.compile(r"\d{5,}\s*!|!\s*!|\([^()a-zA-Z]*\)\s*!|[!^][^()]*\)\s*!")
 _NESTED = re.compile(r"(?:[({\[]\s*){12}|(?:\\[a-z]+\s*\{\s*){8}")
 _WORDS = re.compile(r"[^\W\d_]{3,}")
 _COMMANDS = re.compile(
-    r"\\(?:begin|end)\{\w+\}|\\[a-zA-Z]+|\b(?:sqrt|arcsin|arccos|arctan|sin|cos|tan|cot|sec|csc|log|exp|inf|infinity|infty|and)\b"
+    r"\\(?:begin|end)\{\w+\}|\\[a-zA-Z]+|\b(?:sqrt|a(?:rc)?sin|a(?:rc)?cos|a(?:rc)?tan|sin|cos|tan|cot|sec|csc|log|exp|inf|infinity|infty|and|theta|alpha|beta"
+    r"|gamma|delta|lambda|sigma|omega|phi)\b"
 )
 
 
@@ -44,7 +45,7 @@ def is_formula(text: str) -> bool:
         return False
     if any(pattern.search(text) for pattern in (_TOWER, _LARGE_POWER, _LARGE_FACTORIAL, _NESTED)):
         return False
-    return not is_prose(text) and bool(re.search(r"[\d\\^=+*/<>≤≥√π∞∪±]|\w\s*[-(]\s*\w", text))
+    return not is_prose(text) and bool(re.search(r"[\d\\^=+*/<>≤≥√π∞∪±]|\w\s*[-(]\s*\w|\binf\b", text))
 
 
 def is_prose(text: str) -> bool:

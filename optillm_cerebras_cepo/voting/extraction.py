@@ -1,76 +1,148 @@
-"""Extract the final answer from a reply, without the reasoning and the words around it.
+"""Find the answer that a reply marks as its own: the evidence without which two replies do not agree.
 
-Replies mark their answer in several ways. They are tried from the most to the least explicit: a JSON field, a box, a
-sentence that names the answer, bold print, the last line. Of each kind the last one counts, because a model that
-corrects itself writes the correction below.
+Marks, from the most explicit one: an answer tag, a JSON field, a box, a sentence that names the answer, bold print or a
+last line that is nothing but the answer. The last mark counts, because a model that corrects itself writes the
+correction below; several boxes or lines in a row are the parts of one answer. A reply without a mark is its own answer
+as a whole: no piece of a sentence is taken for it.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 TAIL = 4000  # characters at the end of a reply that are searched for its answer
 HEAD = 1000  # characters at its start that are searched too: some replies answer first and explain then
-LONGEST = 400  # characters of an answer; of a longer one, the end is kept
+MOST_MARKS = 20  # boxes of a reply, or sentences of a line, that are looked at
+LONGEST = 400  # characters of an answer that is read; a longer one is compared as it is written
+SHORT = 80  # characters of a line that may be nothing but an answer
+MOST_WORDS = 4  # of such a line, if it is neither a number nor a formula
 
 _THOUGHT_ENDS = ("</think>", "</thinking>", "</reasoning>")
+_END_TOKEN = re.compile(r"<\|(?:im_\w+|eot_id|end\w*)\|>.{0,200}\Z", re.DOTALL)
+_TAG = re.compile(r"<answer>(.*?)</answer>", re.IGNORECASE | re.DOTALL)
 _BOX = re.compile(r"\\f?box(?:ed)?\s*\{")
-_FENCE = re.compile(r"^\s*```[\w-]*\s*$", re.MULTILINE)
+_NEXT_SENTENCE = re.compile(r"[.!?]\s|\n\s*\n|\b(?:finally|then|thus|hence|therefore|so|instead)\b", re.IGNORECASE)
+_PERCENT = re.compile(r"\s*\$?\s*(?:\\?%|percent\b|pct\b)", re.IGNORECASE)  # behind a box
+_FENCED = re.compile(r"^[ \t]*```[ \t]*([\w+#-]*)[^\n]*\n(.*?)^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^[ \t]*```[\w-]*[ \t]*$", re.MULTILINE)
+_CODE = re.compile(
+    r"^\s*(?:def|class|import|from|for|while|if|return|select|#include|function|var|let|const)\b|[;{]\s*$",
+    re.MULTILINE | re.IGNORECASE,
+)
+_DATA = ("", "text", "txt", "plaintext", "json", "latex", "math", "markdown", "md")  # fenced, but no program
 _BOLD = re.compile(  # in a formula, as in x**2, two stars are a power
     r"(?<![\w)*])\*\*(?=[^\s*])([^\n]{0,400}?[^\s*])\*\*(?![\w(*])|(?<!\w)__(?=[^\s_])([^\n]{0,400}?[^\s_])__(?!\w)"
 )
 _MATH = re.compile(r"\$\$([^$]+)\$\$|\$([^$]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _FIELDS = ("final_answer", "answer", "final answer", "result", "solution", "choice")
+# Fields beside the answer's.
+_REASONS = frozenset(
+    {"reasoning", "explanation", "rationale", "steps", "step", "thought", "thoughts", "thinking", "analysis", "work"}
+    | {"confidence"}
+)
+_NOUN = r"(?:answer|result|solution|final value|respuesta|resultado|réponse|résultat|antwort|ergebnis|lösung)"
 _NAMED = re.compile(
-    r"\b(?:answer|result|solution|final value)\b(?:\s*\([^()]{0,40}\))?(?:\s+(?:to|of|for|here)\b[^:=.\n]{0,60}?)?"
-    r"\s*(?:(?:\s(?:is|are|was|be|equals|must be|should be|would be|will be|comes? (?:out )?to|turns out to be))\b"
-    r"|[:=]|->|→)\s*[:=]?",
+    rf"\b{_NOUN}\b(?:\s*\([^()]{{0,40}}\))?(?:\s+(?:to|of|for|here)\b[^:=.\n]{{0,60}}?)?(?:\s+(?:finale?|correcta?))?"
+    r"\s*(?:(?:\s(?:is|are|was|be|equals|must be|should be|would be|will be|comes? (?:out )?to|turns out to be"
+    r"|es|est|ist|lautet|beträgt))\b|[:=：]|->|→)\s*[:=]?"
+    r"|(?:答案|故选|应选|结果)\s*(?:是|为|[:：=])+\s*",
     re.IGNORECASE,
 )
+_STRONG = re.compile(r"answer|respuesta|réponse|antwort|答案|故选", re.IGNORECASE)
+_IS_NAMED = re.compile(
+    r"^(?:(?:so|thus|hence|therefore|then)\b,?\s*)?(.{1,80}?)\s+is\s+(?:the|our|my)\s+"
+    r"(?:final\s+|correct\s+|right\s+)*(?:answer|solution|result)\s*[.!]?$",
+    re.IGNORECASE,
+)
+_BARE_NAMED = re.compile(r"^(?:final\s+)?answer\s+(\$.+\$|\\\(.+\\\)|\\\[.+\\\])\s*\.?$", re.IGNORECASE)
 _HEADING = re.compile(
     r"^[\W_]*(?:(?:my|the|our|final|correct|so|and)\s+)*(?:answer|result|solution)[\W_]*$", re.IGNORECASE
 )
+_HASHES = re.compile(r"^#{4}[ \t]+(\S.*)$")  # "#### 42", as GSM8K writes it
 _FILLER = re.compile(
     r"^(?:[:=\s]+|(?:therefore|thus|hence|so|then|simply|just|exactly|clearly|indeed|approximately|about|roughly"
-    r"|equal to|given by|now|therefore:|that is|option|choice)\b[\s,:]*(?=\S))+",
+    r"|probably|likely|equal to|given by|now|therefore:|that is|option|choice)\b[\s,:]*(?=\S))+",
     re.IGNORECASE,
 )
+_ABBREVIATED = r"(?<!\bno)(?<!\bnos)(?<!\bvs)(?<!\bca)(?<!\bop)(?<!\bvol)(?<!\bapprox)(?<!\bst)(?<!\bdr)(?<!\bmr)" + (
+    r"(?<!\bms)(?<!\bmt)(?<!\bmrs)(?<!\bprof)(?<!\bjr)(?<!\bsr)(?<!\betc)(?<!\be\.g)(?<!\bi\.e)(?<!\b[a-z])"
+)
+_LABEL = re.compile(r"^\\text\s*\{\s*(?:final\s+)?answer\s*[:=]\s*\}\s*", re.IGNORECASE)  # inside a box
 _AFTERTHOUGHT = re.compile(
-    r"(?:(?<!\bst)(?<!\bdr)(?<!\bmr)(?<!\bms)(?<!\bmt)(?<!\bmrs)(?<!\bprof)\.(?!(?<=\b[A-Z]\.)\s\S+(?:\s\S+)?$)(?=\s|$)"
-    r"|[!?;](?=\s|$)|\s[–—]\s|,?\s+(?:because|since|which|where|so that|as (?:we|shown|can|required|the))\b"
-    r"|,\s+(?:as|for|and (?:that|this|so|it))\b|\s\((?:checked|verified|i|we|by|as|see|since|because|after)\b).*$",
+    rf"(?:(?:{_ABBREVIATED}\.|(?<=\b[A-Z])\.(?=\s+[A-Z]\w+\s+\w+\s+\w))(?=\s|$)"
+    r"|。|[!?;](?=\s|$)|(?<!\d)\s[–—]\s|\s[–—]\s(?!\d)"
+    r"|,?\s+(?:because|since|which|where|so that|as (?:we|shown|can|required|the))\b"
+    r"|,\s+(?:as|for|not|and (?:that|this|so|it))\b|\s\((?:checked|verified|i|we|by|as|see|since|because|after)\b).*$",
     re.IGNORECASE | re.DOTALL,
 )
-_COPULA = re.compile(
-    r"\b(?:(?:is|are|was|were)\s+[a-z]+\s+(?:by|on|in|at|as|of|called)|is|are|was|were|equals?|be"
-    r"|gives?|gets?|yields?|obtain|makes?|have|find|(?:comes?|amounts?|leads?|adds? up) to"
-    r"|arrives? at|land on|with|choose|pick|select|leaves|say|conclude|go with)(?:\s+(?:that|us|me)\b)?[\s:]+(?=\S)",
+# A sentence about the answer, which ends with it: "The volume of the box is 120", "x equals 5".
+_STATED = re.compile(r"^.{1,200}\b(?:is|are|was|equals?|es|est|ist)\s+(\S.*)$", re.IGNORECASE | re.DOTALL)
+_SENTENCE = re.compile(
+    r"\b(?:let|we|is|are|was|were|be|has|have|had|can|could|will|would|need|if|when|since|because|follows?|depends?"
+    r"|reasonable|correct|consistent)\b",
     re.IGNORECASE,
 )
-_LISTED = re.compile(r"\s*(?:,|;|,?\s*(?:and|or))\s*", re.IGNORECASE)
+_CORRECTS = re.compile(r"\b(?:mistake|wrong|wait|actually|correct(?:ion|ed|ing)|instead|slip|error)\b", re.IGNORECASE)
 _VERDICT = re.compile(
-    r"^\s*(?:(?:so|thus|therefore|hence),?\s+)?(yes|no|true|false)\b\s*(?:[,.:;—–]|-\s|$)", re.IGNORECASE
+    r"^\s*(?:(?:so|thus|therefore|hence),?\s+)?(yes|no|true|false)\b\s*(?:[,.:;!—–]|-\s|$)", re.IGNORECASE
 )
-_LABEL = re.compile(r"^\s*(?:[^\W\d_]+[ \t]+){0,4}[^\W\d_]{2,}:[ \t]+(?=\S)")
-_ONE_NUMBER = re.compile(r"^(?:[^\W\d_]+[\s,]+){2,}([-−]?\$?\d[^\s]*(?:\s+\D{1,20})?)$")
+_ASKS_YES_OR_NO = re.compile(
+    r"(?:^|[.!?\n][ \t]*)(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should|must)\s+(?!you\b)"
+    r"[^.!?\n]{2,300}\?$",
+    re.IGNORECASE,
+)
+_CLOSING = re.compile(
+    r"^\W*(?:best|kind|warm|regards|sincerely|yours|cheers|thanks|thank you|love|enjoy|good luck|the end|fin|end"
+    r"|note|hope|let me|happy|take care|conclusion|summary|answer|solution|result|explanation|proof|qed|q\.e\.d)\b",
+    re.IGNORECASE,
+)
+_ITEM = re.compile(r"^[ \t]*(?:[-*•+]|\d{1,3}[.)])[ \t]+\S")
+_TEXT_IN_LATEX = re.compile(r"\\(?:text|mathrm|textrm|operatorname|begin|end)\s*\{[^{}]{0,20}\}")  # a unit, "and"
+_SIGN = r"[\s\d.,:;/%°$€£¥+\-−–*^()\[\]{}|<>=≤≥≈≠√π∞∪∩∅±×·!'²³_&]"
+_VALUE = re.compile(
+    rf"(?:{_SIGN}|\\[a-zA-Z]+|\\[{{}}|,;! \\]|(?<![a-zA-Z])[a-zA-Z]{{1,2}}(?![a-zA-Z])"
+    r"|\b(?:sqrt|sin|cos|tan|log|ln|exp|inf|pi|mod|and|or|theta|am|pm)\b)*",
+    re.IGNORECASE,
+)
 
 
-def final_answer(reply: str) -> str:
-    """Return the final answer of a reply, with its LaTeX and letters, without markdown and the words around it.
+@dataclass(frozen=True)
+class FinalAnswer:
+    """What a reply gives as its answer.
 
-    Never raises. The answer is empty if the reply is. At most the last 4,000 and the first 1,000 characters are
-    searched, so the time does not grow with the reply's length.
+    Attributes:
+        text: the answer, with its LaTeX and letters, without markdown and the words around it; the whole reply if none
+            is marked.
+        marked: whether the reply marks it.
+        verbatim: whether it is compared as it is written: a program, or JSON of several fields.
+
+    """
+
+    text: str
+    marked: bool = True
+    verbatim: bool = False
+
+
+def final_answer(reply: str, question: str = "") -> FinalAnswer:
+    """Return the answer of a reply. Never raise.
+
+    At most the last 4,000 and the first 1,000 characters are searched, so the time does not grow with the length.
     """
     said = spoken(reply)
-    found = _field(said) or _boxed(said)
-    if found is None:
-        found = _named(_unmarked(said[-TAIL:]))
-    if found is None and len(said) > TAIL:
-        found = _boxed(said[:HEAD]) or _named(_unmarked(said[:HEAD]))
-    if found is None:
-        found = _last_words(said[-TAIL:])
-    return found.strip()[-LONGEST:]
+    for find in (_record, _tagged, _marked, _program):
+        if found := find(said):
+            return found
+    if len(said) > TAIL and (found := _marked(said[:HEAD])):
+        return found
+    verdict = _VERDICT.match(_unmarked(said[:SHORT])) if _ASKS_YES_OR_NO.search(question[-HEAD:].rstrip()) else None
+    if verdict:
+        return FinalAnswer(verdict[1])
+    last = _last_line(said[-TAIL:])
+    return FinalAnswer(last) if last else FinalAnswer(said, marked=False)
 
 
 def spoken(reply: str) -> str:
@@ -80,102 +152,217 @@ def spoken(reply: str) -> str:
         at = reply.rfind(mark) + len(mark)
         if at >= len(mark):
             start = max(start, at)
+    reply = _END_TOKEN.sub("", reply)
     if reply[start : start + TAIL].strip():
         return reply[start:].strip()
     return reply[: max(reply.rfind(opening) for opening in ("<think", "<reasoning"))].strip() or reply.strip()
 
 
-def _field(said: str) -> str | None:
-    """Return the answer's field of a reply that is, or ends with, a JSON object."""
+def named_rest(said: str) -> str:
+    """Return all that follows the last sentence part that names the answer; the whole reply if there is none."""
+    marks = list(_NAMED.finditer(said, max(0, len(said) - TAIL)))
+    return said[marks[-1].end() :] if marks else said
+
+
+def is_value(text: str) -> bool:
+    """Return whether a text is a number or a formula without words, as far as its signs tell."""
+    if len(text) > 4 * SHORT or not re.search(r"[\d\\=π∞∅]|^[a-zA-Z]$", text):
+        return False
+    return bool(_VALUE.fullmatch(_TEXT_IN_LATEX.sub("", text)))
+
+
+def _record(said: str) -> FinalAnswer | None:
+    """Return the answer of a reply that is, or ends with, a JSON object or array.
+
+    Fields with reasons do not count. If an answer's field is all that is left, it is the answer; else all fields are.
+    """
     text = _FENCE.sub("", said[-TAIL:]).strip()
-    if not text.endswith("}"):
+    if not text.endswith(("}", "]")):
         return None
-    starts = [match.start() for match in re.finditer(r"\{\s*\"", text)]
-    for start in starts[:5]:
+    opening = r"\{\s*\"" if text.endswith("}") else r"^\[\s*[\[{\"]"
+    for match in itertools.islice(re.finditer(opening, text, re.MULTILINE), 5):
         try:
-            record = json.loads(text[start:], strict=False)
+            value = json.loads(text[match.start() :], strict=False)
         except (ValueError, RecursionError):  # not JSON, or LaTeX's backslashes inside it
             continue
-        fields = {str(name).lower(): value for name, value in record.items()}
-        for name in _FIELDS:
-            if isinstance(fields.get(name), (str, int, float)):
-                return str(fields[name])
+        fields = (
+            {name: item for name, item in value.items() if str(name).lower() not in _REASONS}
+            if isinstance(value, dict)
+            else {}
+        )
+        if len(fields) == 1:
+            name, item = next(iter(fields.items()))
+            if name.lower() in _FIELDS and isinstance(item, str | int | float):
+                return FinalAnswer(str(item).strip())
+        return FinalAnswer(json.dumps(fields or value, sort_keys=True), verbatim=True)
     return None
 
 
-def _boxed(said: str) -> str | None:
-    """Return the content of the last box, with nested braces; of a box that was cut, the part that is there."""
-    tail = said[-TAIL:]
-    boxes = list(_BOX.finditer(tail))
-    if not boxes:
-        return None
-    start, depth = boxes[-1].end(), 1
-    for at in range(start, len(tail)):
-        depth += {"{": 1, "}": -1}.get(tail[at], 0) if tail[at - 1] != "\\" else 0
-        if depth == 0:
-            return tail[start:at].strip() or None
-    return tail[start:].strip() or None
+def _tagged(said: str) -> FinalAnswer | None:
+    tags = _TAG.findall(said[-TAIL:])
+    return FinalAnswer(_unmarked(tags[-1]).strip()) if tags and tags[-1].strip() else None
 
 
-def _named(lines: str) -> str | None:
-    """Return the text after the last "answer is", "Answer:" or a heading of that kind."""
-    rows = lines.splitlines()
+def _program(said: str) -> FinalAnswer | None:
+    """Return the fenced programs of a reply, with their tokens one space apart; or a fenced grid or text."""
+    blocks = [(language.lower(), body) for language, body in _FENCED.findall(said)]
+    programs = [body for language, body in blocks if language not in _DATA or _looks_like_code(body)]
+    if programs:
+        return FinalAnswer(" ".join(re.findall(r"\w+|[^\w\s]", " ".join(programs))), verbatim=True)
+    if len(blocks) == 1 and said.rstrip().endswith("```") and blocks[0][1].strip():
+        return FinalAnswer(blocks[0][1].strip())
+    return None
+
+
+def _looks_like_code(body: str) -> bool:
+    return bool(_CODE.search(body))
+
+
+def _marked(said: str) -> FinalAnswer | None:
+    """Return what the last box, or the last sentence that names the answer, has; whichever comes later.
+
+    Behind a box, such a sentence counts only if it has a value, so that "the answer is reasonable" changes nothing.
+    """
+    tail = _FENCED.sub(lambda block: block[2] if block[1].lower() in _DATA else "", said[-TAIL:])
+    boxes, end = _boxes(tail)
+    rest = len(_unmarked(tail[:end]))
+    for text, place, strong in _named(_unmarked(tail)):
+        if boxes:
+            corrected = is_value(text) or len(text) <= 2 or _CORRECTS.search(tail[end:])
+            if place < rest or not strong or not corrected:
+                continue
+        if text and (is_value(text) or not _SENTENCE.search(text)):
+            return FinalAnswer(text)
+        stated = _STATED.match(text)
+        if stated and is_value(trimmed(stated[1])):
+            return FinalAnswer(trimmed(stated[1]))
+    return FinalAnswer(boxes) if boxes else None
+
+
+def _boxes(tail: str) -> tuple[str | None, int]:
+    """Return the content of the last box, or of the boxes that are listed there, and where the last one ends."""
+    found: list[tuple[int, int, str]] = []
+    for box in list(_BOX.finditer(tail))[-MOST_MARKS:]:
+        start, depth = box.end(), 1
+        end = start + len(tail[start:].partition("\n")[0])  # of a box that was cut
+        for at in range(start, len(tail)):
+            depth += {"{": 1, "}": -1}.get(tail[at], 0) if tail[at - 1] != "\\" else 0
+            if depth == 0:
+                end = at
+                break
+        if content := tail[start:end].strip():
+            found.append((box.start(), end + 1, content))
+    if not found:
+        return None, 0
+    parts = [found[-1]]
+    for box_before in reversed(found[:-1]):
+        between = tail[box_before[1] : parts[0][0]]
+        if len(between) > SHORT or _NEXT_SENTENCE.search(between):  # another sentence
+            break
+        parts.insert(0, box_before)
+    percent = _PERCENT.match(tail, parts[-1][1])
+    text = ", ".join(dict.fromkeys(_LABEL.sub("", part[2]) for part in parts)) + ("%" if percent else "")
+    return text, parts[-1][1]
+
+
+def _named(text: str) -> Iterator[tuple[str, int, bool]]:
+    """Yield the texts that are named as the answer, the last first: each with its place, and if it says "answer"."""
+    rows = text.splitlines(keepends=True)
+    ends = list(itertools.accumulate(map(len, rows)))
+    below: list[str] = []  # rows with words, the nearest first
     for number in range(len(rows) - 1, -1, -1):
-        matches = list(_NAMED.finditer(rows[number]))
-        below = next((row for row in rows[number + 1 :] if row.strip()), "")
-        for match in reversed(matches):
-            rest = rows[number][match.end() :]
-            if re.search(r"\w", rest):
-                return trimmed(rest)
-        if (matches or _HEADING.match(rows[number])) and re.search(r"\w", below):
-            return trimmed(_tail_of_sentence(below))
+        row, place = rows[number], ends[number] - len(rows[number])
+        matches = list(_NAMED.finditer(row))
+        rest = row[matches[-1].end() :] if matches else ""
+        if below and not re.search(r"\w|∅", rest) and (matches or _HEADING.match(row)):
+            yield trimmed(_block(below)), place, True
+        for match in matches[: -MOST_MARKS - 1 : -1]:
+            if re.search(r"\w|∅", row[match.end() :]):
+                yield trimmed(row[match.end() :]), place + match.start(), bool(_STRONG.search(match[0]))
+        if hashes := _HASHES.match(row.strip()):
+            yield trimmed(hashes[1]), place, True
+        elif alone := _BARE_NAMED.match(row.strip()) or _IS_NAMED.match(row.strip()):
+            yield trimmed(alone[1]), place, True
+        if re.search(r"\w", row):
+            below = [row.strip(), *below[: MOST_MARKS - 1]]
+
+
+def _block(rows: list[str]) -> str:
+    """Return the lines below a heading that belong to its answer: values in a row, else the first line."""
+    values = []
+    for row in rows:
+        if not is_value(_bare(row)):
+            break
+        values.append(_bare(row))
+    return _joined(values) if len(values) > 1 else rows[0]
+
+
+def _last_line(said: str) -> str | None:
+    """Return the last line, or the lines of values at the end, if it is nothing but an answer; else None."""
+    rows = [row.strip() for row in _FENCE.sub("", said).splitlines()]
+    while rows and not re.search(r"\w|∅", rows[-1]):
+        rows.pop()
+    if not rows:
+        return None
+    values: list[str] = []
+    for row in reversed([row for row in rows if row]):
+        if not is_value(_bare(row)) or (values and _ITEM.match(row)):
+            break
+        values.insert(0, _bare(row))
+    if values:
+        return trimmed(_joined(values))
+    if _MATH.fullmatch(rows[-1].rstrip(".")):
+        return _bare(rows[-1])
+    bold = [match for match in _BOLD.finditer(rows[-1]) if not match[0].rstrip("*_").endswith(":")]
+    if len(bold) == 1 and not _ITEM.match(rows[-1]) and not rows[-1].startswith("#"):
+        return trimmed(bold[0][1] or bold[0][2])
+    if len(bold) > 1 and all(is_value(_bare(match[1] or match[2])) for match in bold):
+        return ", ".join(trimmed(match[1] or match[2]) for match in bold)
+    verdict = _VERDICT.match(rows[-1])
+    if verdict and len(rows) < 2:
+        return verdict[1]
+    alone = len(rows) == 1 or not rows[-2]
+    last = _bare(rows[-1])
+    words = last.split()
+    plain = (
+        alone and len(words) <= MOST_WORDS and not re.search(r"[.!?…:,\]]$", rows[-1]) and not rows[-1].startswith("[")
+    )
+    if plain and not _ITEM.match(rows[-1]) and not _CLOSING.match(last) and not _SENTENCE.search(last):
+        return trimmed(last)
+    if len(words) > 1 and is_quantity_like(last) and not _ITEM.match(rows[-1]):
+        return trimmed(last)
     return None
 
 
-def _last_words(said: str) -> str:
-    """Return bold print in the last lines, otherwise the end of the last line."""
-    rows = [row for row in _FENCE.sub("", said).splitlines() if re.search(r"[^\W_]", row)]
-    if not rows:
-        return said
-    for row in reversed(rows[-3:]):
-        bold = [match for match in _BOLD.finditer(row) if not match[0].rstrip("*_").endswith(":")]
-        if bold:
-            return trimmed(_tail_of_sentence(_unmarked(row[_first_of_list(row, bold) : bold[-1].end()])))
-    verdict = _VERDICT.match(_unmarked(rows[-1]))
-    if verdict:
-        return verdict[1]
-    end = trimmed(_tail_of_sentence(_unmarked(rows[-1])))
-    opening = _VERDICT.match(_unmarked(rows[0]))  # "Yes. …", and then the reasons
-    return opening[1] if opening and len(end.split()) > 4 else end
+def is_quantity_like(text: str) -> bool:
+    """Return whether a short line begins with a number and has a few words for its unit behind it."""
+    return (
+        len(text) <= SHORT and bool(re.match(r"^[-+−$€£¥]?\s*\$?[\d.,/\\]", text)) and len(text.split()) <= MOST_WORDS
+    )
 
 
-def _tail_of_sentence(line: str) -> str:
-    """Return the formula or the words at the end of a sentence; a line that is no sentence unchanged."""
-    formulas = list(_MATH.finditer(line))
-    if formulas:
-        words_after = re.findall(r"[^\W\d_]{3,}", line[formulas[-1].end() :])
-        start = _first_of_list(line, formulas)
-        return line[start:] if len(words_after) < 4 else line[start : formulas[-1].end()]
-    label = _LABEL.match(line)
-    line = line[label.end() :] if label else line
-    verbs = list(_COPULA.finditer(line))
-    if verbs:
-        return line[verbs[-1].end() :]
-    number = _ONE_NUMBER.match(line)
-    return number[1] if number else line
+def _bare(row: str) -> str:
+    """Return a line without markdown and the marks of a formula around it."""
+    text = _unmarked(row, bullets=not re.match(r"^\s*[-*+]\s*[\w\\(]+\S*\s*[-+*/^]", row)).strip().rstrip(".,;。")
+    whole = _MATH.fullmatch(text)  # as a whole
+    return next(part for part in whole.groups() if part is not None).strip() if whole else text
 
 
-def _first_of_list(line: str, marked: list[re.Match[str]]) -> int:
-    """Return the start of the list that ends with the last of these matches ("$x = 2$ and $x = 3$")."""
-    first = len(marked) - 1
-    while first and _LISTED.fullmatch(line[marked[first - 1].end() : marked[first].start()]):
-        first -= 1
-    return marked[first].start()
+def _joined(values: list[str]) -> str:
+    """Return several lines of values as one answer: assignments as a list, rows of numbers as lines."""
+    if all("=" in value for value in values):
+        names = [value.split("=")[0].strip() for value in values]
+        return ", ".join(values) if len(set(names)) == len(names) else values[-1]
+    if all(re.search(r"\d[\s,]+-?\d", value) for value in values):
+        return "\n".join(values)
+    return values[-1]
 
 
 def trimmed(answer: str) -> str:
     """Return an answer without filler before it, the reason after it, and the marks of a formula around it."""
-    text = _FILLER.sub("", answer.strip()).strip()
+    text = _FILLER.sub("", _LABEL.sub("", answer.strip())).strip()
+    if text.count("}") > text.count("{"):  # of a command around the answer and its name
+        text = re.sub(r"\}\s*(?:\\[\])]|\$+)?\s*\.?$", "", text)
     formula = _MATH.match(text)
     if formula:
         inside = next(part for part in formula.groups() if part is not None)
@@ -185,10 +372,11 @@ def trimmed(answer: str) -> str:
     formulas = list(_MATH.finditer(text))
     if len(formulas) == 1 and len(re.findall(r"[^\W\d_]{3,}", text[: formulas[0].start()])) > 1:
         return trimmed(text[formulas[0].start() :])
-    return text.strip().strip('`"“”').rstrip(".,;!")
+    return text.strip().strip('`"“”').rstrip(".,;!。")
 
 
-def _unmarked(text: str) -> str:
+def _unmarked(text: str, *, bullets: bool = True) -> str:
     """Return a text without markdown: bold, headings, quotes, bullets, fences."""
     text = _BOLD.sub(lambda match: match[1] or match[2], _FENCE.sub("", text))
-    return re.sub(r"^[ \t]*(?:#{1,6}[ \t]+|>[ \t]?|[-*•][ \t]+)+", "", text, flags=re.MULTILINE)
+    marks = r"^[ \t]*(?:#{1,3}[ \t]+|#{5,6}[ \t]+|>[ \t]?" + (r"|[-*•][ \t]+" if bullets else "") + r")+"
+    return re.sub(marks, "", text, flags=re.MULTILINE)

@@ -10,41 +10,30 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-# name → (what it measures, its size in the base unit, other spellings); the SI brochure (9th edition) and, for the
+# symbol → (what it measures, its size in the base unit, other spellings); the SI brochure (9th edition) and, for the
 # others, NIST Special Publication 811, appendix B.
 _TABLE: dict[str, tuple[str, str, str]] = {
     "m": ("length", "1", "meter metre"),
-    "km": ("length", "1000", "kilometer kilometre"),
-    "cm": ("length", "1/100", "centimeter centimetre"),
-    "mm": ("length", "1/1000", "millimeter millimetre"),
-    "nm": ("length", "1/1000000000", "nanometer nanometre"),
     "mi": ("length", "1609.344", "mile"),
     "ft": ("length", "0.3048", "foot feet"),
     "in": ("length", "0.0254", "inch inches"),
     "yd": ("length", "0.9144", "yard"),
-    "kg": ("mass", "1", "kilogram kilo"),
     "g": ("mass", "1/1000", "gram gramme"),
-    "mg": ("mass", "1/1000000", "milligram"),
     "lb": ("mass", "0.45359237", "pound lbs"),
     "s": ("time", "1", "sec second"),
-    "ms": ("time", "1/1000", "millisecond"),
     "min": ("time", "60", "minute"),
     "h": ("time", "3600", "hr hour"),
     "day": ("time", "86400", ""),
     "L": ("volume", "1", "l liter litre"),
-    "mL": ("volume", "1/1000", "ml milliliter millilitre"),
     "A": ("current", "1", "amp ampere"),
-    "mA": ("current", "1/1000", "milliampere"),
     "V": ("voltage", "1", "volt"),
     "W": ("power", "1", "watt"),
-    "kW": ("power", "1000", "kilowatt"),
     "J": ("energy", "1", "joule"),
-    "kJ": ("energy", "1000", "kilojoule"),
+    "eV": ("energy", "1.602176634e-19", "electronvolt"),
+    "cal": ("energy", "4.184", "calorie"),
     "N": ("force", "1", "newton"),
     "Pa": ("pressure", "1", "pascal"),
-    "kPa": ("pressure", "1000", "kilopascal"),
     "Hz": ("frequency", "1", "hertz"),
-    "kHz": ("frequency", "1000", "kilohertz"),
     "mol": ("amount", "1", "mole"),
     "K": ("temperature", "1", "kelvin"),
     "°C": ("celsius", "1", "celsius ℃"),
@@ -55,13 +44,26 @@ _TABLE: dict[str, tuple[str, str, str]] = {
     "¢": ("dollars", "1/100", "cent"),
     "€": ("euros", "1", "euro eur"),
     "£": ("pounds sterling", "1", "gbp"),
+    "¥": ("yen", "1", "jpy"),
     "Ω": ("resistance", "1", "ohm"),
 }
-_SYMBOLS = {name: name for name in _TABLE}
 _WORDS = {word: name for name, (_, _, spellings) in _TABLE.items() for word in spellings.split()}
+_PREFIXABLE = ("m", "g", "s", "L", "A", "V", "W", "J", "eV", "cal", "N", "Pa", "Hz", "mol", "Ω")
+# prefix → (its word, its power of ten)
+_PREFIXES = {
+    "T": ("tera", 12),
+    "G": ("giga", 9),
+    "M": ("mega", 6),
+    "k": ("kilo", 3),
+    "c": ("centi", -2),
+    "m": ("milli", -3),
+    "μ": ("micro", -6),
+    "n": ("nano", -9),
+    "p": ("pico", -12),
+}
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _POWERS = {"square": 2, "sq": 2, "cubic": 3}
-_PART = re.compile(r"(?P<name>[^\W\d_]+|[°$€£¢Ω℃℉][CF]?)\^?\(?(?P<power>[-−]?\d)?\)?\.?")
+_PART = re.compile(r"(?P<name>[^\W\d_]+|[°$€£¥¢Ω℃℉][CF]?)\^?\(?(?P<power>[-−]?\d)?\)?\.?")
 
 
 @dataclass(frozen=True)
@@ -104,24 +106,48 @@ def read_unit(text: str) -> Unit | None:
             return None
         power = sign * pending * int((match["power"] or "1").replace("−", "-"))
         pending = 1
-        name = _known(match["name"])
-        measure, factor, _ = _TABLE[name] if name else (_singular(match["name"].lower()), "1", "")
+        measure, factor = _known(match["name"]) or (_unknown(match["name"]), Fraction(1))
         powers[measure] = powers.get(measure, 0) + power
-        size *= Fraction(factor) ** power
+        size *= factor**power
     return Unit(tuple(sorted((measure, power) for measure, power in powers.items() if power)), size)
 
 
 def is_known(text: str) -> bool:
-    """Return whether a single word or symbol is in the table."""
+    """Return whether a single word or symbol is a unit of the table, with or without a prefix."""
     return _known(text) is not None
 
 
-def _known(name: str) -> str | None:
+def _known(name: str) -> tuple[str, Fraction] | None:
+    """Return what a unit measures, and its size; symbols and their prefixes by case, words without it."""
+    name = name.replace("µ", "μ")
     lower = name.lower()
     for spelling in (lower, lower.removesuffix("s"), lower.removesuffix("es")):
-        if spelling in _WORDS:
-            return _WORDS[spelling]
-    return _SYMBOLS.get(name)
+        if found := _by_word(spelling):
+            return found
+    if name in _TABLE:
+        return _TABLE[name][0], Fraction(_TABLE[name][1])
+    prefix, symbol = name[:1], name[1:].replace("l", "L") if name[1:] == "l" else name[1:]
+    if prefix in _PREFIXES and symbol in _PREFIXABLE:
+        return _TABLE[symbol][0], Fraction(_TABLE[symbol][1]) * Fraction(10) ** _PREFIXES[prefix][1]
+    return None
+
+
+def _by_word(word: str) -> tuple[str, Fraction] | None:
+    if word == "kilo":
+        return "mass", Fraction(1)
+    if word in _WORDS:
+        return _TABLE[_WORDS[word]][0], Fraction(_TABLE[_WORDS[word]][1])
+    for prefix, power in _PREFIXES.values():
+        rest = word.removeprefix(prefix)
+        if rest != word and _WORDS.get(rest) in _PREFIXABLE:
+            measure, size, _ = _TABLE[_WORDS[rest]]
+            return measure, Fraction(size) * Fraction(10) ** power
+    return None
+
+
+def _unknown(name: str) -> str:
+    """Return an unknown unit's name: a symbol with its case, as in MJ and mJ, or a word without it."""
+    return name if len(name) <= 3 and not name.islower() else _singular(name.lower())
 
 
 def _singular(word: str) -> str:

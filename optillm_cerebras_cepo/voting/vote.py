@@ -13,23 +13,33 @@ of each group, the most explicit one first: "3" joins the larger of the groups "
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from optillm_cerebras_cepo.voting.algebra_process import equal_formulas, is_formula, is_prose
-from optillm_cerebras_cepo.voting.extraction import final_answer
+from optillm_cerebras_cepo.voting.extraction import LONGEST, SHORT, final_answer
 from optillm_cerebras_cepo.voting.multiple_choice import offered, taken
 from optillm_cerebras_cepo.voting.notation import (
     Bracketed,
     Quantity,
+    all_words,
+    close,
+    is_equation,
     plain,
     read_bracketed,
+    read_digits,
+    read_nothing,
+    read_parts,
     read_quantity,
+    read_rows,
+    read_time,
     restated,
     split_unit,
     squeezed,
     unassigned,
+    without_case,
     words,
 )
 from optillm_cerebras_cepo.voting.units import NO_UNIT, Unit
@@ -37,6 +47,20 @@ from optillm_cerebras_cepo.voting.units import NO_UNIT, Unit
 SameFormula = Callable[[str, str], bool | None]  # None if the time was up
 
 MISSES = 2  # comparisons of formulas in one vote that may run out of time; after that, formulas are not compared
+
+
+_ORDERED = re.compile(
+    r"\b(?:permutations?|order(?:ed)?|sort(?:ed)?|sequence|rank(?:ed|ing)?|arrange|ascending|descending)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a question says about its answer: whether it is a percentage, and whether the order of a list counts."""
+
+    in_percent: bool = False
+    ordered: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,8 +72,10 @@ class Reading:
         letters: letters of the chosen choices; empty if the answer is no choice.
         quantity: the number with its unit; None for any other answer.
         bracketed: the point, interval or set of numbers; None for any other answer.
-        formula: the formula; empty if the answer is none that algebra can compare.
+        formula: the formula; empty if the answer is none that algebra can compare, or an equation without a value.
+        equation: the equation, also of the form "y = 2x", whose value is the formula; empty if the answer is none.
         unit: of the number or the formula.
+        marked: whether the reply marks its answer. It says nothing about the answer, and is not compared.
 
     """
 
@@ -58,7 +84,9 @@ class Reading:
     quantity: Quantity | None = None
     bracketed: Bracketed | None = None
     formula: str = ""
+    equation: str = field(default="", compare=False)
     unit: Unit = NO_UNIT
+    marked: bool = field(default=True, compare=False)
 
     @property
     def explicit(self) -> int:
@@ -67,53 +95,91 @@ class Reading:
         return 4 * bool(self.letters) + 2 * bool(self.unit or (self.bracketed and self.bracketed.brackets)) + exact
 
 
-def read(reply: str, choices: Mapping[str, str], same_formula: SameFormula) -> Reading:
+def read(reply: str, question: str, choices: Mapping[str, str], same_formula: SameFormula) -> Reading:
     """Return the reading of a reply.
 
     Args:
         reply: the whole reply.
+        question: what it answers.
         choices: of the question, letter → text; empty if it has none.
         same_formula: compares choices that are formulas.
 
     """
-    answer = final_answer(reply)
-    reading = reading_of(answer)
+    answer = final_answer(reply, question)
+    if answer.verbatim:
+        return Reading(answer.text)
+    if answer.marked and len(answer.text) > LONGEST:
+        return Reading(all_words(answer.text))
+    reading = reading_of(answer.text) if answer.marked else Reading(_unmarked(answer.text), marked=False)
     if not choices:
         return reading
 
     def says(said: str, choice: str) -> bool:
-        return same(reading_of(said), reading_of(choice), True, same_formula)
+        return len(said) <= LONGEST and same(reading_of(said), reading_of(choice), Asked(in_percent=True), same_formula)
 
-    letters = taken(reply, answer, choices, says)
+    letters = taken(reply, answer, question, choices, says)
     return Reading(letters, letters=letters) if letters else reading
+
+
+def _unmarked(text: str) -> str:
+    """Return the text of a reply without a marked answer: a short one may equal a marked one by its words."""
+    if len(text) > SHORT:
+        return all_words(text)
+    return read_nothing(plain(text)) or words(text)
 
 
 def reading_of(answer: str) -> Reading:
     """Return the reading of a final answer."""
+    if parts := read_parts(answer):
+        return Reading("; ".join(f"{label} {_canonical(part)}" for label, part in parts))
+    if rows := read_rows(answer):
+        clean = plain(answer)
+        quantity = None if "\n" in rows else read_quantity(clean)  # "1 000" is a number
+        return Reading(squeezed(clean), quantity=quantity) if quantity else Reading(rows)
     clean = plain(answer)
+    if exact := read_time(clean) or read_digits(clean) or read_nothing(clean):
+        return Reading(exact)
     value = restated(unassigned(clean))
     quantity = read_quantity(value)
     if quantity is not None:
         return Reading(squeezed(value), quantity=quantity, unit=quantity.unit)
-    body, unit = split_unit(clean)
+    body, unit = split_unit(unassigned(clean))
+    equation = clean if is_equation(clean) and is_formula(clean) else ""
     if is_formula(body):
-        return Reading(squeezed(body), bracketed=read_bracketed(clean), formula=body, unit=unit)
-    return Reading(words(clean) if is_prose(clean) else squeezed(clean).casefold())
+        return Reading(
+            squeezed(body),
+            bracketed=read_bracketed(clean),
+            formula="" if is_equation(body) else body,
+            equation=equation,
+            unit=unit,
+        )
+    value = unassigned(clean)
+    return Reading(words(value) if is_prose(value) else without_case(squeezed(value)), equation=equation)
 
 
-def same(one: Reading, other: Reading, in_percent: bool, same_formula: SameFormula) -> bool:
-    """Return whether two readings are the same answer; `in_percent` if the question asks for a percentage."""
+def _canonical(part: str) -> str:
+    """Return one spelling of a part of an answer."""
+    reading = reading_of(part)
+    return str(reading.quantity.value) if reading.quantity else reading.text
+
+
+def same(one: Reading, other: Reading, asked: Asked, same_formula: SameFormula) -> bool:
+    """Return whether two readings are the same answer to what was asked."""
     if one.letters or other.letters:
         return one.letters == other.letters
     if one.quantity and other.quantity:
-        return _equal_quantities(one.quantity, other.quantity, in_percent)
+        return _equal_quantities(one.quantity, other.quantity, asked.in_percent)
     if one.bracketed and other.bracketed:
-        return one.bracketed.same(other.bracketed)
+        return one.bracketed.same(other.bracketed, asked.ordered)
+    if (one.bracketed and other.quantity) or (one.quantity and other.bracketed):
+        return False
     if one.unit and other.unit and one.unit != other.unit:
         return False
     if one.text == other.text:
         return bool(one.text)
     first, second = _as_formula(one), _as_formula(other)
+    if not (first and second):
+        first, second = one.equation, other.equation
     return bool(first and second and same_formula(first, second))
 
 
@@ -131,24 +197,11 @@ def _equal_quantities(one: Quantity, other: Quantity, in_percent: bool) -> bool:
         factor = one.unit.size / other.unit.size
     else:
         factor = Fraction(1)
-    if _close(one.value * factor, other.value, one.places if factor == 1 else None, other.places):
+    if close(one.value * factor, other.value, one.places if factor == 1 else None, other.places):
         return True
     if in_percent and one.percent != other.percent:
         return one.value * (100 if one.percent else 1) == other.value * (100 if other.percent else 1)
     return False
-
-
-def _close(one: Fraction, other: Fraction, places: int | None, other_places: int | None) -> bool:
-    """Return whether two numbers are equal, or one is a decimal of at least 3 places that the other rounds to."""
-    if one == other:
-        return True
-    if places is not None and other_places is not None:
-        coarse = min(places, other_places)
-        least = 4  # for two decimals: 0.125 and 0.1249 are different answers
-    else:
-        coarse, least = places if places is not None else other_places or 0, 3
-    digits = len(str(int(abs(one) * Fraction(10) ** max(coarse, 0))))
-    return coarse >= 3 and digits >= least and abs(one - other) * 2 * 10**coarse <= 1
 
 
 @dataclass(frozen=True)
@@ -157,10 +210,12 @@ class Vote:
 
     Attributes:
         groups: indexes of the answers, each once; the largest group first, ties by their first index.
+        marked: whether any reply marks its answer; if none does, different words say nothing about the answers.
 
     """
 
     groups: tuple[tuple[int, ...], ...]
+    marked: bool = True
 
     @property
     def majority(self) -> tuple[int, ...]:
@@ -168,10 +223,10 @@ class Vote:
         return self.groups[0] if self.groups else ()
 
     @property
-    def agreement(self) -> float:
-        """Share of the largest group among all answers, 0 to 1; 0 when there is no answer."""
+    def agreement(self) -> float | None:
+        """Share of the largest group among all answers, 0 to 1; None if no reply marks its answer."""
         count = sum(len(group) for group in self.groups)
-        return len(self.majority) / count if count else 0.0
+        return len(self.majority) / count if count and self.marked else None
 
     @property
     def unanimous(self) -> bool:
@@ -193,8 +248,8 @@ def vote(question: str, answers: Sequence[str], same_formula: SameFormula = equa
     # OptiLLM's defect: votes_go_by_the_first_letter
     bounded = _Bounded(same_formula)
     choices = offered(question)
-    readings = [read(answer, choices, bounded) for answer in answers]
-    in_percent = "percent" in question.lower() or "%" in question
+    readings = [read(answer, question, choices, bounded) for answer in answers]
+    asked = Asked("percent" in question.lower() or "%" in question, bool(_ORDERED.search(question)))
     alike: dict[Reading, list[int]] = {}
     for index, reading in enumerate(readings):
         alike.setdefault(reading if reading.text else Reading(f"\n{index}"), []).append(index)
@@ -206,13 +261,14 @@ def vote(question: str, answers: Sequence[str], same_formula: SameFormula = equa
 
     for reading in ordered:
         groups.sort(key=lambda members: (-members[0].explicit, -len(answering(members))))
-        home = next((members for members in groups if _belongs(reading, members, in_percent, bounded)), None)
+        home = next((members for members in groups if _belongs(reading, members, asked, bounded)), None)
         if home is None:
             groups.append([reading])
         else:
             home.append(reading)
     indexes = [tuple(answering(members)) for members in groups]
-    return Vote(tuple(sorted(indexes, key=lambda members: (-len(members), members[0]))))
+    in_order = tuple(sorted(indexes, key=lambda members: (-len(members), members[0])))
+    return Vote(in_order, any(reading.marked for reading in readings))
 
 
 class _Bounded:
@@ -229,11 +285,11 @@ class _Bounded:
         return bool(answer)
 
 
-def _belongs(reading: Reading, members: list[Reading], in_percent: bool, same_formula: SameFormula) -> bool:
+def _belongs(reading: Reading, members: list[Reading], asked: Asked, same_formula: SameFormula) -> bool:
     """Return whether a reading equals the first of a group, or another without algebra ("2", "2 km" and "2000 m")."""
-    if same(members[0], reading, in_percent, same_formula):
+    if same(members[0], reading, asked, same_formula):
         return True
-    return any(same(member, reading, in_percent, _no_algebra) for member in members[1:])
+    return any(same(member, reading, asked, _no_algebra) for member in members[1:])
 
 
 def _no_algebra(one: str, other: str) -> bool:

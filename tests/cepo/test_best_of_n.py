@@ -60,7 +60,7 @@ def test_no_candidate_is_rated_better_than_the_chosen_one(ratings: list[float | 
 @pytest.mark.parametrize("ratings", [(1.0, 1.0, 1.0), (None, None, None)])
 def test_ties_go_to_the_majority_among_the_tied(ratings: tuple[float | None, ...]) -> None:
     """In whatever notation; then to the first."""
-    candidates = [Candidate(1, "It is 0.25."), Candidate(2, "The answer is 1/2"), Candidate(3, "So we get 0.5")]
+    candidates = [Candidate(1, "It is 0.25."), Candidate(2, "The answer is 1/2"), Candidate(3, "So we get **0.5**.")]
     assert best_candidate("What is it?", candidates, ratings).number == 2
     assert best_candidate("What is it?", candidates, (0.0, 1.0, 0.5)).number == 2
     assert best_candidate("What is it?", candidates[:2], ratings[:2]).number == 1

@@ -32,14 +32,14 @@ def test_offered_choices(question: str, letters: str) -> None:
 @pytest.mark.parametrize(
     ("reply", "answer"),
     [
-        ("I think 5.\n<think>no</think>", "5"),
+        ("I think it is **5**.\n<think>no</think>", "5"),
         ("<think>The answer is 9</think>\n\n7", "7"),
         ("\\boxed{1} and finally \\boxed{\\frac{a}{\\sqrt{b}}}", "\\frac{a}{\\sqrt{b}}"),
         ("The answer is 3.14. It is a famous one.", "3.14"),
         ("## Answer\n\n42\n", "42"),
         ('Here:\n```json\n{"reasoning": "x", "answer": 7}\n```', "7"),
         ("The answer is 5.\n\nWait, no. The answer is 6.", "6"),
-        ("We get $x = 5$ and so $y = 7$.", "y = 7"),
+        ("We get $x = 5$ and so $y = 7$.", "We get $x = 5$ and so $y = 7$."),
         ("The answer is **x**2 - 1**.", "x**2 - 1"),
         ("Answer: St. Petersburg", "St. Petersburg"),
         ("It is \\boxed{\\left\\{ x = 1, y = 2 \\right.} as we wanted.", "\\left\\{ x = 1, y = 2 \\right."),
@@ -49,4 +49,4 @@ def test_offered_choices(question: str, letters: str) -> None:
 )
 def test_final_answers(reply: str, answer: str) -> None:
     """The last thing that is said to be it."""
-    assert final_answer(reply) == answer
+    assert final_answer(reply).text == answer

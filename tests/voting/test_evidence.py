@@ -1,0 +1,133 @@
+"""Evidence before agreement: what a reply marks is compared as a whole, and nothing else is."""
+
+from __future__ import annotations
+
+import pytest
+from support.votes import agree
+
+from optillm_cerebras_cepo.voting.extraction import final_answer
+from optillm_cerebras_cepo.voting.vote import vote
+
+CHOICES = "What is it?\nA) 3\nB) 5\nC) 6\nD) 7"
+PROGRAM = "```python\ndef f(n):\n    total = {}\n    for i in range(n):\n        total += i\n    return total\n```"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        # Numbers in other notations.
+        ("0x9c2", "0x9c4"),
+        ("2516_8", "2516_9"),
+        ("$110_2$", "110"),
+        ("0 0 0 4 0 6", "0 0 0 2 0 8"),
+        ("1 2\n3 4", "9 9\n3 4"),
+        ("```\n1 2\n3 4\n```", "```\n9 9\n3 4\n```"),
+        ("2,2,3", "2,3,3"),
+        ("{1,1,2}", "{1,2}"),
+        ("-2,-2", "-2"),
+        ("5 thousand", "5"),
+        ("5 MJ", "5 mJ"),
+        ("7:30 am", "7:30 pm"),
+        ("at least 5", "at most 5"),
+        # Prose: a piece of it is no answer.
+        ("Mia is a hero, and Leo is a villain.", "Mia is a villain, and Leo is a villain."),
+        ("Cannot be determined", "determined"),
+        ("THE, City, two", "City, THE, two"),
+        ("Brazil won the World Cup in 2002.", "Germany won the World Cup in 2002."),
+        ("profit of $500", "loss of $500"),
+        ("She has 42 apples. I hope this helps!", "She has 43 apples. I hope this helps!"),
+        ("1. Red\n2. Yellow\n3. Blue", "1. Cyan\n2. Magenta\n3. Blue"),
+        ("Dear Sam, come at noon.\n\nBest regards,\n[Your Name]", "Dear Ann, stay away.\n\nBest regards,\n[Your Name]"),
+        # A later mark, and all parts of one.
+        ("Answer: Let x be the count.\nx = 18\nans = 18", "Answer: Let x be the count.\nx = 21\nans = 21"),
+        ("\\boxed{5}\n\nI made a mistake. The answer is 6.", "5"),
+        ("The roots are $\\boxed{1}$ and $\\boxed{-2}$.", "The only root is $\\boxed{-2}$."),
+        ("$x = 3$\n\n$y = 4$", "$x = 5$\n\n$y = 4$"),
+        ("(a) 5 (b) 4", "(a) 5 (b) 3"),
+        # Programs and records.
+        (PROGRAM.format(0), PROGRAM.format(1)),
+        ('{"name":"Ann","answer":"x"}', '{"name":"Bob","answer":"x"}'),
+        # Formulas.
+        ("- x**2 + 1", "x**2 + 1"),
+        ("$2^{70}$", "$2^{70}-1$"),
+        ("$2^{-80}$", "0"),
+        ("$100!$", "$100!+1$"),
+        ("$\\frac12+\\frac13=\\frac56$", "$\\frac12+\\frac13=\\frac25$"),
+        ("$x^2+y^2=25$", "25"),
+        ("$I = \\frac{V}{R}$", "$I = \\frac{R}{V}$"),
+        ("$x^2+1=0$", "$x^2+4=0$"),
+        ("$|x+1|$", "$x+1$"),
+        ("$\\sin(x)=\\frac12$", "$\\cos(x)=\\frac12$"),
+        ("\\text{CO}", "\\text{Co}"),
+    ],
+)
+def test_what_differs(one: str, other: str) -> None:
+    """A false agreement would end the search on whatever came first."""
+    assert not agree("What is it?", [one, other]), (final_answer(one), final_answer(other))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("<answer>0.5</answer>", "1/2"),
+        ("\\[\\text{ANSWER: 199}\\]", "ANSWER: 199"),
+        ("\\boxed{\\text{ANSWER: } 352}", "352"),
+        ("Case 1 gives \\boxed{3}. So E = 432. ANSWER: 432", "432"),
+        ("asin(x) + 1", "1 + asin(x)"),
+        ('{"a": 1, "b": [2, 3]}', '{\n  "b": [2, 3],\n  "a": 1\n}'),
+        ("7.00 1.00 5.00", "7 1 5"),
+        ("$10\\text{ cm}^2$", "10 square centimeters"),
+        ("42 is the answer", "42"),
+        ("(0.3333, 0.6667)", "$(\\frac13,\\frac23)$"),
+        ("$(1+i)^2$", "$2i$"),
+        ("$\\cos 60^\\circ$", "$\\frac12$"),
+        ("$\\frac{n!}{k!(n-k)!}$", "$\\binom nk$"),
+        ("1 million", "1,000,000"),
+        ("1.000,99", "1000.99"),
+        ("$0.\\overline{3}$", "1/3"),
+        ("forty-two", "42"),
+        ("There is no solution.", "$\\varnothing$"),
+        ("答案：42", "42"),
+        ("Die Antwort ist 42.", "La respuesta es 42."),
+        ("La réponse est 42.", "42"),
+        ("$2x - y + 3 = 0$", "$y = 2x + 3$"),
+        ("x = 5", "5"),
+    ],
+)
+def test_what_is_the_same(one: str, other: str) -> None:
+    """A false difference would cost calls."""
+    assert agree("What is it?", [one, other]), (final_answer(one), final_answer(other))
+
+
+@pytest.mark.parametrize(
+    ("question", "one", "other"),
+    [
+        (CHOICES, "The value is \\boxed{4.07}. ANSWER: D", "D"),
+        (CHOICES, "ANSWER: D (7)", "D"),
+        (CHOICES, "The answer is 7.", "(D)"),
+        ("Which?\na) red\nb) green", "b) green", "green"),
+        ("Which?\n1) red\n2) green", "2)", "green"),
+        ("Which?\ni) red\nii) green", "(ii)", "green"),
+        ("Which holds?\nA. It is so, because of it.\nB. Not so.", "A", "The answer is It is so, because of it.."),
+    ],
+)  # fmt: skip
+def test_letters_and_what_they_stand_for(question: str, one: str, other: str) -> None:
+    """Labels of any kind, where the question asks to choose."""
+    assert agree(question, [one, other])
+
+
+def test_an_order_counts_where_the_question_asks_for_one() -> None:
+    """Else a list is a set in which elements may repeat."""
+    assert agree("Which are the roots?", ["3, 1, 2", "1, 2, 3"])
+    assert not agree("Which permutation is it?", ["3, 1, 2", "1, 2, 3"])
+
+
+def test_unmarked_replies_have_no_agreement() -> None:
+    """They agree with nothing but the same words, and the share of a group would say nothing."""
+    replies = [
+        "It was a dark night in the old town.",
+        "The night was long, and nobody came.",
+        "Once upon a time it rained.",
+    ]
+    assert vote("Write a story.", replies).agreement is None
+    assert len(vote("Write a story.", [*replies, replies[0] + " "]).groups) == 3
