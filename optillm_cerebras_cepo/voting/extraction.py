@@ -88,7 +88,9 @@ _SENTENCE = re.compile(
 )
 _CORRECTS = re.compile(r"\b(?:mistake|wrong|wait|actually|correct(?:ion|ed|ing)|instead|slip|error)\b", re.IGNORECASE)
 _VERDICT = re.compile(
-    r"^\s*(?:(?:so|thus|therefore|hence),?\s+)?(yes|no|true|false)\b\s*(?:[,.:;!—–]|-\s|$)", re.IGNORECASE
+    r"^\s*(?:(?:so|thus|therefore|hence),?\s+)?(yes|no|true|false)\b\s*(?:[,.:;!—–]|-\s|$)"
+    r"(?!\s*(?:if|unless|but|except|when|provided|only|it depends)\b)",
+    re.IGNORECASE,
 )
 _ASKS_YES_OR_NO = re.compile(
     r"(?:^|[.!?\n][ \t]*)(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should|must)\s+(?!you\b)"
@@ -131,17 +133,22 @@ def final_answer(reply: str, question: str = "") -> FinalAnswer:
     """Return the answer of a reply. Never raise.
 
     At most the last 4,000 and the first 1,000 characters are searched, so the time does not grow with the length.
+
+    Args:
+        reply: the whole reply.
+        question: what it answers. Words alone, at the end of a text, are an answer only where something is asked.
+
     """
     said = spoken(reply)
-    for find in (_record, _tagged, _marked, _program):
-        if found := find(said):
-            return found
-    if len(said) > TAIL and (found := _marked(said[:HEAD])):
+    asks = "?" in question or "？" in question
+    if found := _record(said) or _tagged(said) or _marked(said, asks) or _program(said):
+        return found
+    if len(said) > TAIL and (found := _marked(said[:HEAD], asks)):
         return found
     verdict = _VERDICT.match(_unmarked(said[:SHORT])) if _ASKS_YES_OR_NO.search(question[-HEAD:].rstrip()) else None
     if verdict:
         return FinalAnswer(verdict[1])
-    last = _last_line(said[-TAIL:])
+    last = _last_line(said[-TAIL:], asks)
     return FinalAnswer(last) if last else FinalAnswer(said, marked=False)
 
 
@@ -218,7 +225,7 @@ def _looks_like_code(body: str) -> bool:
     return bool(_CODE.search(body))
 
 
-def _marked(said: str) -> FinalAnswer | None:
+def _marked(said: str, asks: bool) -> FinalAnswer | None:
     """Return what the last box, or the last sentence that names the answer, has; whichever comes later.
 
     Behind a box, such a sentence counts only if it has a value, so that "the answer is reasonable" changes nothing.
@@ -231,7 +238,7 @@ def _marked(said: str) -> FinalAnswer | None:
             corrected = is_value(text) or len(text) <= 2 or _CORRECTS.search(tail[end:])
             if place < rest or not strong or not corrected:
                 continue
-        if text and (is_value(text) or not _SENTENCE.search(text)):
+        if text and (is_value(text) or ((strong or asks) and not _SENTENCE.search(text))):
             return FinalAnswer(text)
         stated = _STATED.match(text)
         if stated and is_value(trimmed(stated[1])):
@@ -297,7 +304,7 @@ def _block(rows: list[str]) -> str:
     return _joined(values) if len(values) > 1 else rows[0]
 
 
-def _last_line(said: str) -> str | None:
+def _last_line(said: str, asks: bool) -> str | None:
     """Return the last line, or the lines of values at the end, if it is nothing but an answer; else None."""
     rows = [row.strip() for row in _FENCE.sub("", said).splitlines()]
     while rows and not re.search(r"\w|∅", rows[-1]):
@@ -313,32 +320,45 @@ def _last_line(said: str) -> str | None:
         return trimmed(_joined(values))
     if _MATH.fullmatch(rows[-1].rstrip(".")):
         return _bare(rows[-1])
-    bold = [match for match in _BOLD.finditer(rows[-1]) if not match[0].rstrip("*_").endswith(":")]
-    if len(bold) == 1 and not _ITEM.match(rows[-1]) and not rows[-1].startswith("#"):
-        return trimmed(bold[0][1] or bold[0][2])
-    if len(bold) > 1 and all(is_value(_bare(match[1] or match[2])) for match in bold):
-        return ", ".join(trimmed(match[1] or match[2]) for match in bold)
+    if bold := _bold(rows, asks):
+        return bold
     verdict = _VERDICT.match(rows[-1])
     if verdict and len(rows) < 2:
         return verdict[1]
-    alone = len(rows) == 1 or not rows[-2]
     last = _bare(rows[-1])
-    words = last.split()
-    plain = (
-        alone and len(words) <= MOST_WORDS and not re.search(r"[.!?…:,\]]$", rows[-1]) and not rows[-1].startswith("[")
-    )
-    if plain and not _ITEM.match(rows[-1]) and not _CLOSING.match(last) and not _SENTENCE.search(last):
+    if _ITEM.match(rows[-1]):
+        return None
+    if len(last.split()) > 1 and is_quantity_like(last):
         return trimmed(last)
-    if len(words) > 1 and is_quantity_like(last) and not _ITEM.match(rows[-1]):
-        return trimmed(last)
-    return None
+    alone = len(rows) == 1 or (asks and not rows[-2] and not _after_closing(rows))
+    closed = re.search(r"^\[|[.!?…:,\]]$", rows[-1]) or _CLOSING.match(last) or _SENTENCE.search(last)
+    return trimmed(last) if alone and len(last.split()) <= MOST_WORDS and not closed else None
+
+
+def _after_closing(rows: list[str]) -> bool:
+    """Return whether the last line is a signature: the line before it closes a letter."""
+    before = [row for row in rows[:-1] if row]
+    return bool(before) and len(before[-1].split()) <= MOST_WORDS and bool(_CLOSING.match(before[-1]))
+
+
+def _bold(rows: list[str], asks: bool) -> str | None:
+    """Return the bold print of the last line: values, all of the line, or the one name in a reply of one line."""
+    found = [match for match in _BOLD.finditer(rows[-1]) if not match[0].rstrip("*_").endswith(":")]
+    if not found or _ITEM.match(rows[-1]) or rows[-1].startswith("#"):
+        return None
+    texts = [trimmed(match[1] or match[2]) for match in found]
+    if all(is_value(_bare(text)) or is_quantity_like(text) for text in texts):
+        return ", ".join(texts)
+    rest = _BOLD.sub("", rows[-1])
+    whole = not re.search(r"\w", rest) and not _after_closing(rows) and not _CLOSING.match(texts[0])
+    named = len(rows) == 1 and asks and len(rest) <= SHORT and not re.search(r"\b(?:and|or|not)\b|,", rest)
+    return texts[0] if len(found) == 1 and (whole or named) else None
 
 
 def is_quantity_like(text: str) -> bool:
     """Return whether a short line begins with a number and has a few words for its unit behind it."""
-    return (
-        len(text) <= SHORT and bool(re.match(r"^[-+−$€£¥]?\s*\$?[\d.,/\\]", text)) and len(text.split()) <= MOST_WORDS
-    )
+    begins = re.match(r"^[-+−$€£¥]?\s*\$?[\d.,/\\]", text)
+    return bool(begins) and len(text) <= SHORT and len(text.split()) <= MOST_WORDS
 
 
 def _bare(row: str) -> str:

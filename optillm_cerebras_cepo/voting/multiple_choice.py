@@ -89,10 +89,11 @@ def taken(
     if letter := _by_text(said, choices):
         return letter
     rows = [_bare(row) for row in said[-TAIL:].splitlines() if row.strip()]
-    for row, pattern in ((rows[-1:], _POINTED), (rows, _RIGHT), (rows[:1], _OPENING)):
-        found = [next(filter(None, match.groups())) for line in row for match in pattern.finditer(line)]
-        if letters_found := [letter for letter in found if letter in choices]:
-            return str(letters_found[-1])
+    for searched, pattern in ((rows[-1:], _POINTED), (rows[::-1], _RIGHT), (rows[:1], _OPENING)):
+        for row in searched:
+            found = {next(filter(None, match.groups())) for match in pattern.finditer(row)} & set(choices)
+            if found:
+                return found.pop() if len(found) == 1 else ""
     return ""
 
 

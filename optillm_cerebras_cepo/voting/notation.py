@@ -138,7 +138,8 @@ _CURRENCY = re.compile(r"^([-+]?)\s*\\?([$€£¥])\s*")
 _CODES = re.compile(r"^(USD|US\$|EUR|GBP|JPY)\s*")
 _SYMBOLS = {"USD": "$", "US$": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 _CIRCUMSTANCE = re.compile(  # "42 students in the class", "18 dollars every day"
-    r"\s*\b(?:(?:in|at|on|every|from|with|for|that)\s+[^\W\d_]{2,}.*|left|remaining|altogether|overall)$", re.IGNORECASE
+    r"\s*\b(?:(?:in|at|on|every|from|with|for|that)\s+[^\W\d_]{2,}\D*|left|remaining|altogether|overall)$",
+    re.IGNORECASE,
 )
 _RESTATED = re.compile(r"^(.+?)(?:,?\s+or\s+|,\s*|\s*≈\s*|\s*\\approx\s*|\s+\()(?:about\s+|approximately\s+)?(.+?)\)?$")
 _ONES = re.findall(

@@ -38,6 +38,11 @@ PROGRAM = "```python\ndef f(n):\n    total = {}\n    for i in range(n):\n       
         ("She has 42 apples. I hope this helps!", "She has 43 apples. I hope this helps!"),
         ("1. Red\n2. Yellow\n3. Blue", "1. Cyan\n2. Magenta\n3. Blue"),
         ("Dear Sam, come at noon.\n\nBest regards,\n[Your Name]", "Dear Ann, stay away.\n\nBest regards,\n[Your Name]"),
+        ("Dear Ann,\n\nI am ill.\n\nBest,\n\nJohn", "Dear Bob,\n\nCome at noon.\n\nBest,\n\nJohn"),
+        ("It is hot.\n\nIn summary, it is **important**.", "It is cold.\n\nIn summary, it is **important**."),
+        ("**Ann** and Bob", "**Ann** and Carl"),
+        ("Yes, if it rains.", "Yes, unless it rains."),
+        ("The answer is 5 for even n and 6 for odd n.", "The answer is 5 for even n and 7 for odd n."),
         # A later mark, and all parts of one.
         ("Answer: Let x be the count.\nx = 18\nans = 18", "Answer: Let x be the count.\nx = 21\nans = 21"),
         ("\\boxed{5}\n\nI made a mistake. The answer is 6.", "5"),
@@ -120,6 +125,19 @@ def test_an_order_counts_where_the_question_asks_for_one() -> None:
     """Else a list is a set in which elements may repeat."""
     assert agree("Which are the roots?", ["3, 1, 2", "1, 2, 3"])
     assert not agree("Which permutation is it?", ["3, 1, 2", "1, 2, 3"])
+
+
+def test_words_at_the_end_are_an_answer_only_where_something_is_asked() -> None:
+    """The last line of a poem or a letter is none."""
+    replies = ["Silent autumn night\n\nmoonlight", "Morning in the spring\n\nmoonlight"]
+    assert agree("What is it?", replies)
+    assert not agree("Write a haiku.", replies)
+
+
+def test_two_letters_in_one_sentence_select_none() -> None:
+    """In different sentences, the last one counts."""
+    assert not agree(CHOICES, ["A is correct, but B is correct too.", "B"])
+    assert agree(CHOICES, ["A is correct.\nNo: B is correct.", "B"])
 
 
 def test_unmarked_replies_have_no_agreement() -> None:
