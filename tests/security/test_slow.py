@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,8 @@ def test_time_outs_are_short_at_the_connection_limit() -> None:
     with serving(Answers(), limits) as server:
         idle = [Wire(address(server)) for _ in range(150)]
         for wire in idle[::2]:
-            wire.send(b"POST / HTTP/1.1\r\n")
+            with suppress(OSError):  # on a slow machine its time-out is over already
+                wire.send(b"POST / HTTP/1.1\r\n")
         with Wire(address(server)) as late:
             assert late.send(request("GET", "/")).reply().body == b"done"
         with Wire(address(server)) as later:
