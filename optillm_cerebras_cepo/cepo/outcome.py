@@ -13,7 +13,8 @@ from optillm_cerebras_cepo.core.chat import Usage
 from optillm_cerebras_cepo.core.errors import ApiTimeout, CepoError, ErrorScope, NoAnswer, OutOfBudget, OutOfTime
 from optillm_cerebras_cepo.response_format import is_object
 from optillm_cerebras_cepo.voting.algebra_process import equal_formulas
-from optillm_cerebras_cepo.voting.vote import SameFormula, vote
+from optillm_cerebras_cepo.voting.comparison import SameFormula
+from optillm_cerebras_cepo.voting.vote import vote
 
 Ratings = tuple[float | None, ...]
 

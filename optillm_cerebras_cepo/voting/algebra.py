@@ -18,6 +18,8 @@ from typing import Any
 import sympy  # type: ignore[import-untyped]  # it ships no types, nor does math_verify
 from math_verify import LatexExtractionConfig, parse, verify  # type: ignore[import-untyped]
 
+from optillm_cerebras_cepo.voting.formulas import FUNCTIONS, LETTERS
+
 READY = "ready"
 CPU_SECONDS = 1.0  # for one comparison; CPU time, so that a busy machine changes no result
 WALL_SECONDS = 10  # then the kernel ends the program, even if its parent is gone
@@ -27,10 +29,7 @@ _LATEX = LatexExtractionConfig(boxed_match_priority=-1)
 _POINTS = (sympy.Rational(377, 610), sympy.Rational(1597, 987), sympy.Rational(89, 34))  # arbitrary
 _NEGATIVE = (sympy.Rational(-377, 987), sympy.Rational(-1597, 610))
 _EQUATION = re.compile(r"(?<![<>!:=\\])=(?!=)")
-_FUNCTIONS = re.compile(
-    r"(?<![\\a-zA-Z])(arcsin|arccos|arctan|sin|cos|tan|cot|sec|csc|ln|log|exp|infty|sqrt"
-    r"|alpha|beta|gamma|delta|epsilon|theta|lambda|mu|pi|rho|sigma|tau|phi|omega)(?![a-zA-Z])"
-)
+_FUNCTIONS = re.compile(rf"(?<![\\a-zA-Z])({FUNCTIONS}|{LETTERS}|infty)(?![a-zA-Z])")
 _SIGNS = {
     "π": r"\pi ", "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "<=": r"\le ", ">=": r"\ge ", "∪": r"\cup ",
     "∩": r"\cap ", "∈": r"\in ", "±": r"\pm ", "·": r"\cdot ", "×": r"\times ", "÷": "/", "≠": r"\ne ", "θ": r"\theta ",

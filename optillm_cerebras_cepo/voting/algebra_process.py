@@ -12,7 +12,6 @@ import atexit
 import json
 import os
 import queue
-import re
 import subprocess
 import sys
 import threading
@@ -25,32 +24,7 @@ from optillm_cerebras_cepo.core.environment import child_environment
 PROGRAM = "optillm_cerebras_cepo.voting.algebra"
 START_SECONDS = 60.0  # until the child is ready: importing sympy takes 1 to 2 s on an idle machine
 ANSWER_SECONDS = 5.0  # for one comparison; the child itself gives up after one second of CPU time
-LONGEST = 300  # characters of a formula; a longer one is not compared
 REMEMBERED = 512  # results
-
-_TOWER = re.compile(r"\^\s*[{(]*\s*-?\s*\d+\s*(?:\^|!|\*\*)|\^\s*[{(]*\s*-?\s*\w+\s*\^\s*[{(]*\s*-?\s*\w+\s*\^")
-_LARGE_POWER = re.compile(r"(?:\^|\*\*)\s*[{(]*\s*-?\s*\d{5,}")
-_LARGE_FACTORIAL = re.compile(r"\d{5,}\s*!|!\s*!|\([^()a-zA-Z]*\)\s*!|[!^][^()]*\)\s*!")
-_NESTED = re.compile(r"(?:[({\[]\s*){12}|(?:\\[a-z]+\s*\{\s*){8}")
-_WORDS = re.compile(r"[^\W\d_]{3,}")
-_COMMANDS = re.compile(
-    r"\\(?:begin|end)\{\w+\}|\\[a-zA-Z]+|\b(?:sqrt|a(?:rc)?sin|a(?:rc)?cos|a(?:rc)?tan|sin|cos|tan|cot|sec|csc|log|exp|inf|infinity|infty|and|theta|alpha|beta"
-    r"|gamma|delta|lambda|sigma|omega|phi)\b"
-)
-
-
-def is_formula(text: str) -> bool:
-    """Return whether a text may be a formula that can be compared quickly: short, no prose, no tower of powers."""
-    if not text or len(text) > LONGEST or text.count("{") != text.count("}"):
-        return False
-    if any(pattern.search(text) for pattern in (_TOWER, _LARGE_POWER, _LARGE_FACTORIAL, _NESTED)):
-        return False
-    return not is_prose(text) and bool(re.search(r"[\d\\^=+*/<>≤≥√π∞∪±]|\w\s*[-(]\s*\w|\binf\b", text))
-
-
-def is_prose(text: str) -> bool:
-    """Return whether a text contains a word of at least three letters that is no function's name."""
-    return bool(_WORDS.search(_COMMANDS.sub(" ", text)))
 
 
 @dataclass

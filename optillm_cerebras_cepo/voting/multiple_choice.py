@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from string import ascii_uppercase
 
-from optillm_cerebras_cepo.voting.extraction import TAIL, FinalAnswer, named_rest, spoken
-from optillm_cerebras_cepo.voting.notation import read_quantity, words
+from optillm_cerebras_cepo.voting.extraction import TAIL, spoken
+from optillm_cerebras_cepo.voting.marks import FinalAnswer, named_rest
+from optillm_cerebras_cepo.voting.plain_text import words
+from optillm_cerebras_cepo.voting.quantities import read_quantity
 
 _LABEL = r"(?:\*\*)?\(?([A-Z]|[a-z]|\d{1,2}|[ivx]{1,4})[).:](?:\*\*)?"
 _LINE = re.compile(rf"^[ \t]*(?:[-*•][ \t]+)?{_LABEL}[ \t]+(\S.*)$", re.MULTILINE)
@@ -78,7 +80,7 @@ def taken(
         return str(whole[1]).upper()  # "(i) and (ii) only" is the text of a choice
     if letter := _by_label(bare, question, choices):
         return letter
-    said = spoken(reply)
+    said = spoken(reply)[-TAIL:]
     if answer.marked:
         exactly = [letter for letter, text in choices.items() if words(answer.text) == words(text)]
         if len(exactly) == 1 and not read_quantity(answer.text):  # of 12 and 12.0, neither is meant more
@@ -88,7 +90,7 @@ def taken(
             return alike[0] if len(alike) == 1 else ""
     if letter := _by_text(said, choices):
         return letter
-    rows = [_bare(row) for row in said[-TAIL:].splitlines() if row.strip()]
+    rows = [_bare(row) for row in said.splitlines() if row.strip()]
     for searched, pattern in ((rows[-1:], _POINTED), (rows[::-1], _RIGHT), (rows[:1], _OPENING)):
         for row in searched:
             found = {next(filter(None, match.groups())) for match in pattern.finditer(row)} & set(choices)

@@ -106,7 +106,7 @@ def read_unit(text: str) -> Unit | None:
             return None
         power = sign * pending * int((match["power"] or "1").replace("−", "-"))
         pending = 1
-        measure, factor = _known(match["name"]) or (_unknown(match["name"]), Fraction(1))
+        measure, factor = _known(match["name"]) or (_singular(match["name"].lower()), Fraction(1))
         powers[measure] = powers.get(measure, 0) + power
         size *= factor**power
     return Unit(tuple(sorted((measure, power) for measure, power in powers.items() if power)), size)
@@ -133,7 +133,8 @@ def _known(name: str) -> tuple[str, Fraction] | None:
 
 
 def _by_word(word: str) -> tuple[str, Fraction] | None:
-    if word == "kilo":
+    """Return what the unit with this name measures, with or without a prefix, and its size."""
+    if word == "kilo":  # alone, it is a kilogram
         return "mass", Fraction(1)
     if word in _WORDS:
         return _TABLE[_WORDS[word]][0], Fraction(_TABLE[_WORDS[word]][1])
@@ -143,11 +144,6 @@ def _by_word(word: str) -> tuple[str, Fraction] | None:
             measure, size, _ = _TABLE[_WORDS[rest]]
             return measure, Fraction(size) * Fraction(10) ** power
     return None
-
-
-def _unknown(name: str) -> str:
-    """Return an unknown unit's name: a symbol with its case, as in MJ and mJ, or a word without it."""
-    return name if len(name) <= 3 and not name.islower() else _singular(name.lower())
 
 
 def _singular(word: str) -> str:

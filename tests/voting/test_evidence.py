@@ -41,6 +41,7 @@ PROGRAM = "```python\ndef f(n):\n    total = {}\n    for i in range(n):\n       
         ("Dear Ann,\n\nI am ill.\n\nBest,\n\nJohn", "Dear Bob,\n\nCome at noon.\n\nBest,\n\nJohn"),
         ("It is hot.\n\nIn summary, it is **important**.", "It is cold.\n\nIn summary, it is **important**."),
         ("**Ann** and Bob", "**Ann** and Carl"),
+        ("1. 3\n2. 4", "1. 9\n2. 4"),
         ("Yes, if it rains.", "Yes, unless it rains."),
         ("The answer is 5 for even n and 6 for odd n.", "The answer is 5 for even n and 7 for odd n."),
         # A later mark, and all parts of one.
@@ -51,6 +52,7 @@ PROGRAM = "```python\ndef f(n):\n    total = {}\n    for i in range(n):\n       
         ("(a) 5 (b) 4", "(a) 5 (b) 3"),
         # Programs and records.
         (PROGRAM.format(0), PROGRAM.format(1)),
+        (PROGRAM.format(0), PROGRAM.format(0).replace("    return", "        return")),
         ('{"name":"Ann","answer":"x"}', '{"name":"Bob","answer":"x"}'),
         # Formulas.
         ("- x**2 + 1", "x**2 + 1"),
@@ -59,6 +61,8 @@ PROGRAM = "```python\ndef f(n):\n    total = {}\n    for i in range(n):\n       
         ("$100!$", "$100!+1$"),
         ("$\\frac12+\\frac13=\\frac56$", "$\\frac12+\\frac13=\\frac25$"),
         ("$x^2+y^2=25$", "25"),
+        ("$7 = 11a+c$", "$11a+c$"),
+        ("$\\boxed{28}$ percent", "28"),
         ("$I = \\frac{V}{R}$", "$I = \\frac{R}{V}$"),
         ("$x^2+1=0$", "$x^2+4=0$"),
         ("$|x+1|$", "$x+1$"),
@@ -79,6 +83,7 @@ def test_what_differs(one: str, other: str) -> None:
         ("\\boxed{\\text{ANSWER: } 352}", "352"),
         ("Case 1 gives \\boxed{3}. So E = 432. ANSWER: 432", "432"),
         ("asin(x) + 1", "1 + asin(x)"),
+        (PROGRAM.format(0), PROGRAM.format(0).replace(" = ", "=") + "\nIt adds them."),
         ('{"a": 1, "b": [2, 3]}', '{\n  "b": [2, 3],\n  "a": 1\n}'),
         ("7.00 1.00 5.00", "7 1 5"),
         ("$10\\text{ cm}^2$", "10 square centimeters"),
@@ -89,6 +94,7 @@ def test_what_differs(one: str, other: str) -> None:
         ("$\\frac{n!}{k!(n-k)!}$", "$\\binom nk$"),
         ("1 million", "1,000,000"),
         ("1.000,99", "1000.99"),
+        ("1.234.567", "1234567"),
         ("$0.\\overline{3}$", "1/3"),
         ("forty-two", "42"),
         ("There is no solution.", "$\\varnothing$"),
@@ -97,6 +103,10 @@ def test_what_differs(one: str, other: str) -> None:
         ("La réponse est 42.", "42"),
         ("$2x - y + 3 = 0$", "$y = 2x + 3$"),
         ("x = 5", "5"),
+        ("$i^{7}=i^{4} \\cdot i^{3}=-i$", "$-i$"),
+        ("$\\boxed{28}$ percent", "28%"),
+        ("12<|im_end|>", "12"),
+        ("\\boxed{5}\n\nIn the check, the result is 10.", "5"),
     ],
 )
 def test_what_is_the_same(one: str, other: str) -> None:
@@ -110,6 +120,7 @@ def test_what_is_the_same(one: str, other: str) -> None:
         (CHOICES, "The value is \\boxed{4.07}. ANSWER: D", "D"),
         (CHOICES, "ANSWER: D (7)", "D"),
         (CHOICES, "The answer is 7.", "(D)"),
+        ("Which?\nA. (i) only\nB. (i) and (ii) only", "The answer is (i) and (ii) only.", "B"),
         ("Which?\na) red\nb) green", "b) green", "green"),
         ("Which?\n1) red\n2) green", "2)", "green"),
         ("Which?\ni) red\nii) green", "(ii)", "green"),
@@ -132,12 +143,22 @@ def test_words_at_the_end_are_an_answer_only_where_something_is_asked() -> None:
     replies = ["Silent autumn night\n\nmoonlight", "Morning in the spring\n\nmoonlight"]
     assert agree("What is it?", replies)
     assert not agree("Write a haiku.", replies)
+    tips = ["1. Eat\n2. Sleep\n\nThe result is better health.", "1. Run\n2. Rest\n\nThe result is better health."]
+    assert not agree("Give tips.", tips)
 
 
 def test_two_letters_in_one_sentence_select_none() -> None:
     """In different sentences, the last one counts."""
+    assert not agree(CHOICES, ["A is correct, but B is correct too.", "A"])
     assert not agree(CHOICES, ["A is correct, but B is correct too.", "B"])
     assert agree(CHOICES, ["A is correct.\nNo: B is correct.", "B"])
+
+
+def test_a_yes_at_the_beginning_answers_a_question_for_yes_or_no() -> None:
+    """Whatever reasons follow; to another question it is no answer."""
+    replies = ["Yes.\n\nIt has no divisors.", "Yes, because nothing divides it.\n\nI tried them all."]
+    assert agree("Is 17 a prime?", replies)
+    assert not agree("Write about primes.", replies)
 
 
 def test_unmarked_replies_have_no_agreement() -> None:

@@ -230,7 +230,8 @@ def test_no_broken_formula_makes_it_raise(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["word ", "{", "$x^2$ ", "**", "answer is ", "A) ", "(", "1,", "\n", "\\boxed{", '{"a']
+    "piece",
+    ["word ", "{", "$x^2$ ", "**", "answer is ", "A) ", "(", "1,", "\n", "\\boxed{", '{"a', "```python\nx\n", "```\n"],
 )
 def test_a_reply_of_100_kb_is_cheap(piece: str) -> None:
     """Only its ends are read: two seconds of processor time, on however busy a machine."""
