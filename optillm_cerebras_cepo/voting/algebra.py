@@ -1,29 +1,18 @@
-"""Child process that compares two formulas with math_verify; a program of its own, because algebra may never end.
+"""Compare two formulas by math_verify. Run by `algebra_child.py` in a process of its own, because it may never end.
 
-`algebra_process.py` starts it. Each line of input is a JSON array of two formulas. Each line of output is `true`,
-`false`, or `null` if the time was up. Formulas are parsed as LaTeX by a grammar: no text is evaluated.
+Formulas are parsed as LaTeX by a grammar: no text is evaluated.
 """
 
 from __future__ import annotations
 
-import json
-import logging
 import re
-import signal
-import sys
 from collections.abc import Collection
-from functools import lru_cache
 from typing import Any
 
 import sympy  # type: ignore[import-untyped]  # it ships no types, nor does math_verify
 from math_verify import LatexExtractionConfig, parse, verify  # type: ignore[import-untyped]
 
 from optillm_cerebras_cepo.voting.formulas import FUNCTIONS, LETTERS
-
-READY = "ready"
-CPU_SECONDS = 1.0  # for one comparison; CPU time, so that a busy machine changes no result
-WALL_SECONDS = 10  # then the kernel ends the program, even if its parent is gone
-MEMORY = 1 << 30  # bytes of address space; a number that needs more raises MemoryError
 
 _LATEX = LatexExtractionConfig(boxed_match_priority=-1)
 _POINTS = (sympy.Rational(377, 610), sympy.Rational(1597, 987), sympy.Rational(89, 34))  # arbitrary
@@ -37,10 +26,6 @@ _SIGNS = {
 _TRIGONOMETRY = re.compile(r"sin|cos|tan|cot|sec|csc")
 _POWER_IN_PARENTHESES = re.compile(r"\^\s*\(((?:[^()]|\([^()]*\))*)\)")
 _DECIMAL = re.compile(r"-?\d*\.(\d{3,})")
-
-
-class OutOfTime(BaseException):
-    """The time is up. Not an Exception, because the algebra catches those."""
 
 
 def formula(text: str) -> str:
@@ -82,7 +67,6 @@ def _bracket(text: str) -> str:
     return text.lstrip("\\ ")[:1]
 
 
-@lru_cache(maxsize=256)
 def _parsed(text: str) -> Any:
     found = parse(f"${formula(text)}$", [_LATEX], fallback_mode="no_fallback", parsing_timeout=None)
     return found[0] if found else None
@@ -162,57 +146,3 @@ def _solutions(match: re.Match[str]) -> str:
     if len({name.strip() for name, _ in sides}) > 1:
         return match[0]
     return r"\{" + ",".join(value.strip() for _, value in sides) + r"\}"
-
-
-def main() -> None:
-    """Answer each line of standard input."""
-    logging.disable(logging.CRITICAL)
-    _limit_memory()
-    _answer(READY)
-    for line in sys.stdin:
-        try:
-            _start_clock()
-            result: bool | None = equal(*json.loads(line))
-        except OutOfTime:
-            result = None
-        except Exception:
-            result = False  # the algebra failed, or a number does not fit into memory
-        finally:
-            _stop_clock()
-        _answer(json.dumps(result))
-
-
-def _answer(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
-def _limit_memory() -> None:
-    try:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    except (ImportError, ValueError, OSError):  # Windows, or there is a lower limit already
-        pass
-
-
-def _out_of_time(*_: Any) -> None:
-    raise OutOfTime
-
-
-def _start_clock() -> None:
-    if hasattr(signal, "setitimer"):
-        signal.signal(signal.SIGPROF, _out_of_time)
-        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS, 0.1)  # repeated: code below may swallow an exception
-        signal.setitimer(signal.ITIMER_REAL, WALL_SECONDS)
-
-
-def _stop_clock() -> None:
-    if hasattr(signal, "setitimer"):
-        signal.signal(signal.SIGPROF, signal.SIG_IGN)
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,9 +1,9 @@
-"""Compare formulas in a child process, with a time limit that works in any thread.
+"""Compare formulas in child processes, with a limit of time and memory for each comparison.
 
-math_verify's own time limit is an alarm signal, which works in the main thread only. So the algebra runs in a child
-process (`algebra.py`). One child serves all threads. It is started on first use, and ended when it does not answer in
-time or when the program exits. A thread communicates with it, so that a caller can stop waiting. The child shares no
-memory with the server, so neither sympy's caches nor a huge number can harm the server.
+Algebra may never end, and math_verify's own time limit is an alarm signal, which works in the main thread only. So a
+child process (`algebra_child.py`) does it. It imports math_verify once, and forks for each comparison: several run at
+once, a quick one does not wait for slow ones, and what runs out of time is killed. The children share no memory with
+the server, so neither sympy's caches nor a huge number can harm it.
 """
 
 from __future__ import annotations
@@ -11,64 +11,61 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import queue
+import signal
 import subprocess
 import sys
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from itertools import count
 
 from optillm_cerebras_cepo.core.environment import child_environment
 
-PROGRAM = "optillm_cerebras_cepo.voting.algebra"
-START_SECONDS = 60.0  # until the child is ready: importing sympy takes 1 to 2 s on an idle machine
-ANSWER_SECONDS = 5.0  # for one comparison; the child itself gives up after one second of CPU time
+PROGRAM = "optillm_cerebras_cepo.voting.algebra_child"
+CPU_SECONDS = 1.0  # for one comparison; CPU time, so that a busy machine changes no result
+AT_ONCE = 16  # comparisons; others wait
+START_SECONDS = 60.0  # until the child is ready: importing sympy takes half a second on an idle machine
+SILENT_SECONDS = 60.0  # without any result while some are expected; then the child is replaced
 REMEMBERED = 512  # results
 
-
-@dataclass
-class _Question:
-    """Two formulas in order, and the future result; without formulas it only starts the child."""
-
-    pair: tuple[str, str] | None = None
-    answer: Future[bool | None] = field(default_factory=Future)
+Pair = tuple[str, str]
 
 
 class Equivalence:
-    """Comparison of formulas by a child process. Thread-safe.
+    """Comparison of formulas by child processes. Thread-safe.
 
     Each comparison is a future, so a caller may stop waiting for it. Results are remembered. The result is None if the
     time was up, or if no child could be started.
     """
 
-    def __init__(self, program: str = PROGRAM) -> None:
-        self._program = program
-        self._lock = threading.Lock()  # held for look-ups only
-        self._known: OrderedDict[tuple[str, str], bool | None] = OrderedDict()
-        self._worker: _Worker | None = None
+    def __init__(self, program: str = PROGRAM, cpu_seconds: float = CPU_SECONDS) -> None:
+        self._command = [sys.executable, "-m", program, str(cpu_seconds)]
+        self._lock = threading.Lock()  # held for look-ups and the start of a process
+        self._known: OrderedDict[Pair, bool | None] = OrderedDict()
+        self._child: _Child | None = None
 
     def start(self) -> None:
         """Start the child without waiting for it, so that it is ready when it is needed. Optional."""
-        if self.pid is None:
-            self._put(_Question())
+        with self._lock:
+            self._running()
 
     def close(self) -> None:
         """End the child and wait for its end. Open comparisons return None. A later one starts another child."""
         with self._lock:
-            worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.close()
+            child, self._child = self._child, None
+        if child is not None:
+            child.close()
 
     def forget(self) -> None:
         """Reset in a forked process: child and thread belong to the parent, and a thread there may hold the lock."""
-        self._lock, self._worker = threading.Lock(), None
+        self._lock, self._child = threading.Lock(), None
 
     @property
     def pid(self) -> int | None:
         """The child's process id; None without a child."""
-        worker = self._worker
-        return worker.pid if worker else None
+        child = self._child
+        return child.pid if child and not child.ended else None
 
     def __call__(self, one: str, other: str) -> bool | None:
         """Return whether two formulas, LaTeX or plain, are equal. Wait for the result."""
@@ -77,134 +74,152 @@ class Equivalence:
     def submit(self, one: str, other: str) -> Future[bool | None]:
         """Compare two formulas. A comparison that is cancelled before its turn is skipped."""
         pair = (one, other) if one <= other else (other, one)
-        question = _Question(pair)
+        answer: Future[bool | None] = Future()
         with self._lock:
             if pair in self._known:
                 self._known.move_to_end(pair)
-                question.answer.set_result(self._known[pair])
-                return question.answer
-        question.answer.add_done_callback(lambda answer: self._remember(pair, answer))
-        self._put(question)
-        return question.answer
+                answer.set_result(self._known[pair])
+                return answer
+            child = self._running()
+        if child is None:
+            answer.set_result(None)
+        else:
+            child.compare(pair, answer)
+        return answer
 
-    def _put(self, question: _Question) -> None:
-        with self._lock:
-            if self._worker is None:
-                self._worker = _Worker(self._program)
-            self._worker.questions.put(question)
+    def _running(self) -> _Child | None:
+        """Return the child; a new one if there is none, None if the machine starts no process."""
+        if self._child is None or self._child.ended:
+            try:
+                self._child = _Child(self._command, self._remember)
+            except OSError:  # formulas are not compared
+                self._child = None
+        return self._child
 
-    def _remember(self, pair: tuple[str, str], answer: Future[bool | None]) -> None:
-        if answer.cancelled():
-            return
+    def _remember(self, pair: Pair, result: bool | None) -> None:
         with self._lock:
-            self._known[pair] = answer.result()
+            self._known[pair] = result
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
 
 
-class _Worker:
-    """Thread that sends one comparison after another to a child process."""
+class _Child:
+    """A child process, the comparisons that it has not answered, and the thread that reads its answers.
 
-    def __init__(self, program: str) -> None:
-        self._program = program
-        self._child: subprocess.Popen[str] | None = None
+    Raises OSError if the process cannot be started.
+    """
+
+    def __init__(self, command: list[str], remember: Callable[[Pair, bool | None], None]) -> None:
+        self._remember = remember
+        self._lock = threading.Lock()
+        self._numbers = count(1)
+        self._waiting: deque[tuple[Pair, Future[bool | None]]] = deque()
+        self._asked: dict[int, tuple[Pair, Future[bool | None]]] = {}
         self._ready = False
-        self._closed = False
-        self.questions: queue.SimpleQueue[_Question | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="cepo-cerebras-algebra", daemon=True)
-        self._thread.start()
+        self.ended = False
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=child_environment(os.environ, sys.path),
+            start_new_session=True,  # one signal ends it with its own children, and Ctrl-C reaches none of them
+        )
+        self.pid = self._process.pid
+        self._clock = self._wound(START_SECONDS)
+        self._reader = threading.Thread(target=self._read, name="cepo-cerebras-algebra", daemon=True)
+        self._reader.start()
 
-    @property
-    def pid(self) -> int | None:
-        """The child's process id."""
-        child = self._child
-        return child.pid if child else None
+    def compare(self, pair: Pair, answer: Future[bool | None]) -> None:
+        """Set the future to the result of a comparison."""
+        with self._lock:
+            if not self.ended:
+                self._waiting.append((pair, answer))
+                self._send()
+                return
+        answer.set_result(None)
 
     def close(self) -> None:
-        """Let open comparisons return None, end the child, and wait for thread and child."""
-        self._closed = True
-        self.questions.put(None)
-        child = self._child
-        if child is not None:
-            child.kill()  # or the thread would wait for its answer
-        self._thread.join()
+        """End the process, let open comparisons return None, and wait for both."""
+        self._kill()
+        self._reader.join()
 
-    def _work(self) -> None:
-        while (question := self.questions.get()) is not None:
-            if question.pair is None:
-                self._started()
-            elif question.answer.set_running_or_notify_cancel():  # somebody still waits for it
-                question.answer.set_result(self._answer(question.pair))
-        self._end()
-
-    def _answer(self, pair: tuple[str, str]) -> bool | None:
+    def _read(self) -> None:
+        assert self._process.stdout is not None
         try:
-            return self._ask(pair)
-        except Exception:  # a text that cannot be sent, or an invalid reply: continue with the next comparison
+            for line in self._process.stdout:
+                self._take(line.decode().split())
+        except (ValueError, LookupError):  # not a line of ours: the child is replaced
+            pass
+        finally:
             self._end()
-            return None
 
-    def _ask(self, pair: tuple[str, str]) -> bool | None:
-        child = self._started()
-        if child is None:
-            return None
-        if not self._ready:
-            self._ready = self._line(child, START_SECONDS) == "ready"
-        if self._ready and self._told(child, pair):
-            answer = self._line(child, ANSWER_SECONDS)
-            if answer:
-                return {"true": True, "false": False}.get(answer)
-        self._end()
-        return None
+    def _take(self, words: list[str]) -> None:
+        """Take one line of the child: that it is ready, or the number of a comparison and its result as JSON."""
+        with self._lock:
+            if words == ["ready"]:
+                self._ready = True
+                taken = None
+            else:
+                number, result = (json.loads(word) for word in words)
+                taken = self._asked.pop(number, None)  # None: it was killed after its answer, and answered for again
+            self._send()
+            self._clock.cancel()
+            if self._asked:
+                self._clock = self._wound(SILENT_SECONDS)
+        if taken is not None:
+            pair, answer = taken
+            self._remember(pair, result)
+            answer.set_result(result)
 
-    def _started(self) -> subprocess.Popen[str] | None:
-        if self._closed:
-            return None
-        if self._child is None:
+    def _send(self) -> None:
+        """Send what waits, as far as AT_ONCE allows. The lines fit into the pipe, so this does not block."""
+        assert self._process.stdin is not None
+        while self._waiting and len(self._asked) < AT_ONCE:
+            pair, answer = self._waiting.popleft()
+            if not answer.set_running_or_notify_cancel():  # nobody waits for it
+                continue
+            if self._ready and not self._asked:
+                self._clock = self._wound(SILENT_SECONDS)
+            number = next(self._numbers)
+            self._asked[number] = pair, answer
             try:
-                self._child = subprocess.Popen(
-                    [sys.executable, "-m", self._program],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    text=True,
-                    encoding="utf-8",
-                    env=child_environment(os.environ, sys.path),
-                )
-            except OSError:  # no process can be started: formulas are not compared
-                return None
-            self._ready = False
-            if self._closed:  # in the meantime
-                self._child.kill()
-        return self._child
+                self._process.stdin.write(_line(number, pair))
+                self._process.stdin.flush()
+            except OSError:  # it has ended: the reader sees it too
+                return
 
-    @staticmethod
-    def _told(child: subprocess.Popen[str], pair: tuple[str, str]) -> bool:
-        assert child.stdin is not None
-        try:
-            child.stdin.write(json.dumps(pair) + "\n")
-            child.stdin.flush()
-        except OSError:  # it has ended by itself
-            return False
-        return True
-
-    @staticmethod
-    def _line(child: subprocess.Popen[str], seconds: float) -> str:
-        """Return the child's next line; empty if it ends, or is killed after these seconds, before it writes one."""
-        assert child.stdout is not None
-        clock = threading.Timer(seconds, child.kill)
+    def _wound(self, seconds: float) -> threading.Timer:
+        clock = threading.Timer(seconds, self._kill)
         clock.daemon = True
         clock.start()
+        return clock
+
+    def _kill(self) -> None:
+        if self._process.returncode is not None:  # its id may be another's now
+            return
         try:
-            return child.stdout.readline().strip()
-        finally:
-            clock.cancel()
+            os.killpg(self.pid, signal.SIGKILL)
+        except (AttributeError, ProcessLookupError):  # Windows has no groups; or it has ended
+            self._process.kill()
 
     def _end(self) -> None:
-        child, self._child, self._ready = self._child, None, False
-        if child is not None:
-            child.kill()
-            child.communicate()  # closes the pipes and waits, so that no zombie is left
+        with self._lock:
+            self.ended = True
+            left = [answer for _, answer in self._asked.values()]
+            left += [answer for _, answer in self._waiting if answer.set_running_or_notify_cancel()]
+            self._asked.clear()
+            self._waiting.clear()
+            self._clock.cancel()
+        self._kill()
+        self._process.communicate()  # closes the pipes and waits, so that no zombie is left
+        for answer in left:
+            answer.set_result(None)
+
+
+def _line(number: int, pair: Pair) -> bytes:
+    """Return a question as JSON in one line; its bytes are few, so that AT_ONCE of them fit into a pipe."""
+    return json.dumps([number, *pair], ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
 
 
 equal_formulas = Equivalence()

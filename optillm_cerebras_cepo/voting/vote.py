@@ -59,7 +59,7 @@ def vote(question: str, answers: Sequence[str], same_formula: SameFormula = equa
     Args:
         question: decides whether letters are choices, and whether a percent sign may be left out.
         answers: whole replies, of any length.
-        same_formula: compares formulas; by default a child process, which is started on first use.
+        same_formula: compares formulas; by default child processes; the first is started on first use.
 
     Raises only what `same_formula` raises. An answer without text is a group of its own.
 

@@ -14,7 +14,7 @@ NAME = "optillm_cerebras_cepo"
 PACKAGE = ROOT / NAME
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 PROGRAMS = {
-    PACKAGE / "voting" / "algebra.py",
+    PACKAGE / "voting" / "algebra_child.py",
 }  # run as processes of their own
 
 

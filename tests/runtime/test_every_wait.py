@@ -165,7 +165,7 @@ def tokens(it: Waiting) -> None:
 def vote(it: Waiting) -> None:
     """An algebra that never gets ready, and answers that only it can compare."""
     it.monkeypatch.setattr(algebra_process, "START_SECONDS", FOR_EVER)
-    silent = algebra_process.Equivalence("json.tool")  # a program that waits for the end of its input
+    silent = algebra_process.Equivalence("support.silent_algebra", cpu_seconds=0)
     it.monkeypatch.setattr(outcome, "equal_formulas", silent)
     it.cleanup.callback(silent.close)
     asked, submit = list[str](), silent.submit

@@ -12,7 +12,6 @@ from unittest.mock import Mock
 
 import pytest
 from support.votes import agree, group
-from support.waiting import until
 
 from optillm_cerebras_cepo.voting.algebra_process import Equivalence
 
@@ -29,12 +28,13 @@ def test_hard_formulas_do_not_hang() -> None:
     assert agree("", ["\\sqrt{8}", "2\\sqrt{2}"])
 
 
-def test_a_child_that_does_not_answer_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed and waited for: no answer, and no zombie either."""
-    monkeypatch.setattr("optillm_cerebras_cepo.voting.algebra_process.START_SECONDS", 0.5)
-    silent = Equivalence("json.tool")  # a program that waits for the end of its input
+@pytest.mark.parametrize("cpu_seconds", [0, 1])
+def test_a_child_that_does_not_answer_is_ended(monkeypatch: pytest.MonkeyPatch, cpu_seconds: int) -> None:
+    """Killed and waited for, whether it was ready or not: no answer, and no zombie either."""
+    for name in ("START_SECONDS", "SILENT_SECONDS"):
+        monkeypatch.setattr(f"optillm_cerebras_cepo.voting.algebra_process.{name}", 2.0)
+    silent = Equivalence("support.silent_algebra", cpu_seconds)
     silent.start()
-    until(lambda: silent.pid is not None)
     pid = silent.pid
     assert pid is not None
     assert silent("x", "y") is None
@@ -43,10 +43,57 @@ def test_a_child_that_does_not_answer_is_ended(monkeypatch: pytest.MonkeyPatch) 
         os.kill(pid, 0)
 
 
+def test_a_child_that_says_something_else_is_ended() -> None:
+    """No answer, and the next comparison starts another one."""
+    mine = Equivalence("this")
+    assert [mine("x", "y"), mine("x", "y")] == [None, None]
+
+
 def test_without_a_process_there_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine has no more to give: words decide."""
     monkeypatch.setattr(subprocess, "Popen", Mock(side_effect=OSError("no more processes")))
     assert Equivalence()("x", "y") is None
+
+
+def test_a_quick_comparison_overtakes_slow_ones() -> None:
+    """Fifteen run that never end; what is closed then ends without a result."""
+    mine = Equivalence(cpu_seconds=3600)
+    try:
+        slow = [mine.submit(HARD[-1], f"{number}+{HARD[-1]}") for number in range(15)]
+        assert mine("x+1", "1+x") is True
+        assert not any(result.done() for result in slow)
+    finally:
+        mine.close()
+    assert [result.result() for result in slow] == [None] * 15
+
+
+def test_a_comparison_out_of_time_ends_alone() -> None:
+    """Also inside of a single operation on a huge number; the child goes on, and its result is remembered."""
+    mine = Equivalence(cpu_seconds=0.2)
+    try:
+        assert mine("\\sqrt{8}", "2\\sqrt{2}") is True
+        pid = mine.pid
+        for hard in (HARD[-1], "3^{9999999}", HARD[-1]):
+            assert mine(hard, f"1+{hard}") is None
+        assert mine("x+1", "1+x") is True
+        assert mine.pid == pid
+    finally:
+        mine.close()
+
+
+def test_more_than_run_at_once_wait_for_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that nobody waits for any more is skipped."""
+    monkeypatch.setattr("optillm_cerebras_cepo.voting.algebra_process.AT_ONCE", 1)
+    mine = Equivalence(cpu_seconds=3600)
+    try:
+        first, second = mine.submit("x+1", "1+x"), mine.submit("x+2", "2+x")
+        assert (first.result(), second.result()) == (True, True)
+        endless, cancelled, waiting = (mine.submit(HARD[-1], text) for text in "xyz")
+        assert not endless.cancel()
+        assert cancelled.cancel()
+    finally:
+        mine.close()
+    assert (endless.result(), waiting.result()) == (None, None)
 
 
 def test_many_threads_get_the_same_groups() -> None:
