@@ -118,8 +118,8 @@ bench: venv ## Measure OptiLLM's loop and ours side by side, and write docs/benc
 ANSWERS ?= ../shared/data/answers/pairs.jsonl
 
 .PHONY: votes
-votes: venv ## Compare votes with labelled pairs of answers, beside math_verify and OptiLLM's majority; ANSWERS=file
-	PYTHONPATH=tests .venv/bin/python -m bench.votes --pairs $(ANSWERS)
+votes: venv ## Compare votes with labelled pairs, beside math_verify and OptiLLM; ANSWERS=file, OPEN=yes asks the local model
+	PYTHONPATH=tests .venv/bin/python -m bench.votes --pairs $(ANSWERS) $(if $(filter yes,$(OPEN)),--open)
 
 .PHONY: faults
 faults: venv ## Measure both loops with faults and under limits, and write the table in docs/reliability.md

@@ -2,71 +2,24 @@
 
 A pair is two replies to a question, and whether they give the same answer. A false agreement calls two different
 answers the same; a false difference calls two equal answers different. Pairs are read from the file that
-`--pairs` names, a JSON object a line; without it, from the sets of `tests/support/answer_sets.py`.
+`--pairs` names, a JSON object a line; without it, from the sets of `tests/support/answer_sets.py`. Whole votes and
+their times (`vote_sets.py`) follow the table.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from support.answer_notations import KINDS
-from support.answer_sets import answer_sets
-
+from bench.vote_pairs import GROUPS, OWN, Pair, own_pairs, read_pairs
+from bench.vote_sets import open_triples, own_sets, waits
 from optillm_cerebras_cepo.voting.algebra_process import equal_formulas
 from optillm_cerebras_cepo.voting.vote import vote
-
-# Groups of sources, by the beginning of their names; the first that fits counts.
-GROUPS = {
-    "peers' test suites": ("math-verify", "peer unit", "OlympiadBench", "lighteval", "pairs reported", "xVerify"),
-    "gold answers, altered": ("gold answers altered",),
-    "gold answers, retyped": ("gold answers retyped", "MATH-500"),
-    "models' replies": ("Qwen2.5", "MMLU-Pro", "NeMo"),
-    "open questions": ("EVOUNA", "NQ301"),
-    "hand-written, hard": ("hand-written",),
-    "probes": ("probes",),
-}
-OWN = "own sets"
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two replies to a question, and whether they give the same answer."""
-
-    question: str
-    a: str
-    b: str
-    same: bool
-    source: str
-
-    @property
-    def group(self) -> str:
-        """The group of its source."""
-        return next((name for name, starts in GROUPS.items() if self.source.startswith(starts)), OWN)
-
-
-def read_pairs(path: Path) -> list[Pair]:
-    """Return the pairs of a file."""
-    return [Pair(**json.loads(line)) for line in path.read_text("utf-8").splitlines()]
-
-
-def own_pairs() -> list[Pair]:
-    """Return pairs from the suite's own sets of answers: right ones are the same, a right and a wrong one are not."""
-    found = []
-    for kind in KINDS:
-        for it in answer_sets(kind, 20, seed=7):
-            for one, other in combinations(range(len(it.answers)), 2):
-                if (one in it.right) or (other in it.right):
-                    same = one in it.right and other in it.right
-                    found.append(Pair(it.question, it.answers[one], it.answers[other], same, f"own: {kind}"))
-    return found
 
 
 def ours(pair: Pair) -> bool:
@@ -138,12 +91,13 @@ def _rate(count: int, of: int) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table, and with --list each pair that a grader got wrong."""
+    """Print the table, with --list each pair that a grader got wrong, and what whole votes say."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=Path, help="file of pairs")
     parser.add_argument("--only", default="", help="sources that begin like this")
     parser.add_argument("--graders", nargs="*", default=list(GRADERS), choices=list(GRADERS))
     parser.add_argument("--list", dest="listed", action="store_true", help="print the pairs that ours got wrong")
+    parser.add_argument("--open", action="store_true", help="ask the local model open questions: some minutes")
     given: Any = parser.parse_args(arguments)
     logging.disable(logging.CRITICAL)
     pairs = read_pairs(given.pairs) if given.pairs and given.pairs.exists() else own_pairs()
@@ -157,7 +111,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 kind = "false agreement" if said else "false difference"
                 print(f"{kind} | {pair.source} | {pair.question[-80:]!r} | {pair.a[-160:]!r} | {pair.b[-160:]!r}")
     print("\n".join(table({group: tallies[group] for group in (*GROUPS, OWN) if group in tallies})))
+    right, count = own_sets()
+    print(f"\nfive answers, three right in varied notation: a right one found in {right} of {count} sets")
+    if given.open:
+        agree, count = open_triples()
+        print(f"open questions to the local model: {agree} of {count} triples of unlike replies agree")
     equal_formulas.close()
+    print("\n".join(waits()))
     return 0
 
 
