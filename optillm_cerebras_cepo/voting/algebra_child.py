@@ -20,15 +20,20 @@ import signal
 import sys
 from typing import Any
 
-from optillm_cerebras_cepo.voting.algebra import equal
+# Collections would take a fifth of the time of the imports, and touch memory that processes share. They end soon.
+gc.disable()
+
+from optillm_cerebras_cepo.voting.algebra import equal  # noqa: E402
 
 WALL_SECONDS = 60  # then the kernel ends a comparison, even on a busy machine, and even if nobody waits for it any more
 MEMORY = 384 << 20  # bytes of address space for a comparison; 65 MB are taken when it begins. More raises MemoryError
 QUICK_SECONDS = 0.03  # of CPU time; a comparison that takes longer gives way to others, and to the server
-# The parser learns from what it reads. What it has learnt when it forks makes a comparison three times as fast.
+# The parser learns from what it reads. What it has learnt when it forks makes a comparison more than twice as fast.
 LESSONS = (
-    r"\sqrt{2}+x^{2}", r"2\pi r^2", r"3\sin(2x)-\ln(y)", "e^{x}(x-1)(2y+3)", r"(-\infty,3]", r"\{1,-2\}", "y=2x+3",
-    r"\binom{n}{k}\cdot 2^{n-1}", r"\begin{pmatrix}1\\2\end{pmatrix}", "|x|", "n!", "x_{1}",
+    r"\frac{60\pi}{2}", r"2\cos x\sin x", r"\frac{1}{\sqrt{2}}", r"1-\cos^2 x", r"\tan\frac{\pi}{3}", "3^{1/2}", "3.25",
+    r"\pi\cdot 30", r"\sqrt{2}+x^{2}", r"2\pi r^2", r"3\sin(2x)-\ln(y)", "e^{x}(x-1)(2y+3)", r"(-\infty,3]", "y=2x+3",
+    r"\{1,-2\}", r"\frac{n!}{k!(n-k)!}", r"\binom{n}{k}\cdot 2^{n-1}", r"\begin{pmatrix}1\\2\end{pmatrix}", "|x|", "n!",
+    "x_{1}",
 )  # fmt: skip
 
 
@@ -82,7 +87,6 @@ class Comparisons:
 def main() -> None:
     """Answer each line of standard input; learn while there is none."""
     logging.disable(logging.CRITICAL)
-    gc.freeze()  # memory that a collection never touches stays shared
     forks = hasattr(os, "fork")
     begin = Comparisons(float(sys.argv[1])).begin if forks else _compare
     lessons = list(LESSONS) if forks else []

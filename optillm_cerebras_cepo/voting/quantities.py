@@ -6,6 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from optillm_cerebras_cepo.voting.units import NO_UNIT, Unit, is_known, read_unit
 
@@ -86,11 +87,25 @@ def read_quantity(text: str) -> Quantity | None:
     """Return the number that a text is, with its unit; None for any other text. `text` comes from `unassigned`.
 
     Reads integers, decimals, grouped thousands, fractions, mixed numbers, percentages, scientific notation, amounts of
-    money, and numbers below a hundred, their parts and multiples in words.
+    money, numbers below a hundred, their parts and multiples in words, and sums such as "1 hour 30 minutes".
     """
     text = text.strip()
     if not text or len(text) > LONGEST_NUMBER:
         return None
+    return _one_amount(text) or _sum_of_amounts(text)
+
+
+def _sum_of_amounts(text: str) -> Quantity | None:
+    """Return the sum of amounts of one kind in smaller and smaller units: "5 ft 6 in", "2 dollars and 5 cents"."""
+    parts = [_one_amount(part) for part in re.split(r"(?:\s+and|,)?\s+(?=\d)", text)]
+    units = [part.unit for part in parts if part]
+    kinds, sizes = {unit.measures for unit in units}, [unit.size for unit in units]
+    if not 1 < len(parts) == len(units) or len(kinds) > 1 or any(small >= size for size, small in pairwise(sizes)):
+        return None
+    return Quantity(sum((part.value * part.unit.size for part in parts if part), Fraction(0)) / sizes[0], unit=units[0])
+
+
+def _one_amount(text: str) -> Quantity | None:
     text = _GROUPED_OTHERWISE.sub(
         lambda match: re.sub(r"[.,]", "", match[0]), _with_point(unicodedata.normalize("NFKC", text))
     )

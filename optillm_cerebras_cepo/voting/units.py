@@ -1,7 +1,7 @@
-"""Units of measurement: which are the same, and which measure the same quantity.
+"""Units of measurement: what they measure, and how large they are. pint knows them.
 
-The table has the units that questions ask for, not all. A word that is not in it is a unit too ("apples"), which equals
-only itself.
+pint reads nearly every short word as something ("cat" is a hundredth of a technical atmosphere), so only the units that
+questions ask for are looked up. Any other word is a unit too ("apples"), which equals only itself.
 """
 
 from __future__ import annotations
@@ -9,66 +9,40 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache, lru_cache
+from typing import Any
 
-# symbol → (what it measures, its size in the base unit, other spellings); the SI brochure (9th edition) and, for the
-# others, NIST Special Publication 811, appendix B.
-_TABLE: dict[str, tuple[str, str, str]] = {
-    "m": ("length", "1", "meter metre"),
-    "mi": ("length", "1609.344", "mile"),
-    "ft": ("length", "0.3048", "foot feet"),
-    "in": ("length", "0.0254", "inch inches"),
-    "yd": ("length", "0.9144", "yard"),
-    "g": ("mass", "1/1000", "gram gramme"),
-    "lb": ("mass", "0.45359237", "pound lbs"),
-    "s": ("time", "1", "sec second"),
-    "min": ("time", "60", "minute"),
-    "h": ("time", "3600", "hr hour"),
-    "day": ("time", "86400", ""),
-    "L": ("volume", "1", "l liter litre"),
-    "A": ("current", "1", "amp ampere"),
-    "V": ("voltage", "1", "volt"),
-    "W": ("power", "1", "watt"),
-    "J": ("energy", "1", "joule"),
-    "eV": ("energy", "1.602176634e-19", "electronvolt"),
-    "cal": ("energy", "4.184", "calorie"),
-    "N": ("force", "1", "newton"),
-    "Pa": ("pressure", "1", "pascal"),
-    "Hz": ("frequency", "1", "hertz"),
-    "mol": ("amount", "1", "mole"),
-    "K": ("temperature", "1", "kelvin"),
-    "°C": ("celsius", "1", "celsius ℃"),
-    "°F": ("fahrenheit", "1", "fahrenheit ℉"),
-    "°": ("angle", "1", "deg degree"),
-    "rad": ("angle in radians", "1", "radian"),
-    "$": ("dollars", "1", "dollar usd"),
-    "¢": ("dollars", "1/100", "cent"),
-    "€": ("euros", "1", "euro eur"),
-    "£": ("pounds sterling", "1", "gbp"),
-    "¥": ("yen", "1", "jpy"),
-    "Ω": ("resistance", "1", "ohm"),
-}
-_WORDS = {word: name for name, (_, _, spellings) in _TABLE.items() for word in spellings.split()}
-_PREFIXABLE = ("m", "g", "s", "L", "A", "V", "W", "J", "eV", "cal", "N", "Pa", "Hz", "mol", "Ω")
-# prefix → (its word, its power of ten)
-_PREFIXES = {
-    "T": ("tera", 12),
-    "G": ("giga", 9),
-    "M": ("mega", 6),
-    "k": ("kilo", 3),
-    "c": ("centi", -2),
-    "m": ("milli", -3),
-    "μ": ("micro", -6),
-    "n": ("nano", -9),
-    "p": ("pico", -12),
-}
+# pint's names: of units that take a prefix, and of those that take none.
+_PREFIXABLE = {
+    "meter", "gram", "second", "liter", "ampere", "volt", "watt", "watt_hour", "joule", "electron_volt", "calorie",
+    "newton", "pascal", "bar", "hertz", "mole", "ohm", "coulomb", "farad", "tesla", "henry", "byte", "bit",
+}  # fmt: skip
+_OTHERS = {
+    "mile", "foot", "inch", "yard", "acre", "hectare", "pound", "ounce", "metric_ton", "minute", "hour", "day",
+    "week", "year", "gallon", "kelvin", "degree", "radian", "atmosphere",
+    "horsepower", "knot",
+}  # fmt: skip
+_LETTERS = "AghJKlLmNsVWΩ"  # any other letter is a variable
+_PREFIXES = ("", "tera", "giga", "mega", "kilo", "centi", "milli", "micro", "nano", "pico")
+# Spellings that pint does not have, in small letters.
+_SPELLINGS = {
+    "°": "degree", "deg": "degree", "°c": "celsius", "℃": "celsius", "°f": "fahrenheit", "℉": "fahrenheit",
+    "kilo": "kg", "gramme": "gram",
+}  # fmt: skip
+_MONEY: dict[str, tuple[str, int | Fraction]] = {
+    "$": ("dollars", 1), "usd": ("dollars", 1), "dollar": ("dollars", 1), "dollars": ("dollars", 1),
+    "¢": ("dollars", Fraction(1, 100)), "cent": ("dollars", Fraction(1, 100)), "cents": ("dollars", Fraction(1, 100)),
+    "€": ("euros", 1), "eur": ("euros", 1), "euro": ("euros", 1), "euros": ("euros", 1),
+    "£": ("pounds sterling", 1), "gbp": ("pounds sterling", 1), "¥": ("yen", 1), "jpy": ("yen", 1), "yen": ("yen", 1),
+}  # fmt: skip
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-_POWERS = {"square": 2, "sq": 2, "cubic": 3}
+_POWERS = {"square": 2, "sq": 2, "cubic": 3, "squared": 2, "cubed": 3}
 _PART = re.compile(r"(?P<name>[^\W\d_]+|[°$€£¥¢Ω℃℉][CF]?)\^?\(?(?P<power>[-−]?\d)?\)?\.?")
 
 
 @dataclass(frozen=True)
 class Unit:
-    """What is measured, as powers of quantities or unknown words, and how large the unit is in their base units."""
+    """What is measured, as powers of base units or unknown words, and how large the unit is in them."""
 
     measures: tuple[tuple[str, int], ...] = ()
     size: Fraction = Fraction(1)
@@ -91,8 +65,8 @@ def read_unit(text: str) -> Unit | None:
     words = re.sub(r"\b(k|m)ph\b", lambda match: {"k": "km/h", "m": "mi/h"}[match[1]], words)
     words = re.sub(r"\bper\b", "/", re.sub(r"[·⋅*×]|\\cdot", " ", words))
     words = re.sub(r"[{}()]", "", words).strip(" .")
-    powers: dict[str, int] = {}
-    size, sign, pending, parts = Fraction(1), 1, 1, 0
+    words = re.sub(r"(\S+)\s+(squared|cubed)\b", r"\2 \1", words)
+    unit, sign, pending, parts = NO_UNIT, 1, 1, 0
     for token in re.findall(r"/|[^\s/]+", words):
         if token == "/":
             sign = -1
@@ -106,44 +80,50 @@ def read_unit(text: str) -> Unit | None:
             return None
         power = sign * pending * int((match["power"] or "1").replace("−", "-"))
         pending = 1
-        measure, factor = _known(match["name"]) or (_singular(match["name"].lower()), Fraction(1))
-        powers[measure] = powers.get(measure, 0) + power
-        size *= factor**power
-    return Unit(tuple(sorted((measure, power) for measure, power in powers.items() if power)), size)
+        unit = _product(unit, _known(match["name"]) or Unit(((_singular(match["name"].lower()), 1),)), power)
+    return unit
 
 
 def is_known(text: str) -> bool:
-    """Return whether a single word or symbol is a unit of the table, with or without a prefix."""
+    """Return whether a single word or symbol is a unit of measurement or money, with or without a prefix."""
     return _known(text) is not None
 
 
-def _known(name: str) -> tuple[str, Fraction] | None:
-    """Return what a unit measures, and its size; symbols and their prefixes by case, words without it."""
-    name = name.replace("µ", "μ")
+def _product(one: Unit, other: Unit, power: int) -> Unit:
+    """Return a unit times a power of another."""
+    powers = dict(one.measures)
+    for measure, exponent in other.measures:
+        powers[measure] = powers.get(measure, 0) + power * exponent
+    return Unit(tuple(sorted((name, count) for name, count in powers.items() if count)), one.size * other.size**power)
+
+
+@lru_cache(maxsize=1024)
+def _known(name: str) -> Unit | None:
+    """Return the unit of a name: a symbol by its case, a word of more than three letters without it."""
     lower = name.lower()
-    for spelling in (lower, lower.removesuffix("s"), lower.removesuffix("es")):
-        if found := _by_word(spelling):
-            return found
-    if name in _TABLE:
-        return _TABLE[name][0], Fraction(_TABLE[name][1])
-    prefix, symbol = name[:1], name[1:].replace("l", "L") if name[1:] == "l" else name[1:]
-    if prefix in _PREFIXES and symbol in _PREFIXABLE:
-        return _TABLE[symbol][0], Fraction(_TABLE[symbol][1]) * Fraction(10) ** _PREFIXES[prefix][1]
+    if lower in _MONEY:
+        measure, size = _MONEY[lower]
+        return Unit(((measure, 1),), Fraction(size))
+    name = _SPELLINGS.get(lower, lower if len(name) > 3 else name)
+    if len(name) == 1 and name not in _LETTERS:
+        return None
+    found = ((prefix, unit) for prefix, unit, _ in _registry().parse_unit_name(name))
+    for prefix, unit in found:
+        if unit.startswith("degree_"):  # their zero is not zero kelvin
+            return Unit(((unit, 1),))
+        if (unit in _PREFIXABLE and prefix in _PREFIXES) or (unit in _OTHERS and not prefix):
+            one = _registry().Quantity(1, prefix + unit).to_root_units()
+            bases = sorted((base, int(power)) for base, power in one.unit_items())
+            return Unit(tuple(bases), Fraction(one.magnitude))
     return None
 
 
-def _by_word(word: str) -> tuple[str, Fraction] | None:
-    """Return what the unit with this name measures, with or without a prefix, and its size."""
-    if word == "kilo":  # alone, it is a kilogram
-        return "mass", Fraction(1)
-    if word in _WORDS:
-        return _TABLE[_WORDS[word]][0], Fraction(_TABLE[_WORDS[word]][1])
-    for prefix, power in _PREFIXES.values():
-        rest = word.removeprefix(prefix)
-        if rest != word and _WORDS.get(rest) in _PREFIXABLE:
-            measure, size, _ = _TABLE[_WORDS[rest]]
-            return measure, Fraction(size) * Fraction(10) ** power
-    return None
+@cache
+def _registry() -> Any:
+    """Return pint's units, with exact sizes. It takes a fifth of a second, and 20 MB, so only where units occur."""
+    from pint import UnitRegistry
+
+    return UnitRegistry(non_int_type=Fraction)
 
 
 def _singular(word: str) -> str:
