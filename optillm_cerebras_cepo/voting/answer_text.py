@@ -18,8 +18,9 @@ _FILLER = re.compile(
     r"|probably|likely|equal to|given by|now|therefore:|that is|option|choice)\b[\s,:]*(?=\S))+",
     re.IGNORECASE,
 )
-_ABBREVIATED = r"(?<!\bno)(?<!\bnos)(?<!\bvs)(?<!\bca)(?<!\bop)(?<!\bvol)(?<!\bapprox)(?<!\bst)(?<!\bdr)(?<!\bmr)" + (
-    r"(?<!\bms)(?<!\bmt)(?<!\bmrs)(?<!\bprof)(?<!\bjr)(?<!\bsr)(?<!\betc)(?<!\be\.g)(?<!\bi\.e)(?<!\b[a-z])"
+_ABBREVIATED = (  # by length, as a look-behind requires
+    r"(?<!\b[a-z])(?<!\b(?:no|vs|ca|op|st|dr|mr|ms|mt|jr|sr))(?<!\b(?:prof|sept))(?<!\bapprox)"
+    r"(?<!\b(?:nos|vol|mrs|etc|e\.g|i\.e|jan|feb|mar|apr|jun|jul|aug|sep|oct|nov|dec))"
 )
 NAME_IN_BOX = re.compile(r"^\\text\s*\{\s*(?:final\s+)?answer\s*[:=]\s*\}\s*", re.IGNORECASE)  # inside a box
 _AFTERTHOUGHT = re.compile(

@@ -14,6 +14,7 @@ from optillm_cerebras_cepo.voting.multiple_choice import taken
 from optillm_cerebras_cepo.voting.notation import (
     Bracketed,
     read_bracketed,
+    read_date,
     read_digits,
     read_nothing,
     read_parts,
@@ -29,6 +30,7 @@ _ORDERED = re.compile(
     r"\b(?:permutations?|order(?:ed)?|sort(?:ed)?|sequence|rank(?:ed|ing)?|arrange|ascending|descending)\b",
     re.IGNORECASE,
 )
+_OF_VERSION = re.compile(r"\b(?:which|what|latest|current|newest|oldest) (?:\w+ )?version\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def read(reply: str, question: str, choices: Mapping[str, str], same_formula: Sa
 
     """
     answer = final_answer(reply, question)
-    if answer.verbatim:
+    if answer.verbatim or (answer.marked and _OF_VERSION.search(question)):  # version 1.10 is not 1.1
         return Reading(answer.text)
     reading = reading_of(answer.text) if answer.marked else Reading(_unmarked(answer.text), marked=False)
     if not choices:
@@ -115,7 +117,7 @@ def reading_of(answer: str) -> Reading:
     rows = read_rows(answer)
     if rows and ("\n" in rows or not read_quantity(clean)):  # "1 000" is a number
         return Reading(rows)
-    if exact := read_time(clean) or read_digits(clean) or read_nothing(clean):
+    if exact := read_time(clean) or read_date(clean) or read_digits(clean) or read_nothing(clean):
         return Reading(exact)
     value = unassigned(clean)
     if quantity := read_quantity(first := restated(value)):

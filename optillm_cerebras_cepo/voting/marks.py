@@ -93,7 +93,7 @@ def record(said: str) -> FinalAnswer | None:
     opening = r"\{\s*\"" if text.endswith("}") else r"^\[\s*[\[{\"]"
     for match in itertools.islice(re.finditer(opening, text, re.MULTILINE), 5):
         try:
-            value = json.loads(text[match.start() :], strict=False)
+            value = json.loads(text[match.start() :], strict=False, parse_float=_shortest)
         except (ValueError, RecursionError):  # not JSON, or LaTeX's backslashes inside it
             continue
         if isinstance(value, dict):
@@ -103,6 +103,12 @@ def record(said: str) -> FinalAnswer | None:
                 return FinalAnswer(str(item).strip())
         return FinalAnswer(json.dumps(value, sort_keys=True), verbatim=True)
     return None
+
+
+def _shortest(number: str) -> int | float:
+    """Return a number of JSON as an integer if it is one: 1.0 is 1."""
+    value = float(number)
+    return int(value) if value.is_integer() else value
 
 
 def tagged(said: str) -> FinalAnswer | None:

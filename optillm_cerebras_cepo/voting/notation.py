@@ -1,9 +1,11 @@
-"""Read answers of other notations than one number: several numbers, a time, another base, rows, labelled parts."""
+"""Read answers that are not one number: several numbers, a time, a date, another base, rows, labelled parts."""
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from fractions import Fraction
 
 from optillm_cerebras_cepo.voting.formulas import unassigned
@@ -102,6 +104,15 @@ def read_time(text: str) -> str | None:
     half = (found[3] or "").lower()[:1]
     hour = int(found[1]) % 12 + 12 * (half == "p") if half else int(found[1])
     return f"{hour}:{int(found[2] or 0):02}"
+
+
+def read_date(text: str) -> str | None:
+    """Return a date such as "July 4th, 1776" or "4 Jul 1776" as 1776-07-04; None for any other text."""
+    spaced = " ".join(re.sub(r"(?<=\d)(?:st|nd|rd|th)\b|[.,]|\b(?:the|of)\b", " ", text).split())
+    for form in ("%d %B %Y", "%d %b %Y", "%B %d %Y", "%b %d %Y", "%Y-%m-%d"):
+        with suppress(ValueError):
+            return datetime.strptime(spaced, form).date().isoformat()
+    return None
 
 
 def read_digits(text: str) -> str | None:

@@ -44,6 +44,8 @@ PROGRAM = "```python\ndef f(n):\n    total = {}\n    for i in range(n):\n       
         ("1. 3\n2. 4", "1. 9\n2. 4"),
         ("5 ft 6 in", "5 ft 7 in"),
         ("5 boys 6 girls", "11 boys"),
+        ("4 July 1776", "5 July 1776"),
+        ("May 2020", "2020-05-01"),
         ("25 °C", "25 K"),
         ("Yes, if it rains.", "Yes, unless it rains."),
         ("The answer is 5 for even n and 6 for odd n.", "The answer is 5 for even n and 7 for odd n."),
@@ -100,6 +102,9 @@ def test_what_differs(one: str, other: str) -> None:
         ("5 acres", "$5$ acre"),
         ("5 ft 6 in", "66 inches"),
         ("The answer is 1 hour and 30 minutes.", "1.5 h"),
+        ("July 4th, 1776", "1776-07-04"),
+        ("4 Jul. 1776", "The answer is the 4th of July, 1776."),
+        ('{"a": 1.0}', '{"a": 1}'),
         ("1 million", "1,000,000"),
         ("1.000,99", "1000.99"),
         ("1.234.567", "1234567"),
@@ -153,6 +158,12 @@ def test_words_at_the_end_are_an_answer_only_where_something_is_asked() -> None:
     assert not agree("Write a haiku.", replies)
     tips = ["1. Eat\n2. Sleep\n\nThe result is better health.", "1. Run\n2. Rest\n\nThe result is better health."]
     assert not agree("Give tips.", tips)
+
+
+def test_versions_are_no_decimals() -> None:
+    """1.10 comes after 1.9."""
+    assert not agree("What version of it is the newest?", ["1.10", "1.1"])
+    assert agree("What is it?", ["1.10", "1.1"])
 
 
 def test_two_letters_in_one_sentence_select_none() -> None:
