@@ -5,19 +5,24 @@ A step that fails is left out and noted, as long as there is an answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from optillm_cerebras_cepo.cepo.adaptive import adaptive
 from optillm_cerebras_cepo.cepo.best_of_n import best_of_n
 from optillm_cerebras_cepo.cepo.outcome import Answer, Outcome, failed_for_time
-from optillm_cerebras_cepo.cepo.repair import repair
 from optillm_cerebras_cepo.cepo.step_caller import StepCaller
 from optillm_cerebras_cepo.cepo.workload import Workload, expected_costs, fit_to_resources, requested_workload
-from optillm_cerebras_cepo.core.chat import Completion, Label, Listener, Message, PassthroughRequest, Step
+from optillm_cerebras_cepo.core.chat import Completion, Label, Listener, Message, Step
 from optillm_cerebras_cepo.core.errors import CepoError, NoAnswer
+from optillm_cerebras_cepo.response_format import RequestedFormat
 from optillm_cerebras_cepo.voting.algebra_process import equal_formulas
+
+REPAIR_PROMPT = (
+    "Your answer cannot be used: {problem}. Give the same answer again, as JSON alone, without that fault{schema}. "
+    "Write nothing before or after it."
+)
 
 
 def solve(caller: StepCaller, rater: StepCaller, listener: Listener | None = None) -> Outcome:
@@ -50,10 +55,8 @@ def solve(caller: StepCaller, rater: StepCaller, listener: Listener | None = Non
 
 
 def _solve(caller: StepCaller, rater: StepCaller, listener: Listener | None) -> Outcome:
-    question, settings, answers = caller.request.question, caller.request.settings, caller.request.parameters.n
-    if question.passthrough is not None:
-        return pass_through(caller, question.passthrough, listener)
-    if settings.effort == "none":
+    settings, answers = caller.request.settings, caller.request.parameters.n
+    if settings.effort == "none" or caller.request.question.passthrough is not None:
         return answer_directly(caller, listener)
     auto = settings.effort == "auto"
     caller, work = _fitted(caller, rater, max(1 if auto else settings.bestofn_n, answers))
@@ -77,25 +80,17 @@ def _fitted(caller: StepCaller, rater: StepCaller, candidates: int) -> tuple[Ste
 
 
 def answer_directly(caller: StepCaller, listener: Listener | None = None) -> Outcome:
-    """Make one call for each answer. A reply that is cut at the client's own limit is an answer too."""
-    prompts = [Message("user", caller.request.question.text)]
-    return _call_for_each(caller, lambda label: caller.write(label, prompts, {}, listener))
+    """Make one call for each answer, side by side; leave out those that fail while another succeeds.
 
-
-def pass_through(caller: StepCaller, request: PassthroughRequest, listener: Listener | None = None) -> Outcome:
-    """Make one call for each answer, with the client's own messages and tools."""
-    return _call_for_each(caller, lambda label: caller.pass_through(label, request, listener))
-
-
-def _call_for_each(caller: StepCaller, call: Callable[[Label], Completion]) -> Outcome:
-    """Make as many calls side by side as answers are wanted; leave out those that fail while another succeeds."""
+    A reply that is cut at the client's own limit is an answer too.
+    """
     wanted = caller.request.parameters.n
     if wanted == 1:
-        return Outcome((_answer(call(Label(Step.DIRECT))),))
+        return Outcome((_answer(caller.converse(Label(Step.DIRECT), listener=listener)),))
 
     def one(number: int) -> Answer | CepoError:
         try:
-            return _answer(call(Label(Step.DIRECT, number)))
+            return _answer(caller.converse(Label(Step.DIRECT, number)))
         except CepoError as error:
             return error
 
@@ -116,3 +111,39 @@ def _answer(completion: Completion) -> Answer:
         raise NoAnswer("the model's reply is empty; ask again, or raise max_tokens")
     reason = completion.finish_reason or "stop"
     return Answer(completion.answer, reason, completion.usage, completion.tool_calls, completion.reasoning)
+
+
+def repair(caller: StepCaller, outcome: Outcome, wanted: RequestedFormat) -> Outcome:
+    """Return the outcome with each answer in the format, as far as one further call each achieves that."""
+    with ThreadPoolExecutor(len(outcome.answers)) as threads:
+        answers = tuple(threads.map(lambda answer: _repaired(caller, answer, wanted), outcome.answers))
+    return replace(outcome, answers=answers)
+
+
+def _repaired(caller: StepCaller, answer: Answer, wanted: RequestedFormat) -> Answer:
+    if answer.tool_calls:  # a tool call is not an answer yet
+        return answer
+    answer = replace(answer, text=wanted.extract(answer.text))
+    problem = wanted.problem(answer.text)
+    if problem is None:
+        return answer
+    given = caller.request.parameters.response_format or {}
+    schema = (
+        f", valid under this JSON schema: {json.dumps(given['json_schema']['schema'])}"
+        if "json_schema" in given
+        else ""
+    )
+    turns = [Message("assistant", answer.text), Message("user", REPAIR_PROMPT.format(problem=problem, schema=schema))]
+    try:
+        completion = caller.converse(Label(Step.REPAIR), turns)
+        text = wanted.extract(completion.answer)
+        still = wanted.problem(text)
+        if still is None:
+            return Answer(text, completion.finish_reason or "stop", completion.usage)
+        problem = still
+    except CepoError as error:
+        if error.discards_answers:
+            raise
+        problem = f"{problem}; the second try failed: {error.message}"
+    caller.tracker.degraded.add(f"response_format: the answer does not match: {problem}")
+    return answer

@@ -26,7 +26,7 @@ from optillm_cerebras_cepo.core.chat import (
     Listener,
     Message,
     Parameters,
-    PassthroughRequest,
+    RawMessage,
     Step,
 )
 from optillm_cerebras_cepo.core.deadline import Deadline, unlimited
@@ -36,18 +36,6 @@ DIRECT_MAX_TOKENS = 2000  # of a direct answer, when the request names no limit
 THINK_SWITCH = " /think"  # OptiLLM appends it to prompts for every model (cepo.py:411, 413, 505, 541)
 
 LARGEST_SEED = 2**63 - 1
-
-
-def _no_limit(_: float) -> float:
-    return math.inf
-
-
-def _not_counted(_: Collection[str]) -> int:
-    return 0
-
-
-def _unknown(_: Label) -> int | None:
-    return None
 
 
 @dataclass(frozen=True)
@@ -69,9 +57,9 @@ class ModelAccess:
     id: str
     reads_think_switch: bool = False
     deadline: Deadline = field(default_factory=unlimited)
-    calls_possible: Callable[[float], float] = _no_limit
-    count_tokens: Callable[[Collection[str]], int] = _not_counted
-    usual_reply_tokens: Callable[[Label], int | None] = _unknown
+    calls_possible: Callable[[float], float] = lambda _: math.inf
+    count_tokens: Callable[[Collection[str]], int] = lambda _: 0
+    usual_reply_tokens: Callable[[Label], int | None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -107,16 +95,8 @@ class StepCaller:
         """
         # OptiLLM's defect: steps_take_the_numbers_of_the_first
         limits = self.request.settings.limits(label.step)
-        call = ChatRequest(
-            self.model.id,
-            self._conversation(prompts),
-            limits.max_tokens,
-            label,
-            limits.temperature,
-            options,
-            shortenable=tuple(shortenable),
-        )
-        return self._complete(call)
+        messages = self._conversation(prompts)
+        return self._complete(label, messages, limits.max_tokens, limits.temperature, options, None, shortenable)
 
     def write(
         self,
@@ -136,35 +116,24 @@ class StepCaller:
             shortenable: as for `ask`.
 
         """
-        wanted = self.request.parameters
+        wanted, messages = self.request.parameters, self._conversation(prompts)
         temperature = wanted.temperature
         if temperature is None:
             temperature = self.request.settings.limits(label.step).temperature
-        call = ChatRequest(
-            self.model.id,
-            self._conversation(prompts),
-            self._max_tokens(label),
-            label,
-            temperature,
-            {**options, **_options(wanted)},
-            listener=listener,
-            shortenable=tuple(shortenable),
-        )
-        return self._complete(call)
+        options = {**options, **_options(wanted)}
+        return self._complete(label, messages, self._max_tokens(label), temperature, options, listener, shortenable)
 
-    def pass_through(self, label: Label, request: PassthroughRequest, listener: Listener | None = None) -> Completion:
-        """Make one call with the client's own messages. Raise a CepoError if it fails."""
-        wanted = self.request.parameters
-        call = ChatRequest(
-            self.model.id,
-            request.messages,
-            wanted.max_tokens or self.request.settings.limits(label.step).max_tokens,
-            replace(label, kind=PASSTHROUGH),
-            wanted.temperature,
-            {**request.options, **_options(wanted)},
-            listener=listener,
+    def converse(self, label: Label, turns: Sequence[Message] = (), listener: Listener | None = None) -> Completion:
+        """Make a call with the client's own conversation and these turns. Raise a CepoError if it fails."""
+        question, wanted = self.request.question, self.request.parameters
+        if question.passthrough is None:
+            return self.write(label, [Message("user", question.text), *turns], {}, listener)
+        messages: tuple[Message | RawMessage, ...] = (*question.passthrough.messages, *turns)
+        max_tokens = wanted.max_tokens or self.request.settings.limits(label.step).max_tokens
+        options = {**question.passthrough.options, **_options(wanted)}
+        return self._complete(
+            replace(label, kind=PASSTHROUGH), messages, max_tokens, wanted.temperature, options, listener
         )
-        return self._complete(call)
 
     @property
     def resources(self) -> Resources:
@@ -206,34 +175,39 @@ class StepCaller:
         direct = label.step is Step.DIRECT and label.kind != LAST_RESORT
         return direct or label.step in (self.request.settings.writing_step, Step.REPAIR)
 
-    def _is_needed_for_answer(self, step: Step) -> bool:
-        return step in (Step.DIRECT, self.request.settings.writing_step)
-
-    def _deadline(self, step: Step) -> Deadline:
-        """Return the part of the deadline for a step: steps before the answer leave time for one more call."""
-        if self._is_needed_for_answer(step) or step in (Step.RATING, Step.REPAIR):
-            return self.deadline.part(self.kept_for_choosing)
-        return self.deadline.part(self.kept_for_answer)
-
-    def _complete(self, call: ChatRequest) -> Completion:
+    def _complete(
+        self,
+        label: Label,
+        messages: tuple[Message | RawMessage, ...],
+        max_tokens: int,
+        temperature: float | None,
+        options: Mapping[str, Any],
+        listener: Listener | None = None,
+        shortenable: Sequence[str] = (),
+    ) -> Completion:
         """Make a call within the step's time and budget, and note what of it was changed."""
-        step = call.label.step
-        deadline = self._deadline(step)
-        label = self._with_kind(call.label, call.max_tokens, call.options)
-        question = self.request.question.text
-        began = deadline.clock()
-        completion = self.model.client.complete(
-            replace(
-                call,
-                label=label,
-                options={**call.options, **self._identity(label)},
-                deadline=deadline,
-                model_deadline=self.model.deadline,
-                budget=self.budget if self._is_needed_for_answer(step) else self.budget.whole,
-                # A text that is also in the question might be cut there.
-                shortenable=tuple(text for text in call.shortenable if text not in question),
-            )
+        step = label.step
+        writes = step in (Step.DIRECT, self.request.settings.writing_step)
+        # Steps before the answer leave time for one more call.
+        is_last = writes or step in (Step.RATING, Step.REPAIR)
+        deadline = self.deadline.part(self.kept_for_choosing if is_last else self.kept_for_answer)
+        label = self._with_kind(label, max_tokens, options)
+        call = ChatRequest(
+            self.model.id,
+            messages,
+            max_tokens,
+            label,
+            temperature,
+            {**options, **self._identity(label)},
+            deadline=deadline,
+            model_deadline=self.model.deadline,
+            budget=self.budget if writes else self.budget.whole,
+            listener=listener,
+            # A text that is also in the question might be cut there.
+            shortenable=tuple(text for text in shortenable if text not in self.request.question.text),
         )
+        began = deadline.clock()
+        completion = self.model.client.complete(call)
         self.tracker.call_times.add(deadline.clock() - began)
         self.tracker.fitted.add(*(f"{step.value}: {change}" for change in completion.fitted))
         return completion
