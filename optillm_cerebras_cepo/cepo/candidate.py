@@ -1,15 +1,22 @@
-"""One candidate: OptiLLM's plan, execute, review and final answer, called through the seam."""
+"""One candidate: OptiLLM's plan, execute, review and final answer, called through the seam.
+
+Nothing of OptiLLM is copied: prompts, the planning loop of one candidate and the raters (`judge.py`) are its own, so
+better ones in a newer OptiLLM are used at once. `tests/host` pins each function.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
-from optillm_cerebras_cepo.cepo import optillm_api
+from optillm.cepo.cepo import CepoConfig, generate_approaches, generate_completion
+
 from optillm_cerebras_cepo.cepo.seam import CandidateSeam, Seam
 from optillm_cerebras_cepo.cepo.step_caller import StepCaller
 from optillm_cerebras_cepo.core.chat import Label, Listener, Step, Usage
 from optillm_cerebras_cepo.core.errors import CepoError, ErrorScope, UnusableReply
+from optillm_cerebras_cepo.settings.declaration import Settings
 
 
 @dataclass(frozen=True)
@@ -65,12 +72,12 @@ def make_candidate(
 
     """
     seam = CandidateSeam(caller, number, needs_review, listen)
-    answer, _, _ = optillm_api.generate_completion(
+    answer, _, _ = generate_completion(
         system_prompt=caller.request.question.system,
         task=caller.request.question.text,
         client=seam,
         model=caller.model.id,
-        cepo_config=optillm_api.configuration(caller.request.settings, use_plan_diversity=approach is not None),
+        cepo_config=configuration(caller.request.settings, use_plan_diversity=approach is not None),
         approach=approach,
     )
     if not isinstance(answer, str) or not answer.strip():
@@ -84,13 +91,13 @@ def propose_approaches(caller: StepCaller, wanted: int) -> list[str]:
     Raise a CepoError only if no candidate can be made either. Without approaches, candidates plan freely.
     """
     try:
-        approaches, _ = optillm_api.generate_approaches(
+        approaches, _ = generate_approaches(
             system_prompt=caller.request.question.system,
             initial_query=caller.request.question.text,
             num_approach=wanted,
             client=Seam(caller, Label(Step.APPROACHES, kind=str(wanted))),
             model=caller.model.id,
-            cepo_config=optillm_api.configuration(caller.request.settings),
+            cepo_config=configuration(caller.request.settings),
         )
     except CepoError as error:
         if error.scope is not ErrorScope.CALL:
@@ -108,3 +115,25 @@ def approach_of(approaches: Sequence[str], number: int) -> str | None:
     """Return the approach of the candidate of this number. Where there are too few, candidates share them."""
     # OptiLLM's defect: too_few_approaches_are_a_crash
     return approaches[(number - 1) % len(approaches)] if approaches else None
+
+
+def configuration(settings: Settings, **changes: Any) -> Any:
+    """Return a new CepoConfig with these settings and changes; OptiLLM's functions may modify it.
+
+    Reasoning and retries are off: which fields a model takes and when to try again is decided below the seam. The two
+    settings of plan diversity, which CepoConfig lacks (cepo.py:605), are set beside its fields.
+    """
+    # OptiLLM's defect: a_request_changes_the_configuration_of_all
+    values = settings.model_dump() | {
+        "use_reasoning": False,
+        "use_reasoning_fallback": False,
+        "num_of_retries": 0,
+        "print_output": False,
+    }
+    config = CepoConfig(**{field.name: values[field.name] for field in fields(CepoConfig)})
+    # OptiLLM's defect: settings_of_plan_diversity_do_not_exist
+    for name in ("planning_max_tokens_step0", "planning_temperature_step0"):
+        setattr(config, name, values[name])
+    for name, value in changes.items():
+        setattr(config, name, value)
+    return config

@@ -15,8 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from optillm_cerebras_cepo.cepo import optillm_api
-from optillm_cerebras_cepo.cepo.candidate import Candidate
+from optillm.cepo.cepo import rate_completions_absolute, rate_completions_pairwise
+
+from optillm_cerebras_cepo.cepo.candidate import Candidate, configuration
 from optillm_cerebras_cepo.cepo.outcome import Ratings
 from optillm_cerebras_cepo.cepo.seam import Seam, options_of, prompts_of, reply
 from optillm_cerebras_cepo.cepo.step_caller import StepCaller
@@ -101,7 +102,7 @@ class Judge(ABC):
                 model=caller.model.id,
                 completions=answers,
                 # OptiLLM's defect: pairs_are_of_candidates_that_do_not_exist
-                cepo_config=optillm_api.configuration(caller.request.settings, bestofn_n=len(candidates)),
+                cepo_config=configuration(caller.request.settings, bestofn_n=len(candidates)),
                 cb_log={},
             )
         except _Reply as judged:
@@ -126,7 +127,7 @@ class AbsoluteJudge(Judge):
 
     def _rate(self, candidate: Candidate, earlier: Sequence[Candidate]) -> None:
         del earlier
-        rating = self._call(optillm_api.rate_completions_absolute, [candidate], read_rating)
+        rating = self._call(rate_completions_absolute, [candidate], read_rating)
         with self._lock:
             self._ratings[candidate.number] = rating
         self._caller.tracker.observer(CandidateRated(candidate.number, rating))
@@ -154,9 +155,7 @@ class PairwiseJudge(Judge):
     def _compare(self, first: Candidate, second: Candidate, swapped: bool) -> None:
         shown = (second, first) if swapped else (first, second)
         # OptiLLM's rater asks for both orders, one after the other.
-        preferred = self._call(
-            optillm_api.rate_completions_pairwise, [first, second], read_preference, skipped=int(swapped)
-        )
+        preferred = self._call(rate_completions_pairwise, [first, second], read_preference, skipped=int(swapped))
         if preferred is not None:
             with self._lock:
                 for place, candidate in enumerate(shown):

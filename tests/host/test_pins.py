@@ -14,11 +14,10 @@ import pytest
 import yaml
 from cerebras.cloud.sdk import Cerebras
 from optillm.cepo import cepo
-from optillm.cepo.cepo import CepoConfig
+from optillm.cepo.cepo import CepoConfig, generate_completion
 from support.desk import Desk
 
-from optillm_cerebras_cepo.cepo import optillm_api
-from optillm_cerebras_cepo.cepo.candidate import always
+from optillm_cerebras_cepo.cepo.candidate import always, configuration
 from optillm_cerebras_cepo.cepo.seam import CandidateSeam
 from optillm_cerebras_cepo.host import optillm as optillm_adapter
 from optillm_cerebras_cepo.settings.declaration import Settings
@@ -74,7 +73,7 @@ def test_our_defaults_are_those_of_optillms_file() -> None:
 
 def test_reasoning_and_retries_are_off_above_the_seam() -> None:
     """Our client decides about both."""
-    config = optillm_api.configuration(Settings(planning_max_tokens_step0=5), bestofn_n=9)
+    config = configuration(Settings(planning_max_tokens_step0=5), bestofn_n=9)
     assert (config.use_reasoning, config.use_reasoning_fallback, config.num_of_retries) == (False, False, 0)
     assert (config.planning_max_tokens_step0, config.bestofn_n) == (5, 9)
 
@@ -82,12 +81,12 @@ def test_reasoning_and_retries_are_off_above_the_seam() -> None:
 def test_the_functions_reach_the_model_through_the_seam_alone() -> None:
     """All 8 calls of a candidate with the default configuration."""
     it = Desk("an answer")
-    optillm_api.generate_completion(
+    generate_completion(
         system_prompt="",
         task="question",
         client=_Counting(it),
         model="m",
-        cepo_config=optillm_api.configuration(Settings()),
+        cepo_config=configuration(Settings()),
     )
     assert len(it.client.requests) == 8
 
