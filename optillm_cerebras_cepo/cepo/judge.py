@@ -9,7 +9,6 @@ reply.
 from __future__ import annotations
 
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -27,8 +26,8 @@ from optillm_cerebras_cepo.core.errors import CepoError
 from optillm_cerebras_cepo.core.events import CandidateRated
 
 
-class Judge(ABC):
-    """One rating type, at work on one request's candidates. Thread-safe.
+class Judge:
+    """Rating type `majority`, which rates nothing, and base of the others. Thread-safe.
 
     Args:
         caller: calls the model that rates.
@@ -46,11 +45,11 @@ class Judge(ABC):
         self._ratings: dict[int, float | None] = {}
 
     @staticmethod
-    @abstractmethod
     def calls(candidates: int) -> int:
         """Return the number of calls that rating so many candidates takes; at least two candidates."""
+        del candidates
+        return 0
 
-    @abstractmethod
     def _rate(self, candidate: Candidate, earlier: Sequence[Candidate]) -> None:
         """Rate a candidate; `earlier` are those that were finished before."""
 
@@ -163,23 +162,10 @@ class PairwiseJudge(Judge):
                     self._ratings[candidate.number] = won + (place == preferred)
 
 
-class MajorityJudge(Judge):
-    """Rates nothing: the answer that most candidates give is chosen."""
-
-    @staticmethod
-    def calls(candidates: int) -> int:
-        """Return 0."""
-        del candidates
-        return 0
-
-    def _rate(self, candidate: Candidate, earlier: Sequence[Candidate]) -> None:
-        pass
-
-
 JUDGES: Mapping[str, type[Judge]] = {
     "absolute": AbsoluteJudge,
     "pairwise": PairwiseJudge,
-    "majority": MajorityJudge,
+    "majority": Judge,
 }
 """The judge for each value of the setting `bestofn_rating_type`."""
 
