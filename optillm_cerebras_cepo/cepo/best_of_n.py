@@ -1,4 +1,7 @@
-"""Best of n: make the candidates side by side, rate them, and choose."""
+"""Make candidates, rate them, and choose: all side by side, or one by one for effort `auto`.
+
+The rules by which `auto` stops are published ones, over the sizes of groups of equal answers.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import replace
+from math import comb
 from typing import Any
 
 from optillm_cerebras_cepo.cepo.candidate import (
@@ -19,14 +23,23 @@ from optillm_cerebras_cepo.cepo.candidate import (
     without_solution,
 )
 from optillm_cerebras_cepo.cepo.judge import judge_of
-from optillm_cerebras_cepo.cepo.outcome import Outcome, choose, formula_check, survivors
+from optillm_cerebras_cepo.cepo.outcome import Outcome, Ratings, choose, formula_check, survivors
 from optillm_cerebras_cepo.cepo.seam import CandidateSeam
 from optillm_cerebras_cepo.cepo.step_caller import StepCaller
-from optillm_cerebras_cepo.cepo.workload import Workload, reserve_answer
+from optillm_cerebras_cepo.cepo.workload import (
+    Workload,
+    cost_of_another_candidate,
+    expected_costs,
+    reserve_answer,
+    shortfall,
+)
 from optillm_cerebras_cepo.core.chat import Listener
 from optillm_cerebras_cepo.core.deadline import Deadline
-from optillm_cerebras_cepo.core.errors import CepoError, OutOfTime
+from optillm_cerebras_cepo.core.errors import CepoError, ErrorScope, OutOfTime
+from optillm_cerebras_cepo.core.events import PlansCompared
 from optillm_cerebras_cepo.voting.vote import vote
+
+CONFIDENT = 0.95  # Adaptive-Consistency's own threshold
 
 
 def best_of_n(caller: StepCaller, rater: StepCaller, work: Workload, listener: Listener | None = None) -> Outcome:
@@ -108,3 +121,82 @@ class Race:
             parts = tuple(self._running.values()) if late else ()
         for part in parts:
             part.end(OutOfTime("the remaining time is needed for choosing among the other candidates"))
+
+
+def adaptive(caller: StepCaller, rater: StepCaller, work: Workload, listener: Listener | None = None) -> Outcome:
+    """Make one candidate after another, while a further one can change the choice and fits the resources.
+
+    A candidate whose plans agree ends the search (early-stopping self-consistency, arXiv 2401.10480, with the candidate
+    as its window) and is not reviewed. Else every plan's solution is a vote, and so is the answer of each review; the
+    search ends when Adaptive-Consistency's Beta criterion is confident of the leading answer. Candidates that disagree
+    at the end are rated, because votes alone choose a wrong answer that most plans reach.
+    """
+    question, settings = caller.request.question.text, caller.request.settings
+    wanted = settings.bestofn_n
+    approaches = propose_approaches(caller, wanted) if work.approaches else []
+    results: list[Candidate | CepoError] = []
+    votes: list[str] = []
+    same_formula = formula_check(caller)
+
+    def plans_differ(solutions: Sequence[str]) -> bool:
+        ballot = vote(question, solutions, same_formula)
+        caller.tracker.observer(PlansCompared(len(results) + 1, len(ballot.majority), len(solutions)))
+        return not (ballot.unanimous and len(solutions) >= min(2, settings.planning_n))
+
+    def listen(seam: CandidateSeam) -> Listener | None:
+        # An answer that was not reviewed ends the search. After other candidates, one of these may be chosen.
+        return listener if not results and (wanted == 1 or not seam.reviewed) else None
+
+    for number in range(1, wanted + 1):
+        if results:
+            costs = expected_costs(caller, rater)
+            missing = shortfall(settings, cost_of_another_candidate(settings, work, costs, number), caller.resources)
+            if missing:
+                caller.tracker.degraded.add(f"{number - 1} of {wanted} candidates: {missing}")
+                break
+        try:
+            with reserve_answer(caller, work) as budget:
+                kept = caller.kept_for_answer if results else 0.0  # for rating it and those before it
+                own = replace(caller, budget=budget, deadline=caller.deadline.part(kept))
+                needs_review = plans_differ if work.review else without_solution
+                approach = approach_of(approaches, number)
+                candidate = make_candidate(own, number, approach, needs_review, listen)
+        except CepoError as error:
+            results.append(error)
+            if error.scope is not ErrorScope.CALL:
+                break
+            continue
+        results.append(candidate)
+        votes += [*candidate.solutions, *([candidate.answer] if candidate.reviewed else [])]
+        counts = [len(group) for group in vote(question, votes, same_formula).groups]
+        votes_left = (wanted - number) * (settings.planning_n + 1)
+        if not candidate.reviewed or confidence(counts) >= CONFIDENT or decided(counts, votes_left):
+            break
+    candidates = survivors(caller, results)
+    agree = vote(question, [candidate.answer for candidate in candidates], same_formula).unanimous
+    ratings = (None,) * len(candidates) if agree else _rated(rater, candidates)
+    return choose(caller, candidates, ratings, vote(question, votes, same_formula).agreement, votes)
+
+
+def _rated(rater: StepCaller, candidates: Sequence[Candidate]) -> Ratings:
+    judge = judge_of(rater, len(candidates))
+    with ThreadPoolExecutor(len(candidates)) as threads:
+        list(threads.map(judge.rate, candidates))
+    return judge.ratings(candidates)
+
+
+def confidence(counts: Sequence[int]) -> float:
+    """Return Adaptive-Consistency's Beta criterion, 0 to 1 (Aggarwal et al., EMNLP 2023, arXiv 2305.11860).
+
+    The probability that the leading answer stays ahead of the next one: of a Beta(v1 + 1, v2 + 1) above one half, where
+    v1 and v2 are the two largest counts. For whole counts that is a sum of binomials.
+    """
+    first, second = (*sorted(counts, reverse=True), 0, 0)[:2]
+    tosses = first + second + 1
+    return float(sum(comb(tosses, heads) for heads in range(first + 1)) / 2**tosses)
+
+
+def decided(counts: Sequence[int], left: int) -> bool:
+    """Return whether not even `left` further samples could put another answer ahead of the leading one."""
+    first, second = (*sorted(counts, reverse=True), 0, 0)[:2]
+    return first - second > left

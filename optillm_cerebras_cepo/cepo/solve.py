@@ -9,8 +9,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from optillm_cerebras_cepo.cepo.adaptive import adaptive
-from optillm_cerebras_cepo.cepo.best_of_n import best_of_n
+from optillm_cerebras_cepo.cepo.best_of_n import adaptive, best_of_n
 from optillm_cerebras_cepo.cepo.outcome import Answer, Outcome, failed_for_time
 from optillm_cerebras_cepo.cepo.step_caller import StepCaller
 from optillm_cerebras_cepo.cepo.workload import Workload, expected_costs, fit_to_resources, requested_workload

@@ -17,7 +17,7 @@ from statistical_model.texts import read_answer
 from bench.accuracy import points
 from bench.page import Section, table
 from bench.trials import Ask, Ours, Scenario, Trial, accuracy, difference, submit, tokens_spent, workers
-from optillm_cerebras_cepo.cepo.adaptive import confidence, decided
+from optillm_cerebras_cepo.cepo.best_of_n import confidence, decided
 from optillm_cerebras_cepo.cepo.verdicts import read_rating
 from optillm_cerebras_cepo.simulator.tokens import count
 

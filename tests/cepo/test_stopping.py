@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optillm_cerebras_cepo.cepo.adaptive import confidence, decided, unanimous
+from optillm_cerebras_cepo.cepo.best_of_n import confidence, decided
 
 COUNTS = st.lists(st.integers(0, 40), max_size=6)
 
@@ -40,8 +40,3 @@ def test_what_is_decided_stays_so(counts: list[int], left: int, to: int) -> None
         place = min(to, len(after) - 1)
         after[place] += left
         assert place == leader or after[leader] > after[place]
-
-
-def test_unanimous_is_one_group() -> None:
-    """None is not one."""
-    assert [unanimous(counts) for counts in ([3], [2, 1], [], [0, 4])] == [True, False, False, True]
