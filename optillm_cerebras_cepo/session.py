@@ -34,14 +34,6 @@ from optillm_cerebras_cepo.llm.unsupported_params import UnsupportedParams
 from optillm_cerebras_cepo.settings.declaration import Settings
 
 
-@dataclass(frozen=True)
-class AccountKnowledge:
-    """What was learned about the models of one account. Other accounts and APIs may differ."""
-
-    unsupported_params: UnsupportedParams = field(default_factory=UnsupportedParams)
-    context_windows: ContextWindows = field(default_factory=ContextWindows)
-
-
 @dataclass
 class SharedState:
     """What all sessions of a process share. Each attribute is thread-safe.
@@ -51,7 +43,7 @@ class SharedState:
         limiters: rate limiters, by where their limits are stored.
         planning: semaphore that limits how many planned requests run at once, and so the number of threads.
         catalogue: lists of models.
-        accounts: what was learned about models, by account.
+        accounts: what was learned about models, by account: others and other APIs may differ.
         reply_lengths: lengths of replies, by kind of call.
         token_estimates: tokens of prompts, by model.
         call_seconds: median duration of the calls of the last request, by model, without waits.
@@ -63,7 +55,7 @@ class SharedState:
     limiters: LimiterRegistry
     planning: PrioritySemaphore
     catalogue: Catalogue = field(default_factory=Catalogue)
-    accounts: dict[SdkClient, AccountKnowledge] = field(default_factory=dict)
+    accounts: dict[SdkClient, ModelKnowledge] = field(default_factory=dict)
     reply_lengths: ReplyLengths = field(default_factory=ReplyLengths)
     token_estimates: TokenEstimates = field(default_factory=TokenEstimates)
     call_seconds: dict[str, float] = field(default_factory=dict)
@@ -157,7 +149,9 @@ class RequestSession:
             with self._shared.planning.slot((self._age,), self.deadline) if self._planned else nullcontext():
                 outcome = solve(caller, rater, self._hooks.listener)
         except CepoError as error:
-            error.spent = spent(self._ledger)
+            total = self._ledger.total
+            names = ("calls", "prompt_tokens", "completion_tokens")
+            error.spent = {name: getattr(total, name) for name in names} if total.calls else {}
             raise
         finally:
             self.deadline.end()
@@ -214,14 +208,13 @@ class RequestSession:
 
     def _client(self) -> ChatClient:
         """Return this request's layers over the connection to the API."""
-        shared = self._shared
-        account = shared.accounts.setdefault(self._api, AccountKnowledge())
-        lengths = shared.reply_lengths if self._request.settings.fit_tokens else None
-        return stack(
-            self._api,
-            ModelKnowledge(account.unsupported_params, account.context_windows, shared.token_estimates, lengths),
-            RequestLayers(self._policy, self._limiter, self._age, self._ledger, self._observe, self._hooks.record_call),
-        )
+        shared, hooks = self._shared, self._hooks
+        new = ModelKnowledge(UnsupportedParams(), ContextWindows(), shared.token_estimates, shared.reply_lengths)
+        knowledge = shared.accounts.setdefault(self._api, new)
+        if not self._request.settings.fit_tokens:
+            knowledge = replace(knowledge, reply_lengths=None)
+        layers = RequestLayers(self._policy, self._limiter, self._age, self._ledger, self._observe, hooks.record_call)
+        return stack(self._api, knowledge, layers)
 
     def _limiter(self, model: str) -> RateLimiter:
         settings = self._request.settings
@@ -242,10 +235,3 @@ def operator_limits(settings: Settings) -> dict[str, float]:
     """Return the operator's rate limits, by window."""
     limits = {"requests-minute": settings.rpm, "tokens-minute": settings.tpm}
     return {window: limit for window, limit in limits.items() if limit is not None}
-
-
-def spent(ledger: Ledger) -> dict[str, int]:
-    """Return what a request has spent, as an error reports it; nothing before its first call."""
-    total = ledger.total
-    sums = {"calls": total.calls, "prompt_tokens": total.prompt_tokens, "completion_tokens": total.completion_tokens}
-    return sums if total.calls else {}

@@ -171,13 +171,7 @@ JUDGES: Mapping[str, type[Judge]] = {
 
 
 def judge_of(rater: StepCaller, expected: int) -> Judge:
-    """Return the judge that the settings name.
-
-    Args:
-        rater: calls the model that rates.
-        expected: number of candidates that may be rated.
-
-    """
+    """Return the judge that the settings name, for so many candidates."""
     return JUDGES[rater.request.settings.bestofn_rating_type](rater, expected)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from optillm_cerebras_cepo.cepo.candidate import Candidate
 from optillm_cerebras_cepo.cepo.step_caller import StepCaller
 from optillm_cerebras_cepo.core.chat import Usage
-from optillm_cerebras_cepo.core.errors import ApiTimeout, CepoError, ErrorScope, NoAnswer, OutOfBudget, OutOfTime
+from optillm_cerebras_cepo.core.errors import CepoError, ErrorScope, NoAnswer, OutOfBudget
 from optillm_cerebras_cepo.response_format import is_object
 from optillm_cerebras_cepo.voting.algebra_process import equal_formulas
 from optillm_cerebras_cepo.voting.comparison import SameFormula
@@ -72,11 +72,6 @@ class Outcome:
     def answer(self) -> str:
         """Text of the first answer."""
         return self.answers[0].text
-
-    @property
-    def finish_reason(self) -> str:
-        """Why the first answer ends."""
-        return self.answers[0].finish_reason
 
 
 def formula_check(caller: StepCaller) -> SameFormula:
@@ -164,12 +159,6 @@ def survivors(caller: StepCaller, results: Sequence[Candidate | CepoError]) -> t
         if isinstance(result, CepoError):
             caller.tracker.degraded.add(f"candidate {number} left out: {result.message}")
     return candidates
-
-
-def failed_for_time(caller: StepCaller, error: CepoError) -> bool:
-    """Return whether the request failed because its time is over, whatever error its last call had."""
-    over = caller.deadline.remaining <= 2 * caller.kept_for_choosing
-    return isinstance(error, OutOfTime) or (over and isinstance(error, ApiTimeout | NoAnswer))
 
 
 def _most_useful(failures: Sequence[CepoError]) -> CepoError:

@@ -59,7 +59,7 @@ def kind_of(variant: str, max_tokens: int, options: Mapping[str, Any]) -> str:
 
 
 class CallTimes:
-    """Durations in seconds of one request's calls, waits included. Thread-safe.
+    """Durations in seconds of one request's calls, waits included. Thread-safe, because `list.append` is atomic.
 
     Args:
         before: median duration in the previous request, without waits; None if it is not known.
@@ -67,26 +67,22 @@ class CallTimes:
     """
 
     def __init__(self, before: float | None = None) -> None:
-        self._lock = threading.Lock()
         self._before = before
         self._seen: list[float] = []
 
     def add(self, seconds: float) -> None:
         """Add the duration of an answered call."""
-        with self._lock:
-            self._seen.append(seconds)
+        self._seen.append(seconds)
 
     @property
     def longest(self) -> float | None:
         """Longest duration; None before the first call."""
-        with self._lock:
-            return max(self._seen, default=None)
+        return max(self._seen, default=None)
 
     @property
     def usual(self) -> float | None:
         """Median duration of this request's calls; before the first call, that of the previous request, or None."""
-        with self._lock:
-            return statistics.median(self._seen) if self._seen else self._before
+        return statistics.median(self._seen) if self._seen else self._before
 
 
 def kept_for_choosing(seconds: float) -> float:

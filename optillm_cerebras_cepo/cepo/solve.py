@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from optillm_cerebras_cepo.cepo.best_of_n import adaptive, best_of_n
-from optillm_cerebras_cepo.cepo.outcome import Answer, Outcome, failed_for_time
+from optillm_cerebras_cepo.cepo.outcome import Answer, Outcome
 from optillm_cerebras_cepo.cepo.step_caller import StepCaller
 from optillm_cerebras_cepo.cepo.workload import Workload, expected_costs, fit_to_resources, requested_workload
 from optillm_cerebras_cepo.core.chat import Completion, Label, Listener, Message, Step
-from optillm_cerebras_cepo.core.errors import CepoError, NoAnswer
+from optillm_cerebras_cepo.core.errors import ApiTimeout, CepoError, NoAnswer, OutOfTime
 from optillm_cerebras_cepo.response_format import RequestedFormat
 from optillm_cerebras_cepo.voting.algebra_process import equal_formulas
 
@@ -43,7 +43,8 @@ def solve(caller: StepCaller, rater: StepCaller, listener: Listener | None = Non
     try:
         outcome = _solve(caller, rater, early)
     except CepoError as error:
-        if failed_for_time(caller, error):
+        is_over = caller.deadline.remaining <= 2 * caller.kept_for_choosing
+        if isinstance(error, OutOfTime) or (is_over and isinstance(error, ApiTimeout | NoAnswer)):
             raise caller.deadline.whole.exceeded() from error
         raise
     if request.response_format:

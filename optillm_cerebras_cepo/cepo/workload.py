@@ -88,8 +88,9 @@ class FittedWorkload:
 
 def requested_workload(settings: Settings, candidates: int) -> Workload:
     """Return the work that the settings ask for, with so many candidates."""
-    rated = candidates > 1 and JUDGES[settings.bestofn_rating_type].calls(candidates) > 0
-    return Workload(candidates, rated, settings.use_plan_diversity, True, settings.planning_n)
+    return Workload(
+        candidates, _ratings(settings, candidates) > 0, settings.use_plan_diversity, True, settings.planning_n
+    )
 
 
 def fit_to_resources(
@@ -126,7 +127,7 @@ def estimate_cost(settings: Settings, work: Workload, costs: StepCosts) -> Resou
     attempt = [Step.PLAN, Step.EXECUTE] if settings.planning_max_tokens_step1 else [Step.EXECUTE]
     rest = _steps_after_plans(settings, work)
     before = [Step.APPROACHES] if work.approaches else []
-    ratings = [Step.RATING] * _ratings(settings, work)
+    ratings = [Step.RATING] * (work.ratings * _ratings(settings, work.candidates))
     calls = [*before, *[*attempt * work.plans, *rest[:-1]] * work.candidates, *ratings]  # without the answers'
     tokens = sum(costs.tokens(step, quoted(settings, work, step)) for step in calls)
     tokens += work.candidates * costs.answer(settings, work)
@@ -177,10 +178,8 @@ def _steps_after_plans(settings: Settings, work: Workload) -> list[Step]:
     return [Step.REVIEW] * work.review + [Step.FINAL] * bool(settings.planning_max_tokens_step4)
 
 
-def _ratings(settings: Settings, work: Workload) -> int:
-    if not work.ratings or work.candidates < 2:
-        return 0
-    return JUDGES[settings.bestofn_rating_type].calls(work.candidates)
+def _ratings(settings: Settings, candidates: int) -> int:
+    return JUDGES[settings.bestofn_rating_type].calls(candidates) if candidates > 1 else 0
 
 
 def _smaller(work: Workload, answers: int) -> Iterator[tuple[str, Workload]]:

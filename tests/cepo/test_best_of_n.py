@@ -38,7 +38,7 @@ def test_the_default_request() -> None:
     assert counted == {Step.PLAN: 9, Step.EXECUTE: 9, Step.REVIEW: 3, Step.FINAL: 3, Step.RATING: 3}
     assert outcome.answer == "Rating: [[1]]"
     assert [candidate.number for candidate in outcome.candidates] == [1, 2, 3]
-    assert outcome.finish_reason == "stop"
+    assert outcome.answers[0].finish_reason == "stop"
 
 
 def test_the_best_rated_candidate_answers() -> None:

@@ -28,7 +28,7 @@ def test_no_effort_is_one_direct_call() -> None:
 def test_a_direct_answer_cut_at_the_clients_limit_says_so() -> None:
     """The client asked for that limit."""
     outcome = run(Desk(lambda _: completion("4", "length"), effort="none"))
-    assert (outcome.answer, outcome.finish_reason) == ("4", "length")
+    assert (outcome.answer, outcome.answers[0].finish_reason) == ("4", "length")
 
 
 def test_an_empty_direct_answer_is_none() -> None:

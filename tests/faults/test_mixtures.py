@@ -63,7 +63,7 @@ def check(chosen: dict[str, Any], faults: Faults, listens: bool) -> None:
         if outcome.answer != TEXT:
             # A direct answer, and one that is already streamed, is returned as the API ended it.
             assert chosen.get("effort") == "none" or run.streamed
-            assert outcome.finish_reason in set(CUT) & set(faults.shares)
+            assert outcome.answers[0].finish_reason in set(CUT) & set(faults.shares)
             assert TEXT.startswith(outcome.answer)
             assert outcome.answer
         if run.streamed:

@@ -80,7 +80,7 @@ def test_answer_cut_by_the_api_has_its_finish_reason(simulate: Simulate, fault: 
     api = simulate(rules=at(1, fault))
     run = ask(api.url, listens=True, effort="none")
     assert run.streamed == run.result.outcome.answer
-    assert run.result.outcome.finish_reason == fault
+    assert run.result.outcome.answers[0].finish_reason == fault
     assert len(api.chat_calls) == 1
     check_usage(run, api)
 
