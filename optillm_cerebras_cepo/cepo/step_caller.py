@@ -17,7 +17,7 @@ from optillm_cerebras_cepo.cepo.request import (
     kind_of,
     variant_of,
 )
-from optillm_cerebras_cepo.core.budget import Budget, Resources, unbounded
+from optillm_cerebras_cepo.core.budget import Budget, Resources
 from optillm_cerebras_cepo.core.chat import (
     ChatClient,
     ChatRequest,
@@ -29,7 +29,7 @@ from optillm_cerebras_cepo.core.chat import (
     RawMessage,
     Step,
 )
-from optillm_cerebras_cepo.core.deadline import Deadline, unlimited
+from optillm_cerebras_cepo.core.deadline import Deadline
 
 DIRECT_MAX_TOKENS = 2000  # of a direct answer, when the request names no limit
 # OptiLLM's defect: every_prompt_ends_with_a_switch_of_some_models
@@ -56,7 +56,7 @@ class ModelAccess:
     client: ChatClient
     id: str
     reads_think_switch: bool = False
-    deadline: Deadline = field(default_factory=unlimited)
+    deadline: Deadline = field(default_factory=Deadline)
     calls_possible: Callable[[float], float] = lambda _: math.inf
     count_tokens: Callable[[Collection[str]], int] = lambda _: 0
     usual_reply_tokens: Callable[[Label], int | None] = lambda _: None
@@ -78,8 +78,8 @@ class StepCaller:
     request: CepoRequest
     model: ModelAccess
     tracker: RequestTracker = field(default_factory=RequestTracker)
-    deadline: Deadline = field(default_factory=unlimited)
-    budget: Budget = field(default_factory=unbounded)
+    deadline: Deadline = field(default_factory=Deadline)
+    budget: Budget = field(default_factory=Budget)
 
     def ask(
         self, label: Label, prompts: Sequence[Message], options: Mapping[str, Any], shortenable: Sequence[str] = ()

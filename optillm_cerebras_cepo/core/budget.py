@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from optillm_cerebras_cepo.core.deadline import Deadline
@@ -55,7 +55,8 @@ class Budget:
         self._max_calls, self._max_tokens = calls, tokens
         self._calls = math.inf if calls is None else calls
         self._tokens = math.inf if tokens is None else tokens
-        self._reserved_calls = self._reserved_tokens = 0.0
+        self._reserved_calls = self._reserved_tokens = 0.0  # by all reservations
+        self.calls = self.tokens = 0.0  # that this holds, if it is a reservation
         self._running = 0
         self._changed = threading.Condition()
 
@@ -70,9 +71,8 @@ class Budget:
         with self._changed:
             return self._calls - self._reserved_calls, self._tokens - self._reserved_tokens
 
-    @contextmanager
-    def call(self, prompt_tokens: int, max_tokens: int, deadline: Deadline) -> Iterator[CallAllowance]:
-        """Take one call and its tokens while this block runs.
+    def call(self, prompt_tokens: int, max_tokens: int, deadline: Deadline) -> AbstractContextManager[CallAllowance]:
+        """Take one call and its tokens while this block runs. A reservation is released by its first call.
 
         If running calls hold the missing tokens, wait until they end. If fewer tokens remain than its limit, but enough
         to be useful, lower the limit.
@@ -87,8 +87,7 @@ class Budget:
             CepoError: what ended the deadline.
 
         """
-        with self._spend(prompt_tokens, max_tokens, deadline, None) as allowance:
-            yield allowance
+        return self.whole._spend(prompt_tokens, max_tokens, deadline, self)
 
     @contextmanager
     def reserve(self, calls: int, tokens: float) -> Iterator[Reservation]:
@@ -106,11 +105,9 @@ class Budget:
                 self._release(reservation)
 
     @contextmanager
-    def _spend(
-        self, prompt_tokens: int, max_tokens: int, deadline: Deadline, reservation: Reservation | None
-    ) -> Iterator[CallAllowance]:
+    def _spend(self, prompt_tokens: int, max_tokens: int, deadline: Deadline, payer: Budget) -> Iterator[CallAllowance]:
         with self._changed:
-            max_tokens = self._take(prompt_tokens, max_tokens, deadline, reservation)
+            max_tokens = self._take(prompt_tokens, max_tokens, deadline, payer)
             self._running += 1
         allowance = CallAllowance(max_tokens, prompt_tokens + max_tokens)
         try:
@@ -124,12 +121,10 @@ class Budget:
                 self._tokens += prompt_tokens + max_tokens - allowance.spent
                 self._changed.notify_all()
 
-    def _take(self, prompt_tokens: int, max_tokens: int, deadline: Deadline, reservation: Reservation | None) -> int:
-        """Take a call and its tokens, and the reservation with it; returns the limit of its reply."""
+    def _take(self, prompt_tokens: int, max_tokens: int, deadline: Deadline, payer: Budget) -> int:
+        """Take a call and its tokens, with what `payer` has reserved; return the limit of its reply."""
         while True:
-            calls, tokens = self._reserved_calls, self._reserved_tokens
-            if reservation is not None:
-                calls, tokens = calls - reservation.calls, tokens - reservation.tokens
+            calls, tokens = self._reserved_calls - payer.calls, self._reserved_tokens - payer.tokens  # for others
             if self._calls - calls < 1:
                 raise OutOfBudget(_message("max_calls", self._max_calls, "calls", self._calls >= 1))
             available = self._tokens - tokens - prompt_tokens
@@ -138,8 +133,7 @@ class Budget:
                     raise OutOfBudget(_message("max_total_tokens", self._max_tokens, "tokens", tokens > 0))
                 max_tokens = int(available)
             if available >= max_tokens:
-                if reservation is not None:
-                    self._release(reservation)
+                self._release(payer)
                 self._calls -= 1
                 self._tokens -= prompt_tokens + max_tokens
                 return max_tokens
@@ -148,7 +142,7 @@ class Budget:
                 self._changed.wait(min(deadline.remaining, threading.TIMEOUT_MAX))
             deadline.check()
 
-    def _release(self, reservation: Reservation) -> None:
+    def _release(self, reservation: Budget) -> None:
         self._reserved_calls -= reservation.calls
         self._reserved_tokens -= reservation.tokens
         reservation.calls = reservation.tokens = 0.0
@@ -165,7 +159,6 @@ class Reservation(Budget):
     def __init__(self, whole: Budget) -> None:
         super().__init__()
         self._whole = whole
-        self.calls = self.tokens = 0.0
 
     @property
     def whole(self) -> Budget:
@@ -178,20 +171,9 @@ class Reservation(Budget):
         calls, tokens = self._whole.remaining
         return calls + self.calls, tokens + self.tokens
 
-    @contextmanager
-    def call(self, prompt_tokens: int, max_tokens: int, deadline: Deadline) -> Iterator[CallAllowance]:
-        """Take one call and its tokens from the whole budget, the reserved part included."""
-        with self._whole._spend(prompt_tokens, max_tokens, deadline, self) as allowance:
-            yield allowance
-
 
 def _message(setting: str, limit: int | None, unit: str, reserved: bool) -> str:
     reason = (
         f"the rest of the {limit} {unit} is reserved for the answers" if reserved else f"all {limit} {unit} are used"
     )
     return f"{reason}; raise {setting}, or lower the effort"
-
-
-def unbounded() -> Budget:
-    """Return a budget without limits."""
-    return Budget()

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal, Protocol
 
-from optillm_cerebras_cepo.core.budget import Budget, unbounded
-from optillm_cerebras_cepo.core.deadline import Deadline, unlimited
+from optillm_cerebras_cepo.core.budget import Budget
+from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.rate_limit_headers import Quota
 
 
@@ -119,9 +119,9 @@ class ChatRequest:
     temperature: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     timeout: float | None = None
-    deadline: Deadline = field(default_factory=unlimited, compare=False)
+    deadline: Deadline = field(default_factory=Deadline, compare=False)
     model_deadline: Deadline | None = field(default=None, compare=False)
-    budget: Budget = field(default_factory=unbounded, compare=False)
+    budget: Budget = field(default_factory=Budget, compare=False)
     listener: Listener | None = field(default=None, repr=False)
     shortenable: tuple[str, ...] = ()
 

@@ -25,14 +25,16 @@ class Deadline:
     """Time limit of one request. Safe for many threads.
 
     Args:
-        seconds: from now on; infinite for no limit.
+        seconds: from now on; by default, there is no limit.
         clock: returns seconds, monotonic.
         sleep: waits for an event, at most so many seconds.
 
     All are attributes as well.
     """
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic, sleep: Sleep = sleep) -> None:
+    def __init__(
+        self, seconds: float = math.inf, clock: Callable[[], float] = time.monotonic, sleep: Sleep = sleep
+    ) -> None:
         self.clock = clock
         self.sleep = sleep
         self.seconds = seconds
@@ -144,8 +146,3 @@ class PartialDeadline(Deadline):
             super().check()
         if not self.remaining:
             raise OutOfTime("the remaining time is reserved for the answer")
-
-
-def unlimited() -> Deadline:
-    """Return a deadline without a time limit."""
-    return Deadline(math.inf)

@@ -25,7 +25,7 @@ from optillm_cerebras_cepo.cepo.request import (
     kept_for_choosing,
 )
 from optillm_cerebras_cepo.core.chat import ChatRequest, Step
-from optillm_cerebras_cepo.core.deadline import Deadline, unlimited
+from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import ApiTimeout, CepoError, DeadlineExceeded, OutOfTime
 
 SEVEN = "The answer is 7. Rating: [[1]]"
@@ -287,7 +287,7 @@ def test_times_are_this_requests_where_it_has_any() -> None:
 def test_a_request_without_a_limit_keeps_nothing() -> None:
     """And its calls may take for ever."""
     it = Desk("x", bestofn_n=1)
-    it.caller = replace(it.caller, deadline=unlimited())
+    it.caller = replace(it.caller, deadline=Deadline())
     run(it)
     assert {request.deadline.remaining for request in it.client.requests} == {float("inf")}
 

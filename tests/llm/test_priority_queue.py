@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optillm_cerebras_cepo.core.deadline import Deadline, unlimited
+from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import DeadlineExceeded, Ended, WrongKey
 from optillm_cerebras_cepo.llm.rate_limits.priority_queue import Blocked, Priority, PriorityQueue, PrioritySemaphore
 
@@ -113,7 +113,7 @@ def test_waiter_leaves_the_queue_at_its_deadline() -> None:
         pass
     free.set()
     thread.join()
-    with semaphore.slot((0,), unlimited()):
+    with semaphore.slot((0,), Deadline()):
         pass
 
 

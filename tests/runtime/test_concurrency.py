@@ -18,7 +18,7 @@ from support.waiting import until
 
 from optillm_cerebras_cepo.core import errors
 from optillm_cerebras_cepo.core.chat import Question
-from optillm_cerebras_cepo.core.deadline import unlimited
+from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.runtime import Runtime
 from optillm_cerebras_cepo.settings.declaration import Settings
 from optillm_cerebras_cepo.simulator import CLIENT_GONE
@@ -78,7 +78,7 @@ def test_waiting_requests_are_planned_in_order_of_age(simulate: Simulate, monkey
     monkeypatch.setattr("optillm_cerebras_cepo.runtime.REQUESTS", 1)
     api, runtime, names = simulate(), Runtime(), ["first", "second", "third"]
     client = runtime.client(api.url, KEY)
-    with ThreadPoolExecutor(len(names)) as callers, runtime.shared.planning.slot((0,), unlimited()):
+    with ThreadPoolExecutor(len(names)) as callers, runtime.shared.planning.slot((0,), Deadline()):
         for number, name in enumerate(names, 1):
             callers.submit(solve, runtime, Question(f"The {name}?"), Settings(**SMALL), client)
             until(lambda: runtime.shared.planning.waiting == number)  # noqa: B023

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optillm_cerebras_cepo.core.budget import MIN_USEFUL_TOKENS, Budget
-from optillm_cerebras_cepo.core.deadline import Deadline, unlimited
+from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import Ended, ErrorScope, OutOfBudget
 
-FREE = unlimited()
+FREE = Deadline()
 
 
 def test_call_beyond_the_budget_is_not_made() -> None:

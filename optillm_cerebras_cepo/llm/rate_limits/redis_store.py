@@ -24,7 +24,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from optillm_cerebras_cepo.core.deadline import Deadline, unlimited
+from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import BadConfiguration, CepoError
 from optillm_cerebras_cepo.llm.rate_limits.limiter import InitialLimits, LocalLimitStore
 from optillm_cerebras_cepo.llm.rate_limits.limits import (
@@ -152,7 +152,7 @@ class RedisLimitStore:
         """
         result = self._connection.submit(lambda: self._update(change))
         try:
-            return (deadline or unlimited()).wait_for(result)
+            return (deadline or Deadline()).wait_for(result)
         except CepoError:
             if not result.cancel():
                 result.add_done_callback(self._return_permit)
