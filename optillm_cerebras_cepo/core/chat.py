@@ -1,4 +1,4 @@
-"""Records that the layers exchange: one call to a model, and its reply.
+"""Records that the layers exchange: one call to a model, its reply, and events of a request's progress.
 
 All records are frozen. None means unknown, which is not zero. No record's repr contains a text of a client or a model,
 so that a record logged by accident shows none.
@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 
 from optillm_cerebras_cepo.core.budget import Budget
 from optillm_cerebras_cepo.core.deadline import Deadline
+from optillm_cerebras_cepo.core.errors import CepoError
 from optillm_cerebras_cepo.core.rate_limit_headers import Quota
 
 
@@ -37,9 +38,6 @@ class Parameters:
     fitted: tuple[str, ...] = ()  # fields that were dropped for the API, a line for each kind
 
 
-Role = Literal["system", "user", "assistant"]
-
-
 class Step(str, Enum):
     """The kinds of call that CePO makes."""
 
@@ -57,7 +55,7 @@ class Step(str, Enum):
 class Message:
     """One turn of a conversation."""
 
-    role: Role
+    role: Literal["system", "user", "assistant"]
     content: str = field(repr=False)
 
     def wire(self) -> dict[str, Any]:
@@ -176,18 +174,11 @@ class Completion:
 
 @dataclass(frozen=True)
 class PassthroughRequest:
-    """A conversation that cannot be planned and is passed through to the model.
+    """A conversation that cannot be planned and is passed through to the model."""
 
-    Attributes:
-        reason: why it cannot be planned.
-        messages: the client's messages.
-        options: further fields of the call under the API's names: the tools.
-
-    """
-
-    reason: str
-    messages: tuple[RawMessage, ...] = field(repr=False)
-    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    reason: str  # why it cannot be planned
+    messages: tuple[RawMessage, ...] = field(repr=False)  # the client's
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)  # under the API's names: the tools
 
 
 @dataclass(frozen=True)
@@ -202,24 +193,14 @@ class ForcedFunction:
 
 @dataclass(frozen=True)
 class Question:
-    """What the client asks.
+    """What the client asks."""
 
-    Attributes:
-        text: the last user turn.
-        system: the system prompt: the system turns before any other turn.
-        history: the turns between, later system turns included.
-        passthrough: set if the conversation cannot be planned; the other fields are empty then.
-        function: set if the answer is to be a call of this function.
-        fitted: fields of messages and tools that were dropped for the API, a line for each kind.
-
-    """
-
-    text: str = field(repr=False)
-    system: str = field(default="", repr=False)
-    history: tuple[Message, ...] = field(default=(), repr=False)
-    passthrough: PassthroughRequest | None = None
-    function: ForcedFunction | None = None
-    fitted: tuple[str, ...] = ()
+    text: str = field(repr=False)  # the last user turn
+    system: str = field(default="", repr=False)  # the system turns before any other turn
+    history: tuple[Message, ...] = field(default=(), repr=False)  # the turns between, later system turns included
+    passthrough: PassthroughRequest | None = None  # if the conversation cannot be planned; other fields are empty then
+    function: ForcedFunction | None = None  # that the answer is to call
+    fitted: tuple[str, ...] = ()  # fields of messages and tools that were dropped for the API, a line for each kind
 
 
 class ChatClient(Protocol):
@@ -228,3 +209,69 @@ class ChatClient(Protocol):
     def complete(self, request: ChatRequest) -> Completion:
         """Answer, or raise a CepoError. Safe to call from several threads at once."""
         ...
+
+
+# Events of a request's progress: counts, durations and error reasons, never a text of a message.
+
+
+@dataclass(frozen=True)
+class CallFinished:
+    """A call returned a reply or an error after so many seconds."""
+
+    label: Label
+    seconds: float
+    usage: Usage | None = None
+    finish_reason: str | None = None
+    error: CepoError | None = None
+
+
+@dataclass(frozen=True)
+class CallDelayed:
+    """A call waits so many seconds, for a retry or for a rate limit; `error` is the reason."""
+
+    label: Label
+    seconds: float
+    error: CepoError
+
+
+@dataclass(frozen=True)
+class PlansCompared:
+    """The plans of a candidate were executed, and `agreeing` of them have the same answer."""
+
+    candidate: int
+    agreeing: int
+    plans: int
+
+
+@dataclass(frozen=True)
+class CandidateRated:
+    """A candidate was rated; None if the judge's reply contains no rating."""
+
+    candidate: int
+    rating: float | None
+
+
+Event = CallFinished | CallDelayed | PlansCompared | CandidateRated
+Observer = Callable[[Event], None]
+
+
+def ignore(_: Event) -> None:
+    """Observe nothing."""
+
+
+def describe(event: Event) -> str:
+    """Return one line for the log and for the client's stream, such as `candidate 2 plan: 412 tokens in 1.3 s`."""
+    match event:
+        case CallFinished():
+            if event.error is not None:
+                return f"{event.label}: failed after {event.seconds:.1f} s: {event.error.message}"
+            tokens = event.usage.completion_tokens if event.usage else None
+            count = "unknown number of" if tokens is None else tokens
+            cut = " (cut at its token limit)" if event.finish_reason == "length" else ""
+            return f"{event.label}: {count} tokens in {event.seconds:.1f} s{cut}"
+        case CallDelayed():
+            return f"{event.label}: waiting {event.seconds:.1f} s: {event.error.message}"
+        case PlansCompared():
+            return f"candidate {event.candidate}: {event.agreeing} of {event.plans} plans agree"
+        case CandidateRated():
+            return f"candidate {event.candidate}: {'no rating' if event.rating is None else f'rated {event.rating:g}'}"

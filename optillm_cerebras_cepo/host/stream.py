@@ -9,9 +9,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from optillm_cerebras_cepo.cepo.outcome import Answer
-from optillm_cerebras_cepo.core.chat import Parameters
+from optillm_cerebras_cepo.core.chat import (
+    CallDelayed,
+    CallFinished,
+    CandidateRated,
+    Parameters,
+    PlansCompared,
+    describe,
+)
 from optillm_cerebras_cepo.core.errors import CepoError
-from optillm_cerebras_cepo.core.events import CallDelayed, CallFinished, CandidateRated, PlansCompared, describe
 from optillm_cerebras_cepo.host import responses
 from optillm_cerebras_cepo.host.execution import POLL, ContentDelta, Execution, Update, defect
 from optillm_cerebras_cepo.session import RequestResult

@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion, Step
+from optillm_cerebras_cepo.core.chat import CallFinished, ChatClient, ChatRequest, Completion, Observer, Step
 from optillm_cerebras_cepo.core.errors import CepoError
-from optillm_cerebras_cepo.core.events import CallFinished, Observer
 
 
 class BudgetGuard:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from optillm_cerebras_cepo.core.chat import ChatClient
-from optillm_cerebras_cepo.core.events import Observer
+from optillm_cerebras_cepo.core.chat import ChatClient, Observer
 from optillm_cerebras_cepo.llm.metering import BudgetGuard, CallReporter, Ledger, RecordCall, UsageMeter
 from optillm_cerebras_cepo.llm.rate_limits.limiter import RateLimitedClient, RateLimiter
 from optillm_cerebras_cepo.llm.retry import Retry, RetryPolicy
