@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Sequence
 
 from optillm_cerebras_cepo.cli import CommandError
-from optillm_cerebras_cepo.core.command_line import Parser
+from optillm_cerebras_cepo.core.process import Parser
 from optillm_cerebras_cepo.demo.child_process import DemoError
 from optillm_cerebras_cepo.demo.run import DEFAULT_QUESTION, run_demo
 
