@@ -35,74 +35,45 @@ from optillm_cerebras_cepo.settings.declaration import Settings
 
 @dataclass
 class SharedState:
-    """What all sessions of a process share. Each attribute is thread-safe.
+    """What all sessions of a process share. Each attribute is thread-safe."""
 
-    Attributes:
-        time_scale: API seconds in a real second; waits are as much shorter. For tests and benchmarks.
-        limiters: rate limiters, by where their limits are stored.
-        planning: semaphore that limits how many planned requests run at once, and so the number of threads.
-        catalogue: lists of models.
-        accounts: what was learned about models, by account: others and other APIs may differ.
-        reply_lengths: lengths of replies, by kind of call.
-        token_estimates: tokens of prompts, by model.
-        call_seconds: median duration of the calls of the last request, by model, without waits.
-        ages: order of the requests; older ones go first.
-
-    """
-
-    time_scale: float
-    limiters: LimiterRegistry
+    time_scale: float  # API seconds in a real second; waits are as much shorter. For tests and benchmarks
+    limiters: LimiterRegistry  # rate limiters, by where their limits are stored
+    # Semaphore that limits how many planned requests run at once, and so the number of threads.
     planning: PrioritySemaphore
-    catalogue: Catalogue = field(default_factory=Catalogue)
+    catalogue: Catalogue = field(default_factory=Catalogue)  # lists of models
+    # What was learned about models, by account: others and other APIs may differ.
     accounts: dict[SdkClient, ModelKnowledge] = field(default_factory=dict)
-    reply_lengths: ReplyLengths = field(default_factory=ReplyLengths)
-    token_estimates: TokenEstimates = field(default_factory=TokenEstimates)
+    reply_lengths: ReplyLengths = field(default_factory=ReplyLengths)  # lengths of replies, by kind of call
+    token_estimates: TokenEstimates = field(default_factory=TokenEstimates)  # tokens of prompts, by model
+    # Median duration of the calls of the last request, by model, without waits.
     call_seconds: dict[str, float] = field(default_factory=dict)
+    # Order of the requests; older ones go first.
     ages: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
 
 @dataclass(frozen=True)
 class RequestHooks:
-    """Who is informed of a request while it runs.
+    """Who is informed of a request while it runs."""
 
-    Attributes:
-        observer: receives progress events, from any thread.
-        listener: receives the answer while it is written, if no other answer can replace it.
-        record_call: receives every call with its texts, for a log that the operator asked for.
-
-    """
-
-    observer: Observer = ignore
-    listener: Listener | None = None
-    record_call: RecordCall | None = None
+    observer: Observer = ignore  # receives progress events, from any thread
+    listener: Listener | None = None  # receives the answer while it is written, if no other answer can replace it
+    record_call: RecordCall | None = None  # receives every call with its texts, for a log that the operator asked for
 
 
 @dataclass(frozen=True)
 class RequestResult:
-    """An outcome and what it took.
+    """An outcome and what it took."""
 
-    Attributes:
-        outcome: the answers.
-        model: the API's id of the model that answered.
-        settings: of the request.
-        planned: whether the request was to be planned.
-        forwarded: why the client's messages were passed through; empty if they were not.
-        ledger: calls and tokens.
-        seconds: duration of the request.
-        degraded: what failed and was left out, a line each.
-        fitted: what was changed to suit the model, a line each.
-
-    """
-
-    outcome: Outcome
-    model: str
-    settings: Settings
-    planned: bool
-    forwarded: str
-    ledger: Ledger
-    seconds: float
-    degraded: tuple[str, ...]
-    fitted: tuple[str, ...]
+    outcome: Outcome  # the answers
+    model: str  # the API's id of the model that answered
+    settings: Settings  # of the request
+    planned: bool  # whether the request was to be planned
+    forwarded: str  # why the client's messages were passed through; empty if they were not
+    ledger: Ledger  # calls and tokens
+    seconds: float  # duration of the request
+    degraded: tuple[str, ...]  # what failed and was left out, a line each
+    fitted: tuple[str, ...]  # what was changed to suit the model, a line each
 
 
 class RequestSession:

@@ -21,24 +21,15 @@ from optillm_cerebras_cepo.settings.declaration import Settings
 
 @dataclass(frozen=True)
 class Candidate:
-    """An answer that may be chosen.
+    """An answer that may be chosen."""
 
-    Attributes:
-        number: from 1.
-        answer: the text for the client.
-        solutions: results of its plans, in the order in which they were finished.
-        reviewed: whether the solutions were reviewed; else the answer is made from the first.
-        finish_reason: why the answer ends: "stop", or the model's own reason where the client limited it.
-        usage: tokens of the call that wrote the answer.
-
-    """
-
-    number: int
-    answer: str = field(repr=False)
+    number: int  # from 1
+    answer: str = field(repr=False)  # the text for the client
+    # Results of its plans, in the order in which they were finished.
     solutions: tuple[str, ...] = field(default=(), repr=False)
-    reviewed: bool = True
-    finish_reason: str = "stop"
-    usage: Usage = field(default_factory=Usage)
+    reviewed: bool = True  # whether the solutions were reviewed; else the answer is made from the first
+    finish_reason: str = "stop"  # why the answer ends: "stop", or the model's own reason where the client limited it
+    usage: Usage = field(default_factory=Usage)  # tokens of the call that wrote the answer
 
 
 def always(_: Sequence[str]) -> bool:

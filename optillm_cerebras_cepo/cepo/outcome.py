@@ -50,22 +50,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The answers, and how they were chosen.
+    """The answers, and how they were chosen."""
 
-    Attributes:
-        answers: at most as many as the client wants; the best first.
-        candidates: those that have an answer; empty after a direct answer.
-        ratings: one for each candidate; None where there is none.
-        chosen: number of the candidate whose answer comes first.
-        agreement: share of the largest group of equal answers, 0 to 1; None where there is nothing to
-            compare: fewer than two candidates, or answers of which none is marked as one.
-
-    """
-
-    answers: tuple[Answer, ...]
-    candidates: tuple[Candidate, ...] = ()
-    ratings: Ratings = ()
-    chosen: int | None = None
+    answers: tuple[Answer, ...]  # at most as many as the client wants; the best first
+    candidates: tuple[Candidate, ...] = ()  # those that have an answer; empty after a direct answer
+    ratings: Ratings = ()  # one for each candidate; None where there is none
+    chosen: int | None = None  # number of the candidate whose answer comes first
+    # Share of the largest group of equal answers, 0 to 1; None where there is nothing to compare: fewer than two
+    # candidates, or answers of which none is marked as one.
     agreement: float | None = None
 
     @property

@@ -150,19 +150,10 @@ class SeedOffsets:
 
 @dataclass(frozen=True)
 class RequestTracker:
-    """What is noted of a request while it runs; shared by all of its threads.
+    """What is noted of a request while it runs; shared by all of its threads."""
 
-    Attributes:
-        observer: receives progress events.
-        degraded: what failed and was left out.
-        fitted: what of a call was changed to suit the model.
-        call_times: durations of the answered calls.
-        seed_offsets: calls by candidate and step.
-
-    """
-
-    observer: Observer = ignore
-    degraded: Notes = field(default_factory=Notes)
-    fitted: Notes = field(default_factory=Notes)
-    call_times: CallTimes = field(default_factory=CallTimes)
-    seed_offsets: SeedOffsets = field(default_factory=SeedOffsets)
+    observer: Observer = ignore  # receives progress events
+    degraded: Notes = field(default_factory=Notes)  # what failed and was left out
+    fitted: Notes = field(default_factory=Notes)  # what of a call was changed to suit the model
+    call_times: CallTimes = field(default_factory=CallTimes)  # durations of the answered calls
+    seed_offsets: SeedOffsets = field(default_factory=SeedOffsets)  # calls by candidate and step

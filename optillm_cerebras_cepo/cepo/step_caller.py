@@ -40,45 +40,29 @@ LARGEST_SEED = 2**63 - 1
 
 @dataclass(frozen=True)
 class ModelAccess:
-    """How to reach one model, and what is known of it.
+    """How to reach one model, and what is known of it."""
 
-    Attributes:
-        client: makes the calls.
-        id: the model's id at the API.
-        reads_think_switch: whether " /think" at the end of a prompt turns its reasoning on.
-        deadline: of all calls to this model.
-        calls_possible: returns the number of calls that the rate limits allow in so many seconds.
-        count_tokens: returns the estimated tokens of a prompt that has these texts as messages.
-        usual_reply_tokens: returns the mean tokens of replies to calls with this label; None if not known yet.
-
-    """
-
-    client: ChatClient
-    id: str
-    reads_think_switch: bool = False
-    deadline: Deadline = field(default_factory=Deadline)
+    client: ChatClient  # makes the calls
+    id: str  # the model's id at the API
+    reads_think_switch: bool = False  # whether " /think" at the end of a prompt turns its reasoning on
+    deadline: Deadline = field(default_factory=Deadline)  # of all calls to this model
+    # Returns the number of calls that the rate limits allow in so many seconds.
     calls_possible: Callable[[float], float] = lambda _: math.inf
+    # Returns the estimated tokens of a prompt that has these texts as messages.
     count_tokens: Callable[[Collection[str]], int] = lambda _: 0
+    # Returns the mean tokens of replies to calls with this label; None if not known yet.
     usual_reply_tokens: Callable[[Label], int | None] = lambda _: None
 
 
 @dataclass(frozen=True)
 class StepCaller:
-    """Makes one request's calls to one model.
+    """Makes one request's calls to one model."""
 
-    Attributes:
-        request: what is asked; its earlier turns stand before every prompt of OptiLLM's.
-        model: the model to call.
-        tracker: where failures and changes are noted.
-        deadline: of these calls; a candidate's is a part of the request's.
-        budget: what the calls are charged to; a candidate's may be a reservation of the request's.
-
-    """
-
-    request: CepoRequest
-    model: ModelAccess
-    tracker: RequestTracker = field(default_factory=RequestTracker)
-    deadline: Deadline = field(default_factory=Deadline)
+    request: CepoRequest  # what is asked; its earlier turns stand before every prompt of OptiLLM's
+    model: ModelAccess  # the model to call
+    tracker: RequestTracker = field(default_factory=RequestTracker)  # where failures and changes are noted
+    deadline: Deadline = field(default_factory=Deadline)  # of these calls; a candidate's is a part of the request's
+    # What the calls are charged to; a candidate's may be a reservation of the request's.
     budget: Budget = field(default_factory=Budget)
 
     def ask(

@@ -79,18 +79,11 @@ HYPOTHETICAL = _pattern(
 
 @dataclass(frozen=True)
 class Patterns:
-    """How one kind of verdict is written.
+    """How one kind of verdict is written."""
 
-    Attributes:
-        content: all of what stands between double brackets.
-        label: a label that ends where its double brackets begin.
-        bare: a label and its number without double brackets, the most explicit pattern first.
-
-    """
-
-    content: re.Pattern[str]
-    label: re.Pattern[str]
-    bare: tuple[re.Pattern[str], ...]
+    content: re.Pattern[str]  # all of what stands between double brackets
+    label: re.Pattern[str]  # a label that ends where its double brackets begin
+    bare: tuple[re.Pattern[str], ...]  # a label and its number without double brackets, the most explicit pattern first
 
 
 _RATED = r"(?P<label>rating|rated?|rates|scored?|scores|graded?|grades)"

@@ -32,40 +32,23 @@ REPEATS_QUESTION = (Step.PLAN, Step.EXECUTE)
 
 @dataclass(frozen=True)
 class Workload:
-    """What a request does.
+    """What a request does."""
 
-    Attributes:
-        candidates: number of candidates, or of answers without a plan.
-        ratings: whether candidates are rated.
-        approaches: whether each candidate plans along an approach of its own.
-        review: whether solutions are reviewed.
-        plans: number of plans of each candidate; 0 for a direct answer.
-
-    """
-
-    candidates: int
-    ratings: bool
-    approaches: bool
-    review: bool
-    plans: int
+    candidates: int  # number of candidates, or of answers without a plan
+    ratings: bool  # whether candidates are rated
+    approaches: bool  # whether each candidate plans along an approach of its own
+    review: bool  # whether solutions are reviewed
+    plans: int  # number of plans of each candidate; 0 for a direct answer
 
 
 @dataclass(frozen=True)
 class StepCosts:
-    """Expected tokens and seconds of calls.
+    """Expected tokens and seconds of calls."""
 
-    Attributes:
-        prompt: returns the tokens of a step's prompt, without the earlier replies that it quotes.
-        reply: returns the tokens of a step's reply.
-        last_resort: tokens of a candidate's direct answer, which it gives if it has no plan.
-        seconds: duration of a call; 0 if it is not known.
-
-    """
-
-    prompt: Callable[[Step], float]
-    reply: Callable[[Step], float]
-    last_resort: float
-    seconds: float = 0.0
+    prompt: Callable[[Step], float]  # returns the tokens of a step's prompt, without the earlier replies that it quotes
+    reply: Callable[[Step], float]  # returns the tokens of a step's reply
+    last_resort: float  # tokens of a candidate's direct answer, which it gives if it has no plan
+    seconds: float = 0.0  # duration of a call; 0 if it is not known
 
     def tokens(self, step: Step, quoted: Sequence[Step] = ()) -> float:
         """Return the tokens of one call, prompt and reply; the prompt quotes a reply of each of these earlier steps."""

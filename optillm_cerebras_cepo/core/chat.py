@@ -95,32 +95,22 @@ class Label:
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """One call.
-
-    Attributes:
-        max_tokens: most tokens of the reply.
-        temperature: 0 to 2; None for the model's default.
-        options: further fields, under the API's names.
-        timeout: seconds; None for no limit.
-        deadline: ends the call.
-        model_deadline: ended by an error that ends all calls of the request to this model.
-        budget: what the call is charged to.
-        listener: receives the reply while it is written; the reply is streamed.
-        shortenable: texts of the last message that may lose their beginnings if the call is too long.
-
-    """
+    """One call."""
 
     model: str
     messages: tuple[Message | RawMessage, ...] = field(repr=False)
-    max_tokens: int
+    max_tokens: int  # most tokens of the reply
     label: Label
-    temperature: float | None = None
-    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    timeout: float | None = None
-    deadline: Deadline = field(default_factory=Deadline, compare=False)
+    temperature: float | None = None  # 0 to 2; None for the model's default
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)  # further fields, under the API's names
+    timeout: float | None = None  # seconds; None for no limit
+    deadline: Deadline = field(default_factory=Deadline, compare=False)  # ends the call
+    # Ended by an error that ends all calls of the request to this model.
     model_deadline: Deadline | None = field(default=None, compare=False)
-    budget: Budget = field(default_factory=Budget, compare=False)
+    budget: Budget = field(default_factory=Budget, compare=False)  # what the call is charged to
+    # Receives the reply while it is written; the reply is streamed.
     listener: Listener | None = field(default=None, repr=False)
+    # Texts of the last message that may lose their beginnings if the call is too long.
     shortenable: tuple[str, ...] = ()
 
     def body(self) -> dict[str, Any]:
