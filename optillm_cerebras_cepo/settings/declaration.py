@@ -50,78 +50,69 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    model: Annotated[tuple[str, ...], Field(description="model, or several in order of preference")] = ("llama3.3-70b",)
-    effort: Annotated[
-        Literal["none", "low", "medium", "high", "auto"],
-        Field(description="how much work an answer is worth; `none` is one direct call, `medium` as configured"),
-    ] = "medium"
-    deadline: Annotated[Seconds, Field(description="seconds that a request may take")] = 600.0
-    call_timeout: Annotated[Seconds, Field(description="seconds that one call may take")] = 120.0
-    min_tokens_per_second: Annotated[
-        float, Field(gt=0, description="a call with a slower reply is cancelled and retried")
-    ] = 50.0
-    call_attempts: Annotated[Few, Field(description="attempts of one call, including the first")] = 5
-
-    max_calls: Annotated[Count | None, Field(description="most calls of a request, including retries")] = None
-    max_total_tokens: Annotated[Count | None, Field(description="most tokens of a request, prompts and replies")] = None
-
-    concurrency: Annotated[Count, Field(description="calls to one model at the same time")] = 64
-    rpm: Annotated[
-        Count | None, Field(description="calls per minute to one model, in addition to the learned limits")
-    ] = None
-    tpm: Annotated[
-        Count | None, Field(description="tokens per minute of one model, in addition to the learned limits")
-    ] = None
-    redis_url: Annotated[
-        str | None, Field(description="Redis in which processes share their rate limits", repr=False)
-    ] = None
-    locked: Annotated[
-        tuple[str, ...],
-        Field(description="settings that no request may change, such as `model,effort`"),
-    ] = ()
-    max_bestofn_n: Annotated[Count | None, Field(description="most candidates that a request may set")] = None
-    max_planning_m: Annotated[Count | None, Field(description="most attempts per candidate that a request may set")] = (
-        None
+    model: tuple[str, ...] = Field(default=("llama3.3-70b",), description="model, or several in order of preference")
+    effort: Literal["none", "low", "medium", "high", "auto"] = Field(
+        default="medium",
+        description="how much work an answer is worth; `none` is one direct call, `medium` as configured",
     )
-    progress: Annotated[bool, Field(description="whether streams report progress as `reasoning_content`")] = True
-    usage: Annotated[
-        Literal["total", "answer"],
-        Field(description="what a reply's `usage` counts: all calls, or only the one that wrote the answer"),
-    ] = "total"
-    fit_tokens: Annotated[
-        bool, Field(description="lower token limits to the usual length of replies; repeat a call that was cut")
-    ] = True
+    deadline: Seconds = Field(default=600.0, description="seconds that a request may take")
+    call_timeout: Seconds = Field(default=120.0, description="seconds that one call may take")
+    min_tokens_per_second: float = Field(
+        default=50.0, gt=0, description="a call with a slower reply is cancelled and retried"
+    )
+    call_attempts: Few = Field(default=5, description="attempts of one call, including the first")
 
-    bestofn_n: Annotated[Few, Field(description="candidates per request")] = 3
-    bestofn_temperature: Annotated[Temperature, Field(description="temperature of ratings")] = 0.1
-    bestofn_max_tokens: Annotated[Tokens, Field(description="token limit of ratings")] = 4096
+    max_calls: Count | None = Field(default=None, description="most calls of a request, including retries")
+    max_total_tokens: Count | None = Field(default=None, description="most tokens of a request, prompts and replies")
+
+    concurrency: Count = Field(default=64, description="calls to one model at the same time")
+    rpm: Count | None = Field(
+        default=None, description="calls per minute to one model, in addition to the learned limits"
+    )
+    tpm: Count | None = Field(
+        default=None, description="tokens per minute of one model, in addition to the learned limits"
+    )
+    redis_url: str | None = Field(
+        default=None, description="Redis in which processes share their rate limits", repr=False
+    )
+    locked: tuple[str, ...] = Field(
+        default=(), description="settings that no request may change, such as `model,effort`"
+    )
+    max_bestofn_n: Count | None = Field(default=None, description="most candidates that a request may set")
+    max_planning_m: Count | None = Field(default=None, description="most attempts per candidate that a request may set")
+    progress: bool = Field(default=True, description="whether streams report progress as `reasoning_content`")
+    usage: Literal["total", "answer"] = Field(
+        default="total", description="what a reply's `usage` counts: all calls, or only the one that wrote the answer"
+    )
+    fit_tokens: bool = Field(
+        default=True, description="lower token limits to the usual length of replies; repeat a call that was cut"
+    )
+
+    bestofn_n: Few = Field(default=3, description="candidates per request")
+    bestofn_temperature: Temperature = Field(default=0.1, description="temperature of ratings")
+    bestofn_max_tokens: Tokens = Field(default=4096, description="token limit of ratings")
     # OptiLLM's defect: flags_of_ratings_are_refused
-    bestofn_rating_type: Annotated[
-        Literal["absolute", "pairwise", "majority"],
-        Field(description="how the best candidate is chosen: by ratings, by comparing pairs, by vote"),
-    ] = "absolute"
-    planning_n: Annotated[Few, Field(description="plans per candidate")] = 3
-    planning_m: Annotated[Few, Field(description="most attempts at plans per candidate")] = 6
-    planning_temperature_step0: Annotated[Temperature, Field(description="temperature of approaches")] = 0.55
-    planning_temperature_step1: Annotated[Temperature, Field(description="temperature of plans")] = 0.55
-    planning_temperature_step2: Annotated[Temperature, Field(description="temperature of solutions")] = 0.25
-    planning_temperature_step3: Annotated[Temperature, Field(description="temperature of reviews")] = 0.1
-    planning_temperature_step4: Annotated[Temperature, Field(description="temperature of final answers")] = 0.0
-    planning_temperature_direct_resp: Annotated[Temperature, Field(description="temperature of direct answers")] = 0.1
-    planning_max_tokens_step0: Annotated[Tokens, Field(description="token limit of approaches")] = 4096
-    planning_max_tokens_step1: Annotated[TokensOrOff, Field(description="token limit of plans; 0 skips planning")] = (
-        4096
+    bestofn_rating_type: Literal["absolute", "pairwise", "majority"] = Field(
+        default="absolute", description="how the best candidate is chosen: by ratings, by comparing pairs, by vote"
     )
-    planning_max_tokens_step2: Annotated[Tokens, Field(description="token limit of solutions")] = 4096
-    planning_max_tokens_step3: Annotated[Tokens, Field(description="token limit of reviews")] = 4096
-    planning_max_tokens_step4: Annotated[
-        TokensOrOff, Field(description="token limit of final answers; 0 skips this step")
-    ] = 4096
-    planning_max_tokens_direct_resp: Annotated[Tokens, Field(description="token limit of direct answers")] = 4096
-    use_plan_diversity: Annotated[bool, Field(description="each candidate plans along a different approach")] = False
-    rating_model: Annotated[str | None, Field(description="model for ratings; by default the model that answers")] = (
-        None
+    planning_n: Few = Field(default=3, description="plans per candidate")
+    planning_m: Few = Field(default=6, description="most attempts at plans per candidate")
+    planning_temperature_step0: Temperature = Field(default=0.55, description="temperature of approaches")
+    planning_temperature_step1: Temperature = Field(default=0.55, description="temperature of plans")
+    planning_temperature_step2: Temperature = Field(default=0.25, description="temperature of solutions")
+    planning_temperature_step3: Temperature = Field(default=0.1, description="temperature of reviews")
+    planning_temperature_step4: Temperature = Field(default=0.0, description="temperature of final answers")
+    planning_temperature_direct_resp: Temperature = Field(default=0.1, description="temperature of direct answers")
+    planning_max_tokens_step0: Tokens = Field(default=4096, description="token limit of approaches")
+    planning_max_tokens_step1: TokensOrOff = Field(default=4096, description="token limit of plans; 0 skips planning")
+    planning_max_tokens_step2: Tokens = Field(default=4096, description="token limit of solutions")
+    planning_max_tokens_step3: Tokens = Field(default=4096, description="token limit of reviews")
+    planning_max_tokens_step4: TokensOrOff = Field(
+        default=4096, description="token limit of final answers; 0 skips this step"
     )
+    planning_max_tokens_direct_resp: Tokens = Field(default=4096, description="token limit of direct answers")
+    use_plan_diversity: bool = Field(default=False, description="each candidate plans along a different approach")
+    rating_model: str | None = Field(default=None, description="model for ratings; by default the model that answers")
 
     @property
     def writing_step(self) -> Step:
