@@ -7,8 +7,7 @@ reads them.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -152,31 +151,21 @@ class Settings(BaseModel):
     @field_validator("locked")
     @classmethod
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        check_locked(value, cls.model_fields)
+        for place, name in enumerate(value, 1):
+            if name not in cls.model_fields:
+                # A name may have been written as a variable or as a field of the body. It is not quoted: it may be a
+                # secret that was set by mistake.
+                written = name.lower().removeprefix("cepo_cerebras_")
+                nearest = difflib.get_close_matches(written, cls.model_fields, n=1)
+                raise ValueError(f"name {place} is no setting" + (f" (did you mean {nearest[0]}?)" if nearest else ""))
         return value
 
     @model_validator(mode="after")
     def _possible(self) -> Settings:
-        check_caps(vars(self))
+        values = vars(self)
+        for name, cap in CAPS.items():
+            if values[cap] is not None and values[name] > values[cap]:
+                raise ValueError(f"{name} ({values[name]}) is beyond the operator's {cap} ({values[cap]})")
         if self.planning_m < self.planning_n:
             raise ValueError(f"planning_m ({self.planning_m}) must be at least planning_n ({self.planning_n})")
         return self
-
-
-def check_locked(locked: Iterable[str], known: Collection[str]) -> None:
-    """Raise ValueError for the first locked name that is no setting.
-
-    The message has its position, counted from 1, and not the name, which may be a secret that was set by mistake.
-    """
-    for place, name in enumerate(locked, 1):
-        if name not in known:
-            # A name may have been written as a variable or as a field of the body.
-            nearest = difflib.get_close_matches(name.lower().removeprefix("cepo_cerebras_"), known, n=1)
-            raise ValueError(f"name {place} is no setting" + (f" (did you mean {nearest[0]}?)" if nearest else ""))
-
-
-def check_caps(values: Mapping[str, Any]) -> None:
-    """Raise ValueError for the first setting above its cap."""
-    for name, cap in CAPS.items():
-        if values[cap] is not None and values[name] > values[cap]:
-            raise ValueError(f"{name} ({values[name]}) is beyond the operator's {cap} ({values[cap]})")

@@ -45,9 +45,9 @@ OUR_PREFIX = re.compile("cepo_cerebras_?|cerebras_cepo_?|cepocerebras_?|cepo_|ce
 # Settings that only the operator may set: they concern all requests, or limit what a request may set.
 OPERATORS = frozenset({"concurrency", "rpm", "tpm", "redis_url", "locked", "max_bestofn_n", "max_planning_m"})
 
-
 # Settings that limit what a request may spend. A request may set a lower value than the operator, not a higher one.
 BUDGETS = frozenset({"max_calls", "max_total_tokens"})
+PAIR = {"planning_n", "planning_m"}  # plans, and attempts at plans
 
 
 def load(base: Mapping[str, Any], environ: Mapping[str, str], body: Mapping[str, Any]) -> Settings:
@@ -79,15 +79,20 @@ def load(base: Mapping[str, Any], environ: Mapping[str, str], body: Mapping[str,
             raise BadRequest(f"{BODY + name} is set by the operator only", param=BODY + name)
         if name in operators.locked:
             raise BadRequest(f"{BODY + name} is locked by the operator", param=BODY + name)
-        _check_kind(name, value)
-        _check_budget(name, getattr(operators, name), value)
-    if body.get("reasoning_effort") is not None and "effort" not in operators.locked:
+        _check_value(name, value, getattr(operators, name))
+    reasoning = body.get("reasoning_effort")
+    if reasoning is not None and "effort" not in operators.locked:
         # It sets the effort and is never sent to the model. A locked effort ignores it, because many clients send it by
         # default.
-        wanted = {"effort": _effort_of(body["reasoning_effort"])} | wanted
+        if not isinstance(reasoning, str) or reasoning not in REASONING:
+            raise BadRequest(f"reasoning_effort must be one of {', '.join(REASONING)}", param="reasoning_effort")
+        wanted = {"effort": REASONING[reasoning]} | wanted
     # Locked settings keep the values that the operator's effort gives them; another effort's preset is not applied.
     values = {**vars(operators), **_preset(operators.effort, vars(operators), variables)}
-    locked = {name: values[name] for name in _with_their_pair(operators.locked)}
+    fixed = set(operators.locked)
+    if fixed & PAIR:
+        fixed |= PAIR  # a preset's number of attempts may be too small for a locked number of plans
+    locked = {name: values[name] for name in fixed}
     preset = _preset(str(wanted.get("effort", operators.effort)), values, variables.keys() | locked.keys())
     try:
         return Settings.model_validate({**configured, **preset, **variables, **locked, **wanted})
@@ -121,28 +126,17 @@ def misspelt_fields(body: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _check_kind(name: str, value: object) -> None:
-    """Raise BadRequest if a field of the body has a wrong JSON type. The environment has texts only."""
-    default = Settings.model_fields[name].default
+def _check_value(name: str, value: object, operators: object) -> None:
+    """Raise BadRequest if a field of the body has a wrong JSON type, or is a budget above the operator's."""
+    field, default = BODY + name, Settings.model_fields[name].default
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(default, bool):
         if not isinstance(value, bool):
-            raise BadRequest(f"{BODY + name} must be true or false", param=BODY + name)
-        return
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if (isinstance(default, int | float) or name in BUDGETS) and not number:
-        raise BadRequest(f"{BODY + name} must be a number", param=BODY + name)
-
-
-def _check_budget(name: str, operators: object, wanted: object) -> None:
-    """Raise BadRequest if a request sets a budget above the operator's."""
-    if name in BUDGETS and isinstance(operators, int) and isinstance(wanted, int | float) and wanted > operators:
-        raise BadRequest(f"{BODY + name}: {wanted} is more than the operator's {operators}", param=BODY + name)
-
-
-def _effort_of(reasoning: object) -> str:
-    if isinstance(reasoning, str) and reasoning in REASONING:
-        return REASONING[reasoning]
-    raise BadRequest(f"reasoning_effort must be one of {', '.join(REASONING)}", param="reasoning_effort")
+            raise BadRequest(f"{field} must be true or false", param=field)
+    elif (isinstance(default, int | float) or name in BUDGETS) and not is_number:
+        raise BadRequest(f"{field} must be a number", param=field)
+    if name in BUDGETS and isinstance(operators, int) and isinstance(value, int | float) and value > operators:
+        raise BadRequest(f"{field}: {value} is more than the operator's {operators}", param=field)
 
 
 def refuse_unknown(
@@ -181,15 +175,6 @@ def _first(error: ValidationError, given: Iterable[str]) -> tuple[str, str]:
     if first["loc"]:
         return str(first["loc"][0]), reason[:1].lower() + reason[1:]
     return next((name for name in reversed(list(given)) if name in reason.split()), "planning_m"), reason
-
-
-def _with_their_pair(locked: Collection[str]) -> frozenset[str]:
-    """Return the settings that no preset changes: the locked ones, and both plans and attempts if one of them is.
-
-    A preset's number of attempts may be too small for a locked number of plans.
-    """
-    pair = {"planning_n", "planning_m"}
-    return frozenset(locked) | (pair if pair & set(locked) else set())
 
 
 def _preset(effort: str, values: Mapping[str, Any], fixed: Collection[str]) -> dict[str, int]:
