@@ -1,18 +1,71 @@
-"""Who is served: the check of the clients' keys, and the number of chat requests at once."""
+"""Who is served: the clients' keys, the number of chat requests at once, and the errors of refused requests."""
 
 from __future__ import annotations
 
 import hmac
+import re
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from optillm_cerebras_cepo.core.errors import BadRequest, CepoError, ErrorScope
 from optillm_cerebras_cepo.host.responses import WrongClientKey
-from optillm_cerebras_cepo.sidecar.errors import server_full, shutting_down
 
 PROBE_PATHS = frozenset({"/health", "/ready"})  # served without a key
 
 POLL_SECONDS = 0.5  # a thread that waits longer does not react to signals
+
+
+class HeadersTooLarge(BadRequest, status=431, code="headers_too_large"):
+    """The request's headers exceed the server's limit."""
+
+
+class UnknownPath(BadRequest, status=404, code="unknown_path"):
+    """The server does not serve this path."""
+
+
+class WrongMethod(BadRequest, status=405, code="wrong_method"):
+    """The path does not support this method; `allowed` is the value of the Allow header."""
+
+    def __init__(self, message: str, *, allowed: str = "") -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+
+class OriginRefused(BadRequest, status=403, type="permission_error", code="origin_refused"):
+    """A browser request to a server without client keys: any web page could send it in its visitor's name."""
+
+
+class ServerFull(CepoError, status=503, type="server_error", code="server_full", retryable=True):
+    """All slots or all memory for bodies are in use. No API call was made for this request."""
+
+
+class ShuttingDown(
+    CepoError, status=503, type="server_error", code="shutting_down", scope=ErrorScope.REQUEST, discards_answers=True
+):
+    """The server is shutting down; another one, or this one after a restart, may answer."""
+
+    @property
+    def client_may_retry(self) -> bool:
+        """Always true: a retry reaches another process."""
+        return True
+
+
+def server_full() -> ServerFull:
+    """Return the error for a request that finds no free slot or memory; about 5 s later there may be one."""
+    return ServerFull("The server is at capacity. Retry later.", retry_after=5.0)
+
+
+def shutting_down() -> ShuttingDown:
+    """Return the error for a request that a stopping server does not finish."""
+    return ShuttingDown("The server is shutting down. Retry.", retry_after=1.0)
+
+
+def wrong_method(method: str, path: str, allowed: Sequence[str]) -> WrongMethod:
+    """Return the error for a method that a path does not support; an unusual method is not quoted."""
+    name = f"Method {method}" if re.fullmatch("[A-Z]{1,20}", method) else "This method"
+    message = f"{name} is not allowed for {path}; use {' or '.join(allowed)}."
+    return WrongMethod(message, allowed=", ".join(allowed))
 
 
 class ClientKeys:
@@ -35,48 +88,41 @@ class ClientKeys:
 
 
 class RequestSlots:
-    """Semaphore that never blocks, can be closed, and can be waited for until all slots are free."""
+    """Semaphore that never blocks, can be closed, and can be waited for until all slots are free.
+
+    `in_use` is the number of acquired slots.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._in_use = 0
-        self._closed = False
+        self.in_use = 0
+        self.closed = False
         self._released = threading.Condition()
-
-    @property
-    def in_use(self) -> int:
-        """Number of acquired slots."""
-        return self._in_use
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._closed
 
     def acquire(self) -> None:
         """Acquire a slot. Raise ServerFull if none is free, ShuttingDown after `close`."""
         with self._released:
-            if self._closed:
+            if self.closed:
                 raise shutting_down()
-            if self._in_use >= self._limit:
+            if self.in_use >= self._limit:
                 raise server_full()
-            self._in_use += 1
+            self.in_use += 1
 
     def release(self) -> None:
         """Release a slot."""
         with self._released:
-            self._in_use -= 1
+            self.in_use -= 1
             self._released.notify_all()
 
     def close(self) -> None:
         """Let `acquire` fail from now on. Acquired slots stay acquired."""
         with self._released:
-            self._closed = True
+            self.closed = True
 
     def wait_until_free(self, seconds: float) -> bool:
         """Wait until all slots are free, for so many seconds at most. Return whether they are."""
         end = time.monotonic() + seconds
         with self._released:
-            while self._in_use and (left := end - time.monotonic()) > 0:
+            while self.in_use and (left := end - time.monotonic()) > 0:
                 self._released.wait(min(left, POLL_SECONDS))
-            return not self._in_use
+            return not self.in_use

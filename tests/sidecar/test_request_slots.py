@@ -2,8 +2,7 @@ import threading
 
 import pytest
 
-from optillm_cerebras_cepo.sidecar.admission import RequestSlots
-from optillm_cerebras_cepo.sidecar.errors import ServerFull, ShuttingDown
+from optillm_cerebras_cepo.sidecar.admission import RequestSlots, ServerFull, ShuttingDown
 
 
 def test_acquire_fails_until_a_slot_is_released() -> None:
