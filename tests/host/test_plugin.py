@@ -12,7 +12,7 @@ from conftest import KEY
 from pytest_mock import MockerFixture
 
 from optillm_cerebras_cepo.host import plugin
-from optillm_cerebras_cepo.host.responses import UncutAnswer
+from optillm_cerebras_cepo.host.plugin import UncutAnswer
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.problems import Reply
 from optillm_cerebras_cepo.simulator.server import Simulator

@@ -63,7 +63,7 @@ DEFECTS = {
         Defect("the_folder_of_plugins_comes_too_late", "host/cepo_cerebras_plugin.py", "10"),
         Defect("entry_points_are_not_read", "host/cepo_cerebras_plugin.py", "11"),
         Defect("replies_have_no_id_and_half_a_usage", "host/responses.py", "12"),
-        Defect("an_answer_is_cut_at_a_speakers_name", "host/responses.py", "12"),
+        Defect("an_answer_is_cut_at_a_speakers_name", "host/plugin.py", "12"),
         Defect("the_list_of_models_fails", "sidecar/app.py", "13"),
         Defect("a_client_is_built_for_each_request", "runtime.py", "14"),
         Defect("every_error_is_a_500", "host/responses.py", "15"),
