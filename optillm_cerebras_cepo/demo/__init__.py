@@ -1,1 +1,1 @@
-"""One question through stock OptiLLM and this plugin, answered by a small local model if there is no API key."""
+"""What the demo starts: child processes, and a small local model if there is no API key."""

@@ -12,9 +12,9 @@ import pytest
 from support.ports import nobody_listens
 from support.processes import none_left_with, processes_with
 
-from optillm_cerebras_cepo.demo import run
+from optillm_cerebras_cepo.cli import demo as run
+from optillm_cerebras_cepo.cli.demo import run_demo
 from optillm_cerebras_cepo.demo.child_process import DemoError
-from optillm_cerebras_cepo.demo.run import run_demo
 from optillm_cerebras_cepo.simulator.server import Simulator
 
 KEY = "csk-0123456789abcdef"

@@ -32,8 +32,8 @@ from support.ports import free_port
 from support.processes import none_left_with, processes_with
 
 from optillm_cerebras_cepo import __version__
+from optillm_cerebras_cepo.cli.demo import DEFAULT_QUESTION
 from optillm_cerebras_cepo.core.errors import Ended
-from optillm_cerebras_cepo.demo.run import DEFAULT_QUESTION
 from optillm_cerebras_cepo.settings.declaration import Settings
 from optillm_cerebras_cepo.sidecar.options import FLAGS
 from optillm_cerebras_cepo.simulator.server import Simulator
