@@ -14,8 +14,7 @@ import importlib.abc
 import importlib.machinery
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -144,10 +143,11 @@ def launch(
     known = optillm.approaches() | set(plugins.values())
     if unknown := sorted(set(served) - known):
         raise BadConfiguration(f"OptiLLM has no approach {unknown[0]}; it has {', '.join(sorted(known))}")
-    _check_flags(arguments, {SLUG, *served}, own_flags)
+    program = f"{Path(sys.argv[0]).name} serve"
+    _check_flags(program, arguments, {SLUG, *served}, own_flags)
     defaults = _defaults(arguments)
-    with _command_line([*defaults, *arguments]):
-        listen = optillm.run_main(served, [path for path, slug in plugins.items() if slug in {SLUG, *served}])
+    paths = [path for path, slug in plugins.items() if slug in {SLUG, *served}]
+    listen = optillm.run_main([program, *defaults, *arguments], served, paths)
     if not listen:
         raise BadConfiguration("OptiLLM stopped before it would serve; see its messages above")
     if SLUG not in optillm.approaches():
@@ -181,18 +181,17 @@ def launch(
     )
 
 
-def _check_flags(arguments: Sequence[str], approaches: Collection[str], own_flags: Collection[str]) -> None:
+def _check_flags(
+    program: str, arguments: Sequence[str], approaches: Collection[str], own_flags: Collection[str]
+) -> None:
     """Raise WrongUsage if OptiLLM would refuse a flag with its whole usage. Prints OptiLLM's help if asked for."""
     from optillm_cerebras_cepo.host import optillm
 
-    with _command_line(arguments):
-        try:
-            parser = optillm.command_line_parser()
-        except ValueError as error:  # it quotes the value
-            names = [
-                name for name in os.environ if name.startswith("OPTILLM_") and repr(os.environ[name]) in str(error)
-            ]
-            raise BadConfiguration(f"{names[0] if names else 'A variable OPTILLM_…'} must be a number.") from None
+    try:
+        parser = optillm.command_line_parser([program, *arguments])
+    except ValueError as error:  # it quotes the value
+        names = [name for name in os.environ if name.startswith("OPTILLM_") and repr(os.environ[name]) in str(error)]
+        raise BadConfiguration(f"{names[0] if names else 'A variable OPTILLM_…'} must be a number.") from None
     for action in parser._actions:
         if action.dest == "approach":
             action.choices = sorted(approaches)  # OptiLLM has not loaded those of plugins yet
@@ -211,13 +210,3 @@ def _defaults(arguments: Sequence[str]) -> list[str]:
         if variable not in os.environ and flag not in given
         for part in (flag, value)
     ]
-
-
-@contextmanager
-def _command_line(arguments: Sequence[str]) -> Iterator[None]:
-    """Replace the process's arguments, which OptiLLM's `main()` and our `register` read."""
-    before, sys.argv = sys.argv, [f"{Path(sys.argv[0]).name} serve", *arguments]
-    try:
-        yield
-    finally:
-        sys.argv = before

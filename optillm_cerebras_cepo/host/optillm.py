@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import glob
 import re
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -198,8 +199,10 @@ def _slug(path: Path) -> str:
     return found[1] if found else path.stem.removesuffix("_plugin")
 
 
-def command_line_parser() -> argparse.ArgumentParser:
+def command_line_parser(argv: list[str]) -> argparse.ArgumentParser:
     """Return the parser of OptiLLM's flags, which OptiLLM makes and uses in one function (server.py:1065).
+
+    `argv` takes the place of `sys.argv`, whose program's name is in the help.
 
     Raises:
         ValueError: an `OPTILLM_` variable is not a number.
@@ -211,15 +214,16 @@ def command_line_parser() -> argparse.ArgumentParser:
         made.append(parser)
         return argparse.Namespace()
 
-    with _replaced(argparse.ArgumentParser, "parse_args", parse_nothing):
+    with _replaced(sys, "argv", argv), _replaced(argparse.ArgumentParser, "parse_args", parse_nothing):
         server.parse_args()
     return made[0]
 
 
-def run_main(served: Collection[str], plugins: Collection[str]) -> Mapping[str, Any]:
-    """Run OptiLLM's `main()` with the process's arguments up to the point where it would serve.
+def run_main(argv: list[str], served: Collection[str], plugins: Collection[str]) -> Mapping[str, Any]:
+    """Run OptiLLM's `main()` up to the point where it would serve.
 
     Args:
+        argv: in the place of `sys.argv`, which `main()` and our `register` read.
         served: those of OptiLLM's own approaches that it keeps.
         plugins: paths of the plugin files that it loads.
 
@@ -231,7 +235,8 @@ def run_main(served: Collection[str], plugins: Collection[str]) -> Mapping[str, 
     server.known_approaches[:] = [name for name in server.known_approaches if name in served]
     finder = SimpleNamespace(glob=lambda pattern: [path for path in glob.glob(pattern) if path in plugins])
     # OptiLLM's load_plugins finds files with `glob.glob` (server.py:315).
-    with _replaced(server, "glob", finder), _replaced(app, "run", lambda **arguments: listen.update(arguments)):
+    run = _replaced(app, "run", lambda **arguments: listen.update(arguments))
+    with _replaced(sys, "argv", argv), _replaced(server, "glob", finder), run:
         server.main()
     return listen
 
