@@ -213,7 +213,11 @@ class Execution:
     def _observe(self, event: Event) -> None:
         if isinstance(event, CallFinished) and isinstance(event.error, Ended):
             self._aborted.append(event)
-        _log_progress(event, self._observer.request_id if self._observer else None)
+        failed = isinstance(event, CallFinished) and event.error is not None
+        # The JSON log has the request's id as a field.
+        extra = {"request_id": self._observer.request_id} if self._observer else None
+        level = logging.WARNING if failed else logging.INFO
+        progress_logger.log(level, "cepo_cerebras: %s", describe(event), extra=extra)
         if self._observer:
             self._observer.on_event(event)
         self._publish(event)
@@ -245,28 +249,17 @@ class Execution:
             raise
         except BaseException as error:  # also SystemExit of a library: it must end this request, not the server
             if isinstance(error, Ended):  # only a hang-up ends a request with this error
-                self._log_hang_up(error.spent)
+                spent = [error.spent.get(name, 0) for name in ("calls", "prompt_tokens", "completion_tokens")]
+                logger.info(
+                    "cepo_cerebras: the client hung up; %d calls were made, %d of them aborted in flight, "
+                    "and %d + %d tokens spent",
+                    *(spent[0], len(self._aborted), *spent[1:]),
+                )
             if not isinstance(error, CepoError):
                 return defect(error)
             # The frames of its traceback and of its causes refer to the question.
             error.__traceback__ = error.__context__ = error.__cause__ = None
             return error
-
-    def _log_hang_up(self, spent: Mapping[str, int]) -> None:
-        calls, prompt, completion = (spent.get(name, 0) for name in ("calls", "prompt_tokens", "completion_tokens"))
-        logger.info(
-            "cepo_cerebras: the client hung up; %d calls were made, %d of them aborted in flight, "
-            "and %d + %d tokens spent",
-            *(calls, len(self._aborted), prompt, completion),
-        )
-
-
-def _log_progress(event: Event, request_id: str | None) -> None:
-    """Log an event: a failed call as a warning. The JSON log has the request's id as a field."""
-    failed = isinstance(event, CallFinished) and event.error is not None
-    extra = {"request_id": request_id} if request_id else None
-    level = logging.WARNING if failed else logging.INFO
-    progress_logger.log(level, "cepo_cerebras: %s", describe(event), extra=extra)
 
 
 def defect(error: BaseException) -> CepoError:

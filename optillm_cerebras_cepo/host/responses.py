@@ -73,10 +73,10 @@ def usage(result: RequestResult) -> dict[str, Any]:
     total = result.ledger.total
     prompt, reply, reasoning = total.prompt_tokens, total.completion_tokens, total.reasoning_tokens
     if result.settings.usage == "answer":
-        counts = [answer.usage for answer in result.outcome.answers]
-        prompt = counts[0].prompt_tokens or 0  # as the API counts `n` answers: their prompt once
-        reply = sum(count.completion_tokens or 0 for count in counts)
-        reasoning = sum(count.reasoning_tokens for count in counts)
+        usages = [answer.usage for answer in result.outcome.answers]
+        prompt = usages[0].prompt_tokens or 0  # as the API counts `n` answers: their prompt once
+        reply = sum(one.completion_tokens or 0 for one in usages)
+        reasoning = sum(one.reasoning_tokens for one in usages)
     return {
         "prompt_tokens": prompt,
         "completion_tokens": reply,
@@ -93,8 +93,8 @@ def account(result: RequestResult) -> dict[str, Any]:
         "planned": result.planned,
         **({"forwarded": result.forwarded} if result.forwarded else {}),
         "model": result.model,
-        **_counts(result.ledger.total),
-        "usage": {step.value: _counts(tally) for step, tally in result.ledger.by_step.items()},
+        **counts(result.ledger.total),
+        "usage": {step.value: counts(tally) for step, tally in result.ledger.by_step.items()},
         "uncounted": result.ledger.total.uncounted,
         "candidates": [
             {"candidate": candidate.number, "rating": rating, "chosen": candidate.number == outcome.chosen}
@@ -107,7 +107,8 @@ def account(result: RequestResult) -> dict[str, Any]:
     }
 
 
-def _counts(spent: UsageTotals) -> dict[str, int]:
+def counts(spent: UsageTotals) -> dict[str, int]:
+    """Return calls and tokens under the names of the reply's `cepo_cerebras` object and of the access log."""
     return {"calls": spent.calls, "prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,6 @@ from optillm_cerebras_cepo.sidecar.admission import (
     shutting_down,
     wrong_method,
 )
-from optillm_cerebras_cepo.sidecar.logs import log_access
 from optillm_cerebras_cepo.sidecar.readiness import Readiness
 from optillm_cerebras_cepo.sidecar.request_record import CONTENT_TYPE, Metrics, RequestRecord
 
@@ -40,6 +40,7 @@ METHODS = {CHAT: ("POST",), MODELS: READ, WARMING: READ, "/health": READ, "/read
 POLLED_PATHS = PROBE_PATHS | {"/metrics", WARMING}  # a 200 here is not logged
 HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")  # of a Host header
 READ_ERROR = "cepo_cerebras.read_error"  # environ: the status for a request that could not be read
+access_logger = logging.getLogger("optillm_cerebras_cepo.access")
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ class SidecarApp:
             path = record.path if record.path in METHODS else "other"
             self.metrics.count_response(path, record.approach, record.effort, record.status, record.seconds)
             if record.path not in POLLED_PATHS or record.status != 200:
-                log_access(record.log_fields())
+                access_logger.info("request", extra=record.log_fields())
         finally:
             if has_slot:
                 self.slots.release()  # last: a stopping server ends as soon as all slots are free

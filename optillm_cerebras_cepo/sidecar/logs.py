@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from logging.handlers import QueueHandler, QueueListener
-from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
@@ -21,7 +20,6 @@ POLL_SECONDS = 0.05
 MAX_QUEUED = 10_000  # log records; if nobody reads standard error, threads that log more have to wait
 
 OPTILLM = logging.getLogger("optillm.server")
-ACCESS = logging.getLogger("optillm_cerebras_cepo.access")
 
 
 @contextmanager
@@ -64,11 +62,6 @@ def _is_news(record: logging.LogRecord) -> bool:
     if OPTILLM.getEffectiveLevel() < logging.INFO:
         return True
     return record.levelno > logging.INFO and HUNG_UP not in record.getMessage()
-
-
-def log_access(fields: dict[str, Any]) -> None:
-    """Log one request."""
-    ACCESS.info("request", extra=fields)
 
 
 class _BoundedQueueHandler(QueueHandler):

@@ -47,9 +47,8 @@ class Readiness:
 
     def start(self) -> None:
         """Start the thread that checks until `stop`."""
-        threading.Thread(
-            target=self._run, args=(self._stopped.wait,), name="cepo-cerebras-readiness", daemon=True
-        ).start()
+        run, arguments = self._run, (self._stopped.wait,)
+        threading.Thread(target=run, args=arguments, name="cepo-cerebras-readiness", daemon=True).start()
 
     def stop(self) -> None:
         """Stop checking."""
@@ -88,14 +87,10 @@ class Readiness:
         while not self._stopped.is_set():
             state = self.check()
             if state != logged:  # not at every check
-                _log(state)
                 logged = state
+                if state.model:
+                    logger.info("Ready: the API serves %s.", state.model)
+                else:
+                    logger.warning("Not ready, every question would fail: %s", state.reason)
             failures = 0 if state.model else failures + 1
             wait(RETRY_INTERVALS[min(failures, len(RETRY_INTERVALS)) - 1] if failures else READY_INTERVAL)
-
-
-def _log(state: ReadinessState) -> None:
-    if state.model:
-        logger.info("Ready: the API serves %s.", state.model)
-    else:
-        logger.warning("Not ready, every question would fail: %s", state.reason)

@@ -16,6 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from optillm_cerebras_cepo import __version__
 from optillm_cerebras_cepo.core.chat import CallDelayed, CallFinished, Event
 from optillm_cerebras_cepo.core.errors import CepoError, Ended
+from optillm_cerebras_cepo.host.responses import counts
 from optillm_cerebras_cepo.session import RequestResult
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -61,10 +62,9 @@ class Metrics:
             case CallDelayed():
                 self._waiting.inc(event.seconds)
 
-    def count_result(self, result: RequestResult | CepoError) -> None:
+    def count_degraded(self) -> None:
         """Count an answer that left something out."""
-        if isinstance(result, RequestResult) and result.degraded:
-            self._degraded.inc()
+        self._degraded.inc()
 
     def count_response(self, path: str, approach: str, effort: str, status: int, seconds: float) -> None:
         """Count a response. `path` must be one of the server's own or `other`: each new value takes memory."""
@@ -121,8 +121,13 @@ class RequestRecord:
 
     def on_end(self, result: RequestResult | CepoError) -> None:
         """Store what the answer cost, or its error. Not the result itself: it would keep the request in memory."""
-        self._metrics.count_result(result)
-        self._result = _fields(result)
+        if isinstance(result, CepoError):
+            self._result = {"error": result.code or result.type, **result.spent}
+        else:
+            degraded = len(result.degraded)
+            self._result = {"model": result.model, **counts(result.ledger.total), "degraded": degraded}
+            if degraded:
+                self._metrics.count_degraded()
         with self._lock:
             self._is_running = False
             callback, self._when_ended = self._when_ended, None
@@ -159,17 +164,3 @@ class RequestRecord:
             **{name: value for name, value in optional.items() if value},
             **self._result,
         }
-
-
-def _fields(result: RequestResult | CepoError) -> dict[str, Any]:
-    """Return the fields of the access log for a result."""
-    if isinstance(result, CepoError):
-        return {"error": result.code or result.type, **result.spent}
-    total = result.ledger.total
-    return {
-        "model": result.model,
-        "calls": total.calls,
-        "prompt_tokens": total.prompt_tokens,
-        "completion_tokens": total.completion_tokens,
-        "degraded": len(result.degraded),
-    }
