@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
-from typing import NoReturn
 
 from optillm_cerebras_cepo import __version__
 from optillm_cerebras_cepo.cli import CommandError
@@ -40,24 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.command is None:
         parser.error(f"name a command: {', '.join(COMMANDS)}")
     if given.command not in COMMANDS:
-        _unknown_command(parser, given.command)
+        import difflib
+
+        close = difflib.get_close_matches(given.command, COMMANDS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"the commands are {', '.join(COMMANDS)}"
+        parser.error(f"unknown command {given.command!r}; {hint}")
     try:
         # The import is inside `try`: it may take a second, in which Ctrl-C must not print a traceback.
-        import_module(f"optillm_cerebras_cepo.cli.{given.command}").run(given.arguments, _say)
+        import_module(f"optillm_cerebras_cepo.cli.{given.command}").run(given.arguments, partial(print, flush=True))
     except (CommandError, BadConfiguration) as error:
         print(f"cepo-cerebras: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, WrongUsage) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
-
-
-def _unknown_command(parser: argparse.ArgumentParser, name: str) -> NoReturn:
-    import difflib
-
-    close = difflib.get_close_matches(name, COMMANDS, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"the commands are {', '.join(COMMANDS)}"
-    parser.error(f"unknown command {name!r}; {hint}")
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)

@@ -17,18 +17,8 @@ from optillm_cerebras_cepo.host.execution import REQUEST_OBSERVER, defect
 from optillm_cerebras_cepo.host.optillm import single_version
 from optillm_cerebras_cepo.host.responses import BodyTooLarge, error_headers
 from optillm_cerebras_cepo.llm.models import lookup
-from optillm_cerebras_cepo.sidecar.admission import (
-    PROBE_PATHS,
-    ClientKeys,
-    HeadersTooLarge,
-    OriginRefused,
-    RequestSlots,
-    UnknownPath,
-    WrongMethod,
-    server_full,
-    shutting_down,
-    wrong_method,
-)
+from optillm_cerebras_cepo.sidecar import admission
+from optillm_cerebras_cepo.sidecar.admission import PROBE_PATHS, ClientKeys, RequestSlots
 from optillm_cerebras_cepo.sidecar.readiness import Readiness
 from optillm_cerebras_cepo.sidecar.request_record import CONTENT_TYPE, Metrics, RequestRecord
 
@@ -99,12 +89,14 @@ class SidecarApp:
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
         self.keys.check(path, environ.get("HTTP_AUTHORIZATION", ""))
         if "HTTP_ORIGIN" in environ and not self.keys and path not in PROBE_PATHS:
-            raise OriginRefused("Browser requests are refused unless CEPO_CEREBRAS_CLIENT_KEY is set on the server.")
+            raise admission.OriginRefused(
+                "Browser requests are refused unless CEPO_CEREBRAS_CLIENT_KEY is set on the server."
+            )
         allowed = READ if path.startswith(f"{MODELS}/") else METHODS.get(path)
         if allowed is None:
             raise _unknown_path(environ)
         if method not in allowed:
-            raise wrong_method(method, path if path in METHODS else f"{MODELS}/MODEL", allowed)
+            raise admission.wrong_method(method, path if path in METHODS else f"{MODELS}/MODEL", allowed)
 
     def _route(self, record: RequestRecord) -> Wsgi:
         if record.path == "/ready":
@@ -125,7 +117,7 @@ class SidecarApp:
     def _ready(self) -> Response:
         state = self.readiness.state
         if self.slots.closed:
-            return _json({"status": "not ready", "reason": shutting_down().message}, 503)
+            return _json({"status": "not ready", "reason": admission.shutting_down().message}, 503)
         if state.model is None:
             return _json({"status": "not ready", "reason": state.reason}, 503)
         return _json({"status": "ready", "model": state.model})
@@ -176,11 +168,11 @@ def _path(environ: Mapping[str, Any]) -> str:
     return single_version(str(environ["PATH_INFO"]))
 
 
-def _unknown_path(environ: Mapping[str, Any]) -> UnknownPath:
+def _unknown_path(environ: Mapping[str, Any]) -> admission.UnknownPath:
     """Return the error with the path that clients look for, and their base URL if the Host header is `host[:port]`."""
     host = str(environ.get("HTTP_HOST", ""))
     base = f" Base URL: {environ.get('wsgi.url_scheme', 'http')}://{host}/v1" if HOST.fullmatch(host) else ""
-    return UnknownPath(f"Not found. Chat: POST {CHAT}.{base}")
+    return admission.UnknownPath(f"Not found. Chat: POST {CHAT}.{base}")
 
 
 def model_names(served: str | None, wanted: Sequence[str], approaches: Collection[str]) -> list[str]:
@@ -206,7 +198,7 @@ def _json(body: dict[str, Any], status: int = 200) -> Response:
 def _error_response(error: CepoError) -> Response:
     response = _json(error.body(), error.status)
     response.headers.update(error_headers(error))
-    if isinstance(error, WrongMethod):
+    if isinstance(error, admission.WrongMethod):
         response.headers["allow"] = error.allowed
     return response
 
@@ -217,10 +209,10 @@ def _read_error(status: int) -> CepoError:
         case 413:
             return BodyTooLarge("The request body exceeds the server's limit.")
         case 431:
-            return HeadersTooLarge("The request headers exceed the server's limit.")
+            return admission.HeadersTooLarge("The request headers exceed the server's limit.")
         case 500:
             return CepoError("Internal server error. The server's log has the details.")
         case 503:
-            return server_full()
+            return admission.server_full()
         case _:
             return BadRequest("This is not a valid HTTP request.")
