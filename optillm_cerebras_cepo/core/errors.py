@@ -153,7 +153,7 @@ class RefusedCall(CepoError, status=400, type="invalid_request_error", code="ref
     """The API refuses a call as invalid (400).
 
     `api_param` and `api_text` are the API's own param and message. They may quote the prompt, so they are never shown;
-    `llm/refusal_parsing.py` reads the refused field from them.
+    `llm/unsupported_params.py` reads the refused field from them.
     """
 
     def __init__(self, message: str, *, param: str | None = None, api_param: str = "", api_text: str = "") -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optillm_cerebras_cepo.llm.refusal_parsing import RefusedParam, refused_params
+from optillm_cerebras_cepo.llm.unsupported_params import RefusedParam, refused_params
 
 SENT: dict[str, Any] = {
     "temperature": 1.8,
