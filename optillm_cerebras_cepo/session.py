@@ -21,9 +21,8 @@ from optillm_cerebras_cepo.core.errors import CepoError, ModelUnavailable
 from optillm_cerebras_cepo.llm.catalogue import Catalogue
 from optillm_cerebras_cepo.llm.metering import Ledger, RecordCall
 from optillm_cerebras_cepo.llm.models import lookup
-from optillm_cerebras_cepo.llm.rate_limits.limiter import RateLimiter
+from optillm_cerebras_cepo.llm.rate_limits.limiter import LimiterRegistry, RateLimiter
 from optillm_cerebras_cepo.llm.rate_limits.priority_queue import PrioritySemaphore
-from optillm_cerebras_cepo.llm.rate_limits.registry import LimiterRegistry
 from optillm_cerebras_cepo.llm.retry import RetryPolicy
 from optillm_cerebras_cepo.llm.sdk import SdkClient
 from optillm_cerebras_cepo.llm.stack import ModelKnowledge, RequestLayers, stack

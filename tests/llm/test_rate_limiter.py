@@ -24,9 +24,13 @@ from optillm_cerebras_cepo.core.chat import (
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import ApiUnavailable, ErrorScope, OutOfTime, QuotaExhausted, RateLimited
 from optillm_cerebras_cepo.core.rate_limit_headers import Allowance
-from optillm_cerebras_cepo.llm.rate_limits.limiter import LocalLimitStore, RateLimitedClient, RateLimiter
+from optillm_cerebras_cepo.llm.rate_limits.limiter import (
+    LimiterRegistry,
+    LocalLimitStore,
+    RateLimitedClient,
+    RateLimiter,
+)
 from optillm_cerebras_cepo.llm.rate_limits.limits import initial_limits
-from optillm_cerebras_cepo.llm.rate_limits.registry import LimiterRegistry
 from optillm_cerebras_cepo.llm.token_estimates import TokenEstimates
 
 

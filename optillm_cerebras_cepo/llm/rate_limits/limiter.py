@@ -1,4 +1,4 @@
-"""Rate limiter of one API, key and model: how many calls and tokens go out, and which call is next.
+"""Rate limiters, one for each API, key and model: how many calls and tokens go out, and which call is next.
 
 A call waits until the known limits have room for it, and until fewer calls are in flight than the API can take. Calls
 are served by the age of their request. In order of arrival, the calls of eight requests would finish all eight
@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
 
 from optillm_cerebras_cepo.core.chat import CallDelayed, ChatClient, ChatRequest, Completion, Observer, Step
 from optillm_cerebras_cepo.core.deadline import Deadline
-from optillm_cerebras_cepo.core.errors import QuotaExhausted, RateLimited
+from optillm_cerebras_cepo.core.errors import BadConfiguration, QuotaExhausted, RateLimited
 from optillm_cerebras_cepo.core.rate_limit_headers import Quota, unit_of
 from optillm_cerebras_cepo.llm.rate_limits import windows
-from optillm_cerebras_cepo.llm.rate_limits.limits import Cost, Limits, Permit, Wait
+from optillm_cerebras_cepo.llm.rate_limits.limits import Cost, Limits, Permit, Wait, initial_limits
 from optillm_cerebras_cepo.llm.rate_limits.priority_queue import Blocked, Priority, PriorityQueue
 from optillm_cerebras_cepo.llm.token_estimates import TokenEstimates
 
 STEP_PRIORITY = {step: -number for number, step in enumerate(Step)}  # a later step finishes its request sooner
+MISSING = "CEPO_CEREBRAS_REDIS_URL needs the Redis client; install it: pip install 'redis>=5,<9'"
 MIN_REPORTED_WAIT = 1.0  # seconds; shorter waits are not reported to the observer
 T = TypeVar("T")
 InitialLimits = Callable[[float], Limits]  # returns the limits before the first reply, for the current time
@@ -73,26 +74,19 @@ class LocalLimitStore:
 class RateLimiter:
     """Rate limiter for calls to one API with one key and one model.
 
-    Args:
-        store: its limits.
-        concurrency: most calls in flight at once, at least 1. The number is halved when the API reports that it lacks
-            capacity. Then it rises by one whenever as many replies have arrived as calls may be in flight.
-
+    At most `concurrency` calls, at least 1, are in flight at once. `max_concurrency`, the number at present, is halved
+    when the API reports that it lacks capacity. Then it rises by one whenever as many replies have arrived as calls may
+    be in flight.
     """
 
     def __init__(self, store: LimitStore, concurrency: int) -> None:
         self._store = store
         self._configured_concurrency = concurrency
         self._lock = threading.Lock()
-        self._max_concurrency = float(concurrency)
+        self.max_concurrency = float(concurrency)
         self._in_flight = 0
         self._lowered_at = float("-inf")
         self._queue: PriorityQueue[tuple[Cost, Deadline], Permit, Wait] = PriorityQueue(self._try_acquire)
-
-    @property
-    def max_concurrency(self) -> float:
-        """Calls that may be in flight at once at present."""
-        return self._max_concurrency
 
     @property
     def waiting(self) -> int:
@@ -120,7 +114,7 @@ class RateLimiter:
 
         def on_blocked(wait: Wait) -> None:
             nonlocal reported
-            used_up = f"the limit of {_describe(wait)} is used up"
+            used_up = _used_up(wait)
             if wait.seconds >= request.deadline.remaining:
                 message = f"{used_up} for {wait.seconds:.0f} s, longer than the time left; try again later"
                 raise RateLimited(message, retry_after=wait.seconds)
@@ -134,9 +128,9 @@ class RateLimiter:
         """Learn from a reply, and let the next call out."""
         self._store.update_later(lambda limits, now: windows.record_reply(limits, permit, quota, now))
         with self._lock:
-            if self._in_flight >= self._max_concurrency:
-                raised = self._max_concurrency + 1 / self._max_concurrency
-                self._max_concurrency = min(float(self._configured_concurrency), raised)
+            if self._in_flight >= self.max_concurrency:
+                raised = self.max_concurrency + 1 / self.max_concurrency
+                self.max_concurrency = min(float(self._configured_concurrency), raised)
         self._release()
 
     def on_refusal(self, permit: Permit, window: str, quota: Quota) -> None:
@@ -145,7 +139,7 @@ class RateLimiter:
         def lower_concurrency(now: float) -> None:
             with self._lock:
                 if not window and permit.at > self._lowered_at:  # once for calls that went out together
-                    self._max_concurrency = max(1.0, min(self._max_concurrency, float(self._in_flight)) / 2)
+                    self.max_concurrency = max(1.0, min(self.max_concurrency, float(self._in_flight)) / 2)
                     self._lowered_at = now
 
         self._store.update_later(
@@ -166,7 +160,7 @@ class RateLimiter:
     def _try_acquire(self, request: tuple[Cost, Deadline]) -> Permit | Blocked[Wait]:
         cost, deadline = request
         with self._lock:
-            if self._in_flight >= int(self._max_concurrency):
+            if self._in_flight >= int(self.max_concurrency):
                 return Blocked()
             self._in_flight += 1
         answer: Permit | Wait | None = None
@@ -179,22 +173,84 @@ class RateLimiter:
         if isinstance(answer, Permit):
             return answer
         if unit_of(answer.window) == "day":
-            used_up = f"the limit of {_describe(answer)} is used up"
-            message = f"{used_up}; the next call is possible in {answer.seconds:.0f} s"
+            message = f"{_used_up(answer)}; the next call is possible in {answer.seconds:.0f} s"
             raise QuotaExhausted(message, retry_after=answer.seconds)
         return Blocked(min(answer.seconds, self._store.poll_seconds), answer if answer.window else None)
 
 
-def _describe(wait: Wait) -> str:
-    """Return a window's limit in words: `5 requests a minute`."""
+def _used_up(wait: Wait) -> str:
+    """Return, for example, `the limit of 5 requests a minute is used up`."""
     kind, _, unit = wait.window.partition("-")
-    return f"{wait.limit:,.0f} {kind} {'an' if unit == 'hour' else 'a'} {unit}"
+    return f"the limit of {wait.limit:,.0f} {kind} {'an' if unit == 'hour' else 'a'} {unit} is used up"
 
 
+class LimiterRegistry:
+    """All rate limiters of this process, by Redis, API, key and model; each is made on first use.
+
+    `minute` is the length of a minute in seconds, fewer in compressed time.
+    """
+
+    def __init__(self, minute: float = 60.0) -> None:
+        self._lock = threading.RLock()
+        self._minute = minute
+        self._limiters: dict[tuple[str | None, ...], RateLimiter] = {}
+        self._redis: dict[str | None, Any] = {}  # connections by URL
+
+    def connect(self, redis_url: str | None) -> None:
+        """Prepare the limit store: Redis, or without a URL this process, which imports nothing of Redis.
+
+        Raises:
+            BadConfiguration: the URL is not that of a Redis, or the Redis client is not installed.
+
+        """
+        with self._lock:
+            if redis_url is None or redis_url in self._redis:
+                return
+            try:
+                from optillm_cerebras_cepo.llm.rate_limits.redis_store import RedisConnection
+            except ModuleNotFoundError:
+                raise BadConfiguration(MISSING) from None
+            self._redis[redis_url] = RedisConnection(redis_url)
+
+    def limiter(
+        self,
+        redis_url: str | None,
+        api: tuple[str, str],
+        model: str,
+        concurrency: int,
+        operator_limits: Mapping[str, float],
+    ) -> RateLimiter:
+        """Return the rate limiter of a model at an API, given by address and key. Raises what `connect` raises.
+
+        `concurrency` and `operator_limits`, by window, count on first use only.
+        """
+
+        def initial(now: float) -> Limits:
+            return initial_limits(operator_limits, now, self._minute)
+
+        key = (redis_url, *api, model)
+        with self._lock:
+            if key not in self._limiters:
+                self.connect(redis_url)
+                redis = self._redis.get(redis_url)
+                store = redis.open_store((*api, model), initial) if redis else LocalLimitStore(initial)
+                self._limiters[key] = RateLimiter(store, concurrency)
+            return self._limiters[key]
+
+    def clear(self) -> None:
+        """Forget all limits, and close the connections to Redis."""
+        with self._lock:
+            connections = list(self._redis.values())
+            self._limiters, self._redis = {}, {}
+        for connection in connections:
+            connection.close()
+
+
+@dataclass(frozen=True)
 class RateLimitedClient:
     """Layer that sends each call of one request through its model's rate limiter.
 
-    Args:
+    Attributes:
         inner: makes the calls.
         limiter: returns the rate limiter of a model.
         estimates: of the prompts' tokens.
@@ -203,30 +259,22 @@ class RateLimitedClient:
 
     """
 
-    def __init__(
-        self,
-        inner: ChatClient,
-        limiter: Callable[[str], RateLimiter],
-        estimates: TokenEstimates,
-        age: int,
-        observer: Observer,
-    ) -> None:
-        self._inner = inner
-        self._limiter = limiter
-        self._estimates = estimates
-        self._age = age
-        self._observer = observer
+    inner: ChatClient
+    limiter: Callable[[str], RateLimiter]
+    estimates: TokenEstimates
+    age: int
+    observer: Observer
 
     def complete(self, request: ChatRequest) -> Completion:
         """Answer when it is this call's turn. Raises what the limiter and the inner client raise."""
-        limiter = self._limiter(request.model)
-        cost = Cost(1, self._estimates.prompt_tokens(request) + min(request.max_tokens, windows.MAX_CHARGED_REPLY))
-        permit = limiter.acquire((self._age, STEP_PRIORITY[request.label.step]), cost, request, self._observer)
+        limiter = self.limiter(request.model)
+        cost = Cost(1, self.estimates.prompt_tokens(request) + min(request.max_tokens, windows.MAX_CHARGED_REPLY))
+        permit = limiter.acquire((self.age, STEP_PRIORITY[request.label.step]), cost, request, self.observer)
         remaining = request.deadline.remaining  # the time-out was set before the wait
         timeout = remaining if request.timeout is None else min(request.timeout, remaining)
         try:
             limited = request if timeout == request.timeout else replace(request, timeout=max(0.001, timeout))
-            completion = self._inner.complete(limited)
+            completion = self.inner.complete(limited)
         except RateLimited as refusal:
             limiter.on_refusal(permit, refusal.window, refusal.quota)
             raise
