@@ -18,9 +18,8 @@ from optillm_cerebras_cepo.core.budget import Budget
 from optillm_cerebras_cepo.core.chat import CallFinished, ChatClient, Event, Listener, Observer, ignore
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import CepoError, ModelUnavailable
-from optillm_cerebras_cepo.llm.catalogue import Catalogue
 from optillm_cerebras_cepo.llm.metering import Ledger, RecordCall
-from optillm_cerebras_cepo.llm.models import lookup
+from optillm_cerebras_cepo.llm.models import Catalogue, lookup
 from optillm_cerebras_cepo.llm.rate_limits.limiter import LimiterRegistry, RateLimiter
 from optillm_cerebras_cepo.llm.rate_limits.priority_queue import PrioritySemaphore
 from optillm_cerebras_cepo.llm.retry import RetryPolicy

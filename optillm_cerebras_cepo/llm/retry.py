@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
@@ -33,6 +33,7 @@ from optillm_cerebras_cepo.core.errors import (
 )
 from optillm_cerebras_cepo.llm.rate_limits.windows import wait_is_known
 
+T = TypeVar("T")
 OUTAGE = (ApiUnavailable, ApiUnreachable, ApiTimeout)  # errors that every call would meet
 
 
@@ -140,17 +141,30 @@ def wait_before(attempt: int, error: BaseException | None, policy: RetryPolicy, 
 
 
 def with_retries(
+    work: Callable[[], T],
     policy: RetryPolicy,
     deadline: Deadline,
     on_wait: Callable[[float, CepoError], None] = lambda *_: None,
     gives_up: Callable[[], bool] = lambda: False,
-) -> Callable[..., Any]:
-    """Return a function that calls another one, and repeats that while its error is retryable and there is time.
+) -> T:
+    """Return what `work` returns; repeat it while its error is retryable and there is time.
 
-    It serves one call. `on_wait` is called before each wait with its seconds and the error. After an error that is no
-    rate limit, `gives_up` returns whether to stop.
+    `on_wait` is called before each wait with its seconds and the error. After an error that is no rate limit,
+    `gives_up` returns whether to stop.
     """
+    try:
+        # The first attempt needs no Retrying: to build one takes as long as all layers below.
+        return work()
+    except CepoError as error:
+        if not error.retryable:
+            raise
+        first_error = [error]
     failures: Counter[bool] = Counter()  # by whether the error was a rate limit
+
+    def attempt() -> T:
+        if first_error:
+            raise first_error.pop()
+        return work()
 
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -168,41 +182,25 @@ def with_retries(
         if isinstance(error, CepoError):
             on_wait(state.upcoming_sleep, error)
 
-    def call(work: Callable[..., Any], *arguments: object) -> Any:
-        try:
-            # The first attempt needs no Retrying: to build one takes as long as all layers below.
-            return work(*arguments)
-        except CepoError as error:
-            if not error.retryable:
-                raise
-            first_error = [error]
-
-        def attempt() -> Any:
-            if first_error:
-                raise first_error.pop()
-            return work(*arguments)
-
-        # OptiLLM's defect: no_error_of_cerebras_is_caught
-        retrying = Retrying(
-            retry=retry_if_exception(lambda error: isinstance(error, CepoError) and error.retryable),
-            stop=stop,
-            wait=wait,
-            before_sleep=before_sleep,
-            sleep=deadline.wait,
-            reraise=True,
-        )
-        try:
-            return retrying(attempt)
-        finally:
-            retrying.iter_state.reset()  # breaks a reference cycle that would keep the request alive
-
-    return call
+    # OptiLLM's defect: no_error_of_cerebras_is_caught
+    retrying = Retrying(
+        retry=retry_if_exception(lambda error: isinstance(error, CepoError) and error.retryable),
+        stop=stop,
+        wait=wait,
+        before_sleep=before_sleep,
+        sleep=deadline.wait,
+        reraise=True,
+    )
+    try:
+        return retrying(attempt)
+    finally:
+        retrying.iter_state.reset()  # breaks a reference cycle that would keep the request alive
 
 
 class Retry:
     """Layer that retries failed calls until the attempts or the request's time are used up.
 
-    In an outage (`outage.py`) each further call gets one attempt, until one is answered: another hundred retries would
+    In an outage each further call gets one attempt, until one is answered: another hundred retries would
     only delay the error.
     """
 
@@ -214,17 +212,16 @@ class Retry:
 
     def complete(self, request: ChatRequest) -> Completion:
         """Answer. Raise the last failure, or what ended the request."""
-
-        def on_wait(seconds: float, error: CepoError) -> None:
-            self._observer(CallDelayed(request.label, seconds, error))
-
         outage = self._outages.setdefault(request.model, Outage(self._policy.attempts))
         try:
             with outage.call():
-                attempt = partial(self._attempt, outage)
-                retrying = with_retries(self._policy, request.deadline, on_wait, lambda: outage.is_certain)
-                completion: Completion = retrying(attempt, request)
-            return completion
+                return with_retries(
+                    partial(self._attempt, outage, request),
+                    self._policy,
+                    request.deadline,
+                    lambda seconds, error: self._observer(CallDelayed(request.label, seconds, error)),
+                    lambda: outage.is_certain,
+                )
         except CepoError as error:
             # Calls that would fail in the same way are not started.
             if error.scope is ErrorScope.REQUEST:
