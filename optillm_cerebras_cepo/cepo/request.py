@@ -1,7 +1,7 @@
 """One request, and what its threads note while they work on it: failures, the kinds and durations of its calls.
 
 A kind of call is that of one model and step whose replies have similar lengths, which are learned by kind
-(`llm/token_limits.py`). A limit that was learned from the shorter replies of another kind would cut a reply, and
+(`llm/metering.py`). A limit that was learned from the shorter replies of another kind would cut a reply, and
 a cut reply costs a second call.
 """
 

@@ -1,35 +1,105 @@
-"""Layers that account for calls: one takes them from the budget, one counts them, one reports and records them."""
+"""Layers that limit and count the tokens of calls.
+
+One lowers a call's limit to the usual length of its reply, one takes the call from the budget, one counts it, one
+reports and records it.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from math import ceil
 
-from optillm_cerebras_cepo.core.chat import CallFinished, ChatClient, ChatRequest, Completion, Observer, Step
+from optillm_cerebras_cepo.core.chat import CallFinished, ChatClient, ChatRequest, Completion, Label, Observer, Step
 from optillm_cerebras_cepo.core.errors import CepoError
 
+WINDOW = 200  # remembered replies of each kind
+KINDS = 500  # remembered kinds: clients create them, so their number is bounded
+KNOWN = 8  # replies of a kind before its lengths are used
+SHARE = 0.95  # of the remembered replies that must fit
+REPLY_MARGIN = 1.25  # factor on the length that fits them
 
+
+class ReplyLengths:
+    """Lengths of replies in tokens, by kind of call. Safe for many threads.
+
+    Beyond `KINDS` kinds, the kind whose last reply is the oldest is forgotten.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lengths: OrderedDict[tuple[str, Step, str], deque[int]] = OrderedDict()
+
+    def record(self, model: str, label: Label, tokens: int) -> None:
+        """Remember a reply's length."""
+        kind = (model, label.step, label.kind)
+        with self._lock:
+            self._lengths.setdefault(kind, deque(maxlen=WINDOW)).append(tokens)
+            self._lengths.move_to_end(kind)
+            if len(self._lengths) > KINDS:
+                self._lengths.popitem(last=False)
+
+    def max_tokens_for(self, model: str, label: Label) -> int | None:
+        """Return a limit that fits nearly every reply of this kind; None for fewer than `KNOWN` replies."""
+        lengths = sorted(self._recent(model, label))
+        return ceil(lengths[ceil(SHARE * len(lengths)) - 1] * REPLY_MARGIN) if len(lengths) >= KNOWN else None
+
+    def mean(self, model: str, label: Label) -> int | None:
+        """Return the mean length of replies of this kind; None for fewer than `KNOWN` replies."""
+        lengths = self._recent(model, label)
+        return ceil(sum(lengths) / len(lengths)) if len(lengths) >= KNOWN else None
+
+    def _recent(self, model: str, label: Label) -> tuple[int, ...]:
+        with self._lock:
+            return tuple(self._lengths.get((model, label.step, label.kind), ()))
+
+
+@dataclass(frozen=True)
+class AdaptiveMaxTokens:
+    """Layer that lowers a call's limit to the usual length of such replies.
+
+    Cerebras charges a call's whole `max_completion_tokens` against the tokens per minute when it admits the call,
+    whatever the reply then takes: a limit of 4096 for replies of 400 tokens uses ten times as much. So each call's
+    limit is what recent replies of its kind (model, step and `Label.kind`) took, plus a margin. A reply that is cut
+    there is requested again with the whole limit.
+    """
+
+    inner: ChatClient
+    lengths: ReplyLengths
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Answer, never cut below the request's own limit. Raises what the inner client raises."""
+        limit = self.lengths.max_tokens_for(request.model, request.label)
+        # A reply that is streamed to a listener cannot be requested again.
+        lowered = limit is not None and limit < request.max_tokens and request.listener is None
+        completion = self.inner.complete(replace(request, max_tokens=limit) if lowered and limit else request)
+        if lowered and completion.finish_reason == "length":
+            completion = self.inner.complete(request)
+        tokens = completion.usage.completion_tokens
+        if tokens is not None and completion.finish_reason != "length":  # the full length of a cut reply is unknown
+            self.lengths.record(request.model, request.label, tokens)
+        return completion
+
+
+@dataclass(frozen=True)
 class BudgetGuard:
     """Layer that takes each call from the request's budget before it goes out.
 
-    Args:
-        inner: makes the calls.
-        estimate: returns the estimated tokens of a request's prompt; the reply then has the exact number.
-
+    `estimate` returns the estimated tokens of a request's prompt; the reply then has the exact number.
     """
 
-    def __init__(self, inner: ChatClient, estimate: Callable[[ChatRequest], int]) -> None:
-        self._inner = inner
-        self._estimate = estimate
+    inner: ChatClient
+    estimate: Callable[[ChatRequest], int]
 
     def complete(self, request: ChatRequest) -> Completion:
         """Answer, with a lower limit if fewer tokens remain. Raises OutOfBudget, or what the inner client raises."""
-        with request.budget.call(self._estimate(request), request.max_tokens, request.deadline) as allowance:
+        with request.budget.call(self.estimate(request), request.max_tokens, request.deadline) as allowance:
             lowered = allowance.max_tokens < request.max_tokens
             affordable = replace(request, max_tokens=allowance.max_tokens) if lowered else request
-            completion = self._inner.complete(affordable)
+            completion = self.inner.complete(affordable)
             usage = completion.usage
             if usage.completion_tokens is not None:  # otherwise it may have used its whole allowance
                 allowance.spent = (usage.prompt_tokens or 0) + usage.completion_tokens
@@ -91,29 +161,29 @@ class Ledger:
         return sum(self.by_step.values(), UsageTotals())
 
 
+@dataclass(frozen=True)
 class UsageMeter:
     """Layer that counts each call when it goes out, and its tokens when the reply arrives."""
 
-    def __init__(self, inner: ChatClient, ledger: Ledger) -> None:
-        self._inner = inner
-        self._ledger = ledger
+    inner: ChatClient
+    ledger: Ledger
 
     def complete(self, request: ChatRequest) -> Completion:
         """Answer. Raises what the inner client raises. A failed call counts, unless it was never sent."""
         # OptiLLM's defect: tokens_of_unused_attempts_are_not_counted
         # OptiLLM's defect: tokens_of_ratings_are_not_counted
         step = request.label.step
-        self._ledger.add(step, UsageTotals(calls=1))
+        self.ledger.add(step, UsageTotals(calls=1))
         try:
-            completion = self._inner.complete(request)
+            completion = self.inner.complete(request)
         except CepoError as error:
             if not error.sent:
-                self._ledger.add(step, UsageTotals(calls=-1))
+                self.ledger.add(step, UsageTotals(calls=-1))
             raise
         usage = completion.usage
         uncounted = int(usage.completion_tokens is None)
         prompt, reply = usage.prompt_tokens or 0, usage.completion_tokens or 0
-        self._ledger.add(step, UsageTotals(0, prompt, reply, uncounted, usage.reasoning_tokens))
+        self.ledger.add(step, UsageTotals(0, prompt, reply, uncounted, usage.reasoning_tokens))
         return completion
 
 
@@ -121,27 +191,27 @@ RecordCall = Callable[[ChatRequest, "Completion | CepoError"], None]
 """Is given each finished call, on the thread that made it. It must not raise."""
 
 
+@dataclass(frozen=True)
 class CallReporter:
     """Layer that reports each finished call to the observer, and passes it with its texts to the recorder."""
 
-    def __init__(self, inner: ChatClient, observer: Observer, recorder: RecordCall | None = None) -> None:
-        self._inner = inner
-        self._observer = observer
-        self._recorder = recorder
+    inner: ChatClient
+    observer: Observer
+    recorder: RecordCall | None
 
     def complete(self, request: ChatRequest) -> Completion:
         """Answer. Raises what the inner client raises; the observer is told of calls that were sent only."""
         started = time.monotonic()
         try:
-            completion = self._inner.complete(request)
+            completion = self.inner.complete(request)
         except CepoError as error:
             if error.sent:
-                self._observer(CallFinished(request.label, time.monotonic() - started, error=error))
-            if self._recorder:
-                self._recorder(request, error)
+                self.observer(CallFinished(request.label, time.monotonic() - started, error=error))
+            if self.recorder:
+                self.recorder(request, error)
             raise
         seconds = time.monotonic() - started
-        self._observer(CallFinished(request.label, seconds, completion.usage, completion.finish_reason))
-        if self._recorder:
-            self._recorder(request, completion)
+        self.observer(CallFinished(request.label, seconds, completion.usage, completion.finish_reason))
+        if self.recorder:
+            self.recorder(request, completion)
         return completion

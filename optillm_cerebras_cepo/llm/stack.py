@@ -6,11 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from optillm_cerebras_cepo.core.chat import ChatClient, Observer
-from optillm_cerebras_cepo.llm.metering import BudgetGuard, CallReporter, Ledger, RecordCall, UsageMeter
+from optillm_cerebras_cepo.llm.context_window import ContextFitter, ContextWindows, TokenEstimates
+from optillm_cerebras_cepo.llm.metering import (
+    AdaptiveMaxTokens,
+    BudgetGuard,
+    CallReporter,
+    Ledger,
+    RecordCall,
+    ReplyLengths,
+    UsageMeter,
+)
 from optillm_cerebras_cepo.llm.rate_limits.limiter import RateLimitedClient, RateLimiter
 from optillm_cerebras_cepo.llm.retry import Retry, RetryPolicy
-from optillm_cerebras_cepo.llm.token_estimates import TokenEstimates
-from optillm_cerebras_cepo.llm.token_limits import AdaptiveMaxTokens, ContextFitter, ContextWindows, ReplyLengths
 from optillm_cerebras_cepo.llm.unsupported_params import UnsupportedParams, UnsupportedParamsFilter
 
 

@@ -25,7 +25,7 @@ from optillm_cerebras_cepo.core.chat import (
     Step,
     Usage,
 )
-from optillm_cerebras_cepo.llm.token_limits import KNOWN, AdaptiveMaxTokens, ReplyLengths
+from optillm_cerebras_cepo.llm.metering import KNOWN, AdaptiveMaxTokens, ReplyLengths
 
 SCHEMA = {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}
 TOOLS = PassthroughRequest(

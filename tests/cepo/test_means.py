@@ -17,7 +17,7 @@ from optillm_cerebras_cepo.cepo.workload import (
     expected_prompt_tokens,
 )
 from optillm_cerebras_cepo.core.chat import ChatRequest, Label, Message, Question, Step
-from optillm_cerebras_cepo.llm.token_estimates import FRAME, KNOWN, TokenEstimates
+from optillm_cerebras_cepo.llm.context_window import FRAME, KNOWN, TokenEstimates
 
 SCRIPTS = st.sampled_from(["abc ", "六七", "اب", "αβ", "🙂", "x² = 4\n", "é"])
 TEXTS = st.lists(SCRIPTS, min_size=1, max_size=8).map("".join) | st.text()

@@ -15,8 +15,8 @@ from support.scripted import completion
 
 from optillm_cerebras_cepo.core.chat import ChatRequest, Completion, Question, Step, Usage
 from optillm_cerebras_cepo.core.errors import ApiUnavailable, CepoError, OutOfBudget
+from optillm_cerebras_cepo.llm.context_window import TokenEstimates
 from optillm_cerebras_cepo.llm.metering import BudgetGuard
-from optillm_cerebras_cepo.llm.token_estimates import TokenEstimates
 
 EFFORTS = st.sampled_from(["low", "medium", "high", "auto", "none"])
 

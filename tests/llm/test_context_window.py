@@ -11,9 +11,8 @@ from support.scripted import Answer, Scripted, completion, in_turn
 
 from optillm_cerebras_cepo.core.chat import ChatRequest, Completion, Label, Message, RawMessage, Step, Usage
 from optillm_cerebras_cepo.core.errors import CallTooLarge, PromptTooLong
-from optillm_cerebras_cepo.llm.models import lookup
-from optillm_cerebras_cepo.llm.token_estimates import KNOWN, TokenEstimates, size
-from optillm_cerebras_cepo.llm.token_limits import (
+from optillm_cerebras_cepo.llm.context_window import (
+    KNOWN,
     MARK,
     MIN_REPLY,
     MIN_TEXT,
@@ -21,9 +20,12 @@ from optillm_cerebras_cepo.llm.token_limits import (
     ContextFitter,
     ContextWindows,
     Fitted,
+    TokenEstimates,
     fit,
     shorten,
+    size,
 )
+from optillm_cerebras_cepo.llm.models import lookup
 
 MODEL = "llama3.1-8b"
 HEAD, TAIL = "Responses to review:\n", "\nHere is the question: what is 6 times 7?"

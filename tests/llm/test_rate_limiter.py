@@ -24,6 +24,7 @@ from optillm_cerebras_cepo.core.chat import (
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import ApiUnavailable, ErrorScope, OutOfTime, QuotaExhausted, RateLimited
 from optillm_cerebras_cepo.core.rate_limit_headers import Allowance
+from optillm_cerebras_cepo.llm.context_window import TokenEstimates
 from optillm_cerebras_cepo.llm.rate_limits.limiter import (
     LimiterRegistry,
     LocalLimitStore,
@@ -31,7 +32,6 @@ from optillm_cerebras_cepo.llm.rate_limits.limiter import (
     RateLimiter,
 )
 from optillm_cerebras_cepo.llm.rate_limits.limits import initial_limits
-from optillm_cerebras_cepo.llm.token_estimates import TokenEstimates
 
 
 def limiter_for(most: int = 64, **own: float) -> RateLimiter:

@@ -16,13 +16,12 @@ from optillm_cerebras_cepo.core import errors
 from optillm_cerebras_cepo.core.chat import ChatRequest, Completion, Label, Message, Step, ignore
 from optillm_cerebras_cepo.core.errors import CepoError
 from optillm_cerebras_cepo.core.rate_limit_headers import WINDOWS, Allowance
-from optillm_cerebras_cepo.llm.metering import Ledger
+from optillm_cerebras_cepo.llm.context_window import ContextWindows, TokenEstimates
+from optillm_cerebras_cepo.llm.metering import Ledger, ReplyLengths
 from optillm_cerebras_cepo.llm.rate_limits.limiter import LocalLimitStore, RateLimiter
 from optillm_cerebras_cepo.llm.rate_limits.limits import initial_limits
 from optillm_cerebras_cepo.llm.retry import RetryPolicy
 from optillm_cerebras_cepo.llm.stack import ModelKnowledge, RequestLayers, stack
-from optillm_cerebras_cepo.llm.token_estimates import TokenEstimates
-from optillm_cerebras_cepo.llm.token_limits import ContextWindows, ReplyLengths
 from optillm_cerebras_cepo.llm.unsupported_params import UnsupportedParams
 
 FIVE_SECONDS = 10  # calls at most: waits of 0.25, 0.5, 1 and 2 s at the least, of two kinds, and one that is free

@@ -17,13 +17,12 @@ from optillm_cerebras_cepo.core.chat import (
     Usage,
 )
 from optillm_cerebras_cepo.core.errors import ApiUnavailable, RefusedCall
-from optillm_cerebras_cepo.llm.metering import Ledger, UsageTotals
+from optillm_cerebras_cepo.llm.context_window import ContextWindows, TokenEstimates
+from optillm_cerebras_cepo.llm.metering import Ledger, ReplyLengths, UsageTotals
 from optillm_cerebras_cepo.llm.rate_limits.limiter import LocalLimitStore, RateLimiter
 from optillm_cerebras_cepo.llm.rate_limits.limits import initial_limits
 from optillm_cerebras_cepo.llm.retry import RetryPolicy
 from optillm_cerebras_cepo.llm.stack import ModelKnowledge, RequestLayers, stack
-from optillm_cerebras_cepo.llm.token_estimates import TokenEstimates
-from optillm_cerebras_cepo.llm.token_limits import ContextWindows, ReplyLengths
 from optillm_cerebras_cepo.llm.unsupported_params import UnsupportedParams
 
 

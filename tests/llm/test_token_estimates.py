@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optillm_cerebras_cepo.core.chat import ChatRequest, Label, Message, RawMessage, Step
-from optillm_cerebras_cepo.llm.token_estimates import DEFAULT_RATIO, KNOWN, MODELS, WINDOW, TokenEstimates
+from optillm_cerebras_cepo.llm.context_window import DEFAULT_RATIO, KNOWN, MODELS, WINDOW, TokenEstimates
 
 
 def request(*texts: str, model: str = "m", options: Mapping[str, Any] | None = None) -> ChatRequest:

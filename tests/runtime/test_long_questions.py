@@ -10,7 +10,7 @@ from conftest import KEY
 from support.solving import solve
 
 from optillm_cerebras_cepo.core.chat import Question
-from optillm_cerebras_cepo.llm.token_limits import KNOWN
+from optillm_cerebras_cepo.llm.metering import KNOWN
 from optillm_cerebras_cepo.runtime import Runtime
 from optillm_cerebras_cepo.settings.declaration import Settings
 from optillm_cerebras_cepo.simulator.server import Simulator

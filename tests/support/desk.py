@@ -13,8 +13,8 @@ from optillm_cerebras_cepo.cepo.step_caller import ModelAccess, StepCaller
 from optillm_cerebras_cepo.core.budget import Budget
 from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion, Message, Parameters, Question, Step
 from optillm_cerebras_cepo.core.errors import CepoError, ErrorScope
+from optillm_cerebras_cepo.llm.context_window import TokenEstimates
 from optillm_cerebras_cepo.llm.metering import BudgetGuard
-from optillm_cerebras_cepo.llm.token_estimates import TokenEstimates
 from optillm_cerebras_cepo.settings.declaration import Settings
 from support.scripted import Answer, Scripted
 

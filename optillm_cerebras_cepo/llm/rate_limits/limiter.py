@@ -17,10 +17,10 @@ from optillm_cerebras_cepo.core.chat import CallDelayed, ChatClient, ChatRequest
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import BadConfiguration, QuotaExhausted, RateLimited
 from optillm_cerebras_cepo.core.rate_limit_headers import Quota, unit_of
+from optillm_cerebras_cepo.llm.context_window import TokenEstimates
 from optillm_cerebras_cepo.llm.rate_limits import windows
 from optillm_cerebras_cepo.llm.rate_limits.limits import Cost, Limits, Permit, Wait, initial_limits
 from optillm_cerebras_cepo.llm.rate_limits.priority_queue import Blocked, Priority, PriorityQueue
-from optillm_cerebras_cepo.llm.token_estimates import TokenEstimates
 
 STEP_PRIORITY = {step: -number for number, step in enumerate(Step)}  # a later step finishes its request sooner
 MISSING = "CEPO_CEREBRAS_REDIS_URL needs the Redis client; install it: pip install 'redis>=5,<9'"
