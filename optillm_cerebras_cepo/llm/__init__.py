@@ -1,1 +1,1 @@
-"""The model client: client layers, each in a file of its own, and `stack.py`, which puts them together."""
+"""The model client: client layers, and `stack.py`, which puts them together."""

@@ -20,7 +20,7 @@ class ToolCallAssembly:
     """
 
     def __init__(self) -> None:
-        self._calls: list[dict[str, Any]] = []
+        self.calls: list[dict[str, Any]] = []  # in order of their first pieces
         self._by_id: dict[str, int] = {}
         self._by_index: dict[int, int] = {}
         self._started: set[int] = set()  # calls with a piece that was returned
@@ -31,7 +31,7 @@ class ToolCallAssembly:
         The Cerebras SDK reads no chunk in which a piece has no type.
         """
         number = self._number(piece)
-        call = self._calls[number]
+        call = self.calls[number]
         function = fields(piece.get("function"))
         for name in ("name", "arguments"):
             if isinstance(more := function.get(name), str):
@@ -42,11 +42,6 @@ class ToolCallAssembly:
             formed |= {"id": call["id"], "function": {"name": "", "arguments": "", **function}}
         return formed
 
-    @property
-    def calls(self) -> tuple[Mapping[str, Any], ...]:
-        """All calls so far, in order of their first pieces."""
-        return tuple(self._calls)
-
     def _number(self, piece: Mapping[str, Any]) -> int:
         """Return the number of the call that a piece belongs to; a new call is added."""
         call_id, index = text(piece.get("id")), piece.get("index")
@@ -56,12 +51,12 @@ class ToolCallAssembly:
         elif index is not None:
             number = self._by_index.get(index)
         else:
-            number = len(self._calls) - 1 if self._calls else None
+            number = len(self.calls) - 1 if self.calls else None
         if number is None:
-            number = len(self._calls)
+            number = len(self.calls)
             call_id = call_id or f"call_{uuid.uuid4().hex}"
             kind = text(piece.get("type")) or "function"
-            self._calls.append({"id": call_id, "type": kind, "function": {"name": "", "arguments": ""}})
+            self.calls.append({"id": call_id, "type": kind, "function": {"name": "", "arguments": ""}})
             self._by_id[call_id] = number
         if index is not None:
             self._by_index[index] = number
@@ -117,7 +112,7 @@ class StreamAssembler:
             finish_reason=self._finish_reason,
             usage=self._usage,
             reasoning="".join(self._parts["reasoning"]),
-            tool_calls=self._calls.calls,
+            tool_calls=tuple(self._calls.calls),
         )
 
     def _whole_characters(self, name: str, piece: object) -> str:

@@ -51,7 +51,8 @@ class TokenEstimates:
     def record(self, request: ChatRequest, prompt_tokens: int) -> None:
         """Learn from the API's count. Short prompts and prompts with pictures are ignored."""
         text_bytes, other_tokens = measure(request)
-        if text_bytes < MIN_BYTES or prompt_tokens <= other_tokens or any(map(_pictures, request.messages)):
+        pictures = other_tokens > FRAME * (len(request.messages) + 1)
+        if text_bytes < MIN_BYTES or prompt_tokens <= other_tokens or pictures:
             return
         ratio = text_bytes / (prompt_tokens - other_tokens)
         if not POSSIBLE[0] <= ratio <= POSSIBLE[1]:
@@ -80,19 +81,19 @@ def measure(request: ChatRequest) -> tuple[int, int]:
     """Return the bytes of the prompt's texts, and the estimated tokens of everything else: frames and pictures."""
     text_bytes = pictures = 0
     for message in request.messages:
-        if isinstance(message, Message):
-            text_bytes += size(message.content)
-        else:
-            text_bytes += sum(map(size, _texts(message)))
-            pictures += _pictures(message)
+        texts: list[str | None] = [message.content] if isinstance(message, Message) else [*_texts(message)]
+        text_bytes += sum(size(text) for text in texts if text)
+        pictures += texts.count(None)
     text_bytes += sum(size(_json(request.options[name])) for name in PROMPT_OPTIONS if name in request.options)
     return text_bytes, FRAME * (len(request.messages) + 1) + PICTURE * pictures
 
 
-def _texts(message: RawMessage) -> Iterator[str]:
+def _texts(message: RawMessage) -> Iterator[str | None]:
+    """Yield the texts of a message, and None for each part that is not text."""
     for name, value in message.fields.items():
         if name == "content" and not isinstance(value, str):
-            yield from filter(None, map(_text, _parts(message)))
+            parts = [part for part in value if isinstance(part, Mapping)] if isinstance(value, list | tuple) else []
+            yield from (text if isinstance(text := part.get("text"), str) else None for part in parts)
         elif name != "role":
             yield value if isinstance(value, str) else _json(value)
 
@@ -100,20 +101,6 @@ def _texts(message: RawMessage) -> Iterator[str]:
 def _json(value: Any) -> str:
     """Return a value as it stands in a prompt: letters of any script as they are, not escaped."""
     return json.dumps(value, ensure_ascii=False)
-
-
-def _parts(message: Message | RawMessage) -> list[Mapping[str, Any]]:
-    content = message.fields.get("content") if isinstance(message, RawMessage) else None
-    return [part for part in content if isinstance(part, Mapping)] if isinstance(content, list | tuple) else []
-
-
-def _text(part: Mapping[str, Any]) -> str | None:
-    text = part.get("text")
-    return text if isinstance(text, str) else None
-
-
-def _pictures(message: Message | RawMessage) -> int:
-    return sum(_text(part) is None for part in _parts(message))
 
 
 # Share of the context that a reply keeps while there are texts to shorten: a shorter review is often cut.
@@ -129,18 +116,15 @@ class ContextWindows:
     """Context windows of models in tokens, prompt and reply together: as the API said, else as the table says."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._learned: dict[str, int] = {}
 
     def for_model(self, model: str) -> int | None:
         """Return the tokens; None if unknown."""
-        with self._lock:
-            return self._learned.get(model, lookup(model).context)
+        return self._learned.get(model, lookup(model).context)
 
     def record(self, model: str, tokens: int) -> None:
         """Remember what the API said."""
-        with self._lock:
-            self._learned[model] = tokens
+        self._learned[model] = tokens
 
 
 @dataclass(frozen=True)

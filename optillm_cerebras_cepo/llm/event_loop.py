@@ -13,10 +13,9 @@ import threading
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout  # the builtin one only from Python 3.11 on
-from contextlib import nullcontext
 from typing import Any, TypeVar, cast
 
-from optillm_cerebras_cepo.core.deadline import Deadline
+from optillm_cerebras_cepo.core.deadline import Deadline, unlimited
 from optillm_cerebras_cepo.core.errors import ApiTimeout, Ended
 
 T = TypeVar("T")
@@ -43,22 +42,20 @@ class EventLoop:
 
         Raises what the work raises, what ended the deadline, or ApiTimeout.
         """
+        deadline = deadline or unlimited()
         try:
-            if deadline is not None:
-                deadline.check()
+            deadline.check()
             loop = self._start()
         except BaseException:
             work.close()
             raise
         future = asyncio.run_coroutine_threadsafe(_as_value(work), loop)
-        remaining = math.inf if deadline is None else deadline.remaining
-        limit = remaining if timeout is None else min(timeout, remaining)
+        limit = min(deadline.remaining, math.inf if timeout is None else timeout)
         try:
-            with nullcontext() if deadline is None else deadline.on_end(future.cancel):
+            with deadline.on_end(future.cancel):
                 result, error = _result_within(None if math.isinf(limit) else limit, future)
         except (CancelledError, ApiTimeout) as ended:
-            if deadline is not None:
-                deadline.check()
+            deadline.check()
             if isinstance(ended, ApiTimeout):
                 raise
             raise Ended("the call was cancelled") from None

@@ -10,8 +10,9 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from math import ceil
+from operator import add
 
 from optillm_cerebras_cepo.core.chat import CallFinished, ChatClient, ChatRequest, Completion, Label, Observer, Step
 from optillm_cerebras_cepo.core.errors import CepoError
@@ -128,13 +129,7 @@ class UsageTotals:
         return self.prompt_tokens + self.completion_tokens
 
     def __add__(self, other: UsageTotals) -> UsageTotals:
-        return UsageTotals(
-            self.calls + other.calls,
-            self.prompt_tokens + other.prompt_tokens,
-            self.completion_tokens + other.completion_tokens,
-            self.uncounted + other.uncounted,
-            self.reasoning_tokens + other.reasoning_tokens,
-        )
+        return UsageTotals(*map(add, astuple(self), astuple(other)))
 
 
 class Ledger:

@@ -140,7 +140,7 @@ class Listing:
     """One list of models.
 
     Attributes:
-        at: when it was fetched, in seconds of the catalogue's clock.
+        at: when it was fetched, in monotonic seconds.
         models: the ids; None if the API refuses the list to this key. Chat calls may work all the same.
 
     """
@@ -164,8 +164,7 @@ class Catalogue:
     The lock is not held while an API is called. Requests that need a list at the same time wait for one call.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._listings: dict[SdkClient, Listing] = {}
         self._fetches: dict[SdkClient, Future[CepoError | None]] = {}
@@ -184,11 +183,11 @@ class Catalogue:
             CepoError: the list cannot be fetched, or what ended the deadline.
 
         """
-        listing = self._newer_than(self._clock() - LIST_TTL, api, policy, deadline)
+        listing = self._newer_than(time.monotonic() - LIST_TTL, api, policy, deadline)
         try:
             return listing.resolve(wanted)
         except ModelUnavailable:
-            deadline.wait(max(0.0, listing.at + RETRY_PAUSE - self._clock()))
+            deadline.wait(max(0.0, listing.at + RETRY_PAUSE - time.monotonic()))
             return self._newer_than(listing.at, api, policy, deadline).resolve(wanted)
 
     def forget(self, api: SdkClient) -> None:
@@ -196,18 +195,13 @@ class Catalogue:
         with self._lock:
             self._listings.pop(api, None)
 
-    def clear(self) -> None:
-        """Forget all lists."""
-        with self._lock:
-            self._listings.clear()
-
-    def _newer_than(self, time: float, api: SdkClient, policy: RetryPolicy, deadline: Deadline) -> Listing:
+    def _newer_than(self, at: float, api: SdkClient, policy: RetryPolicy, deadline: Deadline) -> Listing:
         """Return a list that was fetched later than this: the known one, or that of the next call."""
         while True:
             deadline.check()
             with self._lock:
                 known = self._listings.get(api)
-                if known is not None and known.at > time:
+                if known is not None and known.at > at:
                     return known
                 running = self._fetches.get(api)
                 if running is None:
@@ -232,7 +226,7 @@ class Catalogue:
 
     def _store(self, api: SdkClient, models: tuple[str, ...] | None) -> Listing:
         with self._lock:
-            listing = self._listings[api] = Listing(self._clock(), models)
+            listing = self._listings[api] = Listing(time.monotonic(), models)
         return listing
 
 

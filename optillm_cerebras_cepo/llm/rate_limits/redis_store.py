@@ -187,7 +187,7 @@ class RedisLimitStore:
         return self._local.update(change)
 
     def _update_shared(self, change: Callable[[Limits, float], tuple[Limits, T]]) -> T:
-        def transact(redis: Any) -> tuple[Limits, T, float, bool]:
+        def transact(redis: Any) -> tuple[Limits, T, float]:
             seconds, microseconds = redis.time()
             now = seconds + microseconds / 1e6
             before = self._read(redis.get(self._key), now)
@@ -196,19 +196,18 @@ class RedisLimitStore:
             # written in any case: until then, the low levels that this process observed alone would stay in force.
             if self._local is None and (isinstance(result, Wait) or limits is before):
                 redis.unwatch()
-                return limits, result, now, False
-            redis.multi()
-            # pydantic's own JSON writes infinity as null
-            text = json.dumps(_LIMITS.dump_python(limits))
-            redis.set(self._key, text, ex=LIMITS_TTL if limits.initial_window is None else INITIAL_LIMITS_TTL)
-            return limits, result, now, True
+            else:
+                redis.multi()
+                # pydantic's own JSON writes infinity as null
+                text = json.dumps(_LIMITS.dump_python(limits))
+                redis.set(self._key, text, ex=LIMITS_TTL if limits.initial_window is None else INITIAL_LIMITS_TTL)
+            return limits, result, now
 
         transaction: Any = self._connection.client.transaction  # its type does not declare the result
         done = transaction(transact, self._key, value_from_callable=True)
-        self._last_read, result, now, written = cast(tuple[Limits, T, float, bool], done)
+        self._last_read, result, now = cast(tuple[Limits, T, float], done)
         self._clock_offset = now - time.monotonic()
-        if written:
-            self._local = None
+        self._local = None
         return result
 
     def _read(self, text: bytes | None, now: float) -> Limits:
