@@ -82,11 +82,7 @@ class RedisConnection:
         self._closed = threading.Event()
         # One thread calls Redis, in order of submission. Callers wait until their own deadline, so a slow Redis delays
         # no request beyond it.
-        self._thread = ThreadPoolExecutor(1, "cepo-cerebras-redis")
-
-    def submit(self, work: Callable[[], T]) -> Future[T]:
-        """Run this on the thread that calls Redis."""
-        return self._thread.submit(work)
+        self.thread = ThreadPoolExecutor(1, "cepo-cerebras-redis")
 
     def open_store(self, name: tuple[str, ...], initial: InitialLimits) -> RedisLimitStore:
         """Return the store of this name; `initial` are the limits if Redis has none."""
@@ -107,7 +103,7 @@ class RedisConnection:
     def close(self) -> None:
         """Close the connections, and stop reconnecting."""
         self._closed.set()
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self.thread.shutdown(wait=False, cancel_futures=True)
         self.client.close()
 
     def _reconnect(self) -> None:
@@ -150,7 +146,7 @@ class RedisLimitStore:
 
         `change` may be called several times; its last result counts. Raises what ended the deadline.
         """
-        result = self._connection.submit(lambda: self._update(change))
+        result = self._connection.thread.submit(lambda: self._update(change))
         try:
             return (deadline or Deadline()).wait_for(result)
         except CepoError:
@@ -163,7 +159,7 @@ class RedisLimitStore:
     ) -> None:
         """Replace the limits after all changes that were submitted before."""
         with suppress(RuntimeError):  # closed: nobody needs these limits any more
-            self._connection.submit(lambda: done(self._update(lambda limits, now: (change(limits, now), now))))
+            self._connection.thread.submit(lambda: done(self._update(lambda limits, now: (change(limits, now), now))))
 
     def _return_permit(self, result: Future[Any]) -> None:
         """Return a permit that came after its waiter had given up."""
