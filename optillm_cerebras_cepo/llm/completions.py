@@ -180,10 +180,10 @@ def repaired(value: Any) -> Any:
 
 
 def usage_of(usage: Mapping[str, Any]) -> Usage:
-    """Return the token counts; None for unknown ones, which are not zero."""
+    """Return the token counts; None for unknown ones, which are not zero. A negative count would refill a budget."""
 
     def count(value: object) -> int | None:
-        return value if isinstance(value, int) else None
+        return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
     reasoning = fields(usage.get("completion_tokens_details")).get("reasoning_tokens")
     return Usage(count(usage.get("prompt_tokens")), count(usage.get("completion_tokens")), count(reasoning) or 0)

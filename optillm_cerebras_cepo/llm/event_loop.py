@@ -15,7 +15,7 @@ from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout  # the builtin one only from Python 3.11 on
 from typing import Any, TypeVar, cast
 
-from optillm_cerebras_cepo.core.deadline import Deadline, unlimited
+from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import ApiTimeout, Ended
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class EventLoop:
 
         Raises what the work raises, what ended the deadline, or ApiTimeout.
         """
-        deadline = deadline or unlimited()
+        deadline = deadline or Deadline()
         try:
             deadline.check()
             loop = self._start()

@@ -142,9 +142,15 @@ def take_client_keys(environ: MutableMapping[str, str]) -> tuple[str, ...]:
     keys = tuple(key for key in re.split(r"[,\s]+", text) if key)
     if not keys:  # an empty secret is a mistake, and must not open the server to everybody
         raise BadConfiguration(f"{CLIENT_KEY} contains no key; unset it to serve clients without a key.")
-    if not all(re.fullmatch(r"[!-~]+", key) for key in keys):
-        raise BadConfiguration(f"{CLIENT_KEY} contains a character that no header can contain.")
+    for key in keys:
+        check_client_key(key, CLIENT_KEY)
     return keys
+
+
+def check_client_key(key: str, name: str) -> None:
+    """Raise BadConfiguration, with the name of the setting, if no client could send this key in a header."""
+    if not re.fullmatch(r"[!-~]+", key):
+        raise BadConfiguration(f"{name} contains a character that no client can send in a header.")
 
 
 def _take_secret(name: str, environ: MutableMapping[str, str]) -> str | None:

@@ -22,6 +22,7 @@ from optillm_cerebras_cepo.sidecar.options import (
     CLIENT_KEY,
     FLAGS,
     Options,
+    check_client_key,
     flag_name,
     load_cerebras_key,
     options_from,
@@ -117,7 +118,9 @@ def serve(arguments: Sequence[str]) -> None:
             logger.warning(
                 "The API's TLS certificate is not verified (--no-ssl-verify): the API key may be intercepted."
             )
-        keys = (*keys, *filter(None, [launched.client_key]))
+        if launched.client_key:
+            check_client_key(launched.client_key, "--optillm-api-key")
+            keys = (*keys, launched.client_key)
         if not keys and not _is_loopback(launched.host):
             logger.warning(
                 "No client key is set: anyone who can reach this port can spend your tokens. Set %s.", CLIENT_KEY

@@ -5,7 +5,13 @@ import pytest
 from optillm_cerebras_cepo.core.errors import BadConfiguration
 from optillm_cerebras_cepo.host.responses import WrongClientKey
 from optillm_cerebras_cepo.sidecar.admission import ClientKeys
-from optillm_cerebras_cepo.sidecar.options import CEREBRAS_KEY, CLIENT_KEY, load_cerebras_key, take_client_keys
+from optillm_cerebras_cepo.sidecar.options import (
+    CEREBRAS_KEY,
+    CLIENT_KEY,
+    check_client_key,
+    load_cerebras_key,
+    take_client_keys,
+)
 
 
 def test_the_cerebras_key_can_be_in_a_file(tmp_path: Path) -> None:
@@ -55,6 +61,13 @@ def test_an_empty_or_invalid_secret_is_refused(text: str) -> None:
     """It is a mistake, and must not open the server."""
     with pytest.raises(BadConfiguration, match=f"^{CLIENT_KEY} contains "):
         take_client_keys({CLIENT_KEY: text})
+
+
+@pytest.mark.parametrize("key", ["schlüssel", " ab", "a b", ""])
+def test_a_key_that_no_client_can_send_is_refused(key: str) -> None:
+    """OptiLLM's own flag would otherwise lock every client out."""
+    with pytest.raises(BadConfiguration, match=r"^--optillm-api-key contains "):
+        check_client_key(key, "--optillm-api-key")
 
 
 @pytest.mark.parametrize("authorization", ["Bearer two", "bearer two", "Bearer  two "])
