@@ -13,8 +13,8 @@ from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import CepoError
 from optillm_cerebras_cepo.llm.connection import DEFAULT_TLS, TlsSettings, normalized
 from optillm_cerebras_cepo.llm.event_loop import EventLoop
-from optillm_cerebras_cepo.llm.rate_limits.limiter import LimiterRegistry
 from optillm_cerebras_cepo.llm.rate_limits.priority_queue import PrioritySemaphore
+from optillm_cerebras_cepo.llm.rate_limits.registry import LimiterRegistry
 from optillm_cerebras_cepo.llm.sdk import CONNECTIONS, SdkClient
 from optillm_cerebras_cepo.session import RequestHooks, RequestResult, RequestSession, SharedState
 

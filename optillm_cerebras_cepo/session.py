@@ -18,11 +18,13 @@ from optillm_cerebras_cepo.core.budget import Budget
 from optillm_cerebras_cepo.core.chat import CallFinished, ChatClient, Event, Listener, Observer, ignore
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import CepoError, ModelUnavailable
+from optillm_cerebras_cepo.llm.catalogue import Catalogue
 from optillm_cerebras_cepo.llm.context_window import ContextWindows, TokenEstimates
 from optillm_cerebras_cepo.llm.metering import Ledger, RecordCall, ReplyLengths
-from optillm_cerebras_cepo.llm.models import Catalogue, lookup
-from optillm_cerebras_cepo.llm.rate_limits.limiter import LimiterRegistry, RateLimiter
+from optillm_cerebras_cepo.llm.models import lookup
+from optillm_cerebras_cepo.llm.rate_limits.limiter import RateLimiter
 from optillm_cerebras_cepo.llm.rate_limits.priority_queue import PrioritySemaphore
+from optillm_cerebras_cepo.llm.rate_limits.registry import LimiterRegistry
 from optillm_cerebras_cepo.llm.retry import RetryPolicy
 from optillm_cerebras_cepo.llm.sdk import SdkClient
 from optillm_cerebras_cepo.llm.stack import ModelKnowledge, RequestLayers, stack

@@ -14,9 +14,10 @@ from bench.measure import run_parallel
 from bench.page import Claim, Section, table
 from bench.pictures import GREY, OURS, canvas, save
 from optillm_cerebras_cepo.core.chat import ChatRequest, Observer
-from optillm_cerebras_cepo.llm.rate_limits.limiter import LimiterRegistry, RateLimiter
+from optillm_cerebras_cepo.llm.rate_limits.limiter import RateLimiter
 from optillm_cerebras_cepo.llm.rate_limits.limits import Cost, Permit
 from optillm_cerebras_cepo.llm.rate_limits.priority_queue import Priority
+from optillm_cerebras_cepo.llm.rate_limits.registry import LimiterRegistry
 from optillm_cerebras_cepo.runtime import Runtime
 
 REQUESTS = 8

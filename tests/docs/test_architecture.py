@@ -102,12 +102,12 @@ def test_optillms_server_is_used_in_one_file() -> None:
 
 
 def test_redis_is_imported_in_one_file() -> None:
-    """That file is imported by the limiter only, so that Redis stays optional."""
+    """That file is imported by the registry only, so that Redis stays optional."""
     users = [path.name for path in FILES for name in imports(path) if name.split(".")[0] == "redis"]
     assert set(users) == {"redis_store.py"}
     store = f"{NAME}.llm.rate_limits.redis_store"
     above = [path.name for path in FILES for name in imports(path) if name.startswith(store)]
-    assert above == ["limiter.py"]
+    assert above == ["registry.py"]
 
 
 def test_the_approach_does_not_import_the_client() -> None:

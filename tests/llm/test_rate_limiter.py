@@ -26,12 +26,12 @@ from optillm_cerebras_cepo.core.errors import ApiUnavailable, ErrorScope, OutOfT
 from optillm_cerebras_cepo.core.rate_limit_headers import Allowance
 from optillm_cerebras_cepo.llm.context_window import TokenEstimates
 from optillm_cerebras_cepo.llm.rate_limits.limiter import (
-    LimiterRegistry,
     LocalLimitStore,
     RateLimitedClient,
     RateLimiter,
 )
 from optillm_cerebras_cepo.llm.rate_limits.limits import initial_limits
+from optillm_cerebras_cepo.llm.rate_limits.registry import LimiterRegistry
 
 
 def limiter_for(most: int = 64, **own: float) -> RateLimiter:

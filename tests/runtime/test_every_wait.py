@@ -24,7 +24,7 @@ from optillm_cerebras_cepo.cepo import outcome
 from optillm_cerebras_cepo.core.chat import CallDelayed, Event, Question
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import CepoError, DeadlineExceeded, Ended
-from optillm_cerebras_cepo.llm import models, retry, sdk
+from optillm_cerebras_cepo.llm import catalogue, retry, sdk
 from optillm_cerebras_cepo.llm.rate_limits import redis_store
 from optillm_cerebras_cepo.runtime import Runtime
 from optillm_cerebras_cepo.session import RequestResult
@@ -109,7 +109,7 @@ def list_that_another_asks_for(it: Waiting) -> None:
 
 def pause_before_the_list_is_asked_for_again(it: Waiting) -> None:
     """A list without the model."""
-    it.monkeypatch.setattr(models, "RETRY_PAUSE", FOR_EVER)
+    it.monkeypatch.setattr(catalogue, "RETRY_PAUSE", FOR_EVER)
     api = it.start(models=("gpt-oss-120b",))
     it.reached = lambda: api.calls
 

@@ -16,7 +16,7 @@ from support.waiting import until
 
 from optillm_cerebras_cepo.core import errors
 from optillm_cerebras_cepo.core.deadline import Deadline
-from optillm_cerebras_cepo.llm import models
+from optillm_cerebras_cepo.llm import catalogue
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.problems import Reply, token_quota_exceeded
 from optillm_cerebras_cepo.simulator.server import Simulator
@@ -36,7 +36,7 @@ def lists(api: Simulator) -> int:
 @pytest.fixture(autouse=True)
 def _short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pause between two looks at a list that lacks a model, so short that no test waits for it."""
-    monkeypatch.setattr(models, "RETRY_PAUSE", 0.001)
+    monkeypatch.setattr(catalogue, "RETRY_PAUSE", 0.001)
 
 
 @pytest.mark.parametrize("odd", [EMPTY, OTHERS, PAGE, Reply(200, "[]"), Reply(200, {"data": "?"}), Reply(503, "busy")])

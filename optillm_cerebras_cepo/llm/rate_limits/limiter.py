@@ -1,4 +1,4 @@
-"""Rate limiters, one for each API, key and model: how many calls and tokens go out, and which call is next.
+"""Rate limiter of one API, key and model: how many calls and tokens go out, and which call is next.
 
 A call waits until the known limits have room for it, and until fewer calls are in flight than the API can take. Calls
 are served by the age of their request. In order of arrival, the calls of eight requests would finish all eight
@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from optillm_cerebras_cepo.core.chat import CallDelayed, ChatClient, ChatRequest, Completion, Observer, Step
 from optillm_cerebras_cepo.core.deadline import Deadline
-from optillm_cerebras_cepo.core.errors import BadConfiguration, QuotaExhausted, RateLimited
+from optillm_cerebras_cepo.core.errors import QuotaExhausted, RateLimited
 from optillm_cerebras_cepo.core.rate_limit_headers import Quota, unit_of
 from optillm_cerebras_cepo.llm.context_window import TokenEstimates
 from optillm_cerebras_cepo.llm.rate_limits import windows
-from optillm_cerebras_cepo.llm.rate_limits.limits import Cost, Limits, Permit, Wait, initial_limits
+from optillm_cerebras_cepo.llm.rate_limits.limits import Cost, Limits, Permit, Wait
 from optillm_cerebras_cepo.llm.rate_limits.priority_queue import Blocked, Priority, PriorityQueue
 
 STEP_PRIORITY = {step: -number for number, step in enumerate(Step)}  # a later step finishes its request sooner
-MISSING = "CEPO_CEREBRAS_REDIS_URL needs the Redis client; install it: pip install 'redis>=5,<9'"
 MIN_REPORTED_WAIT = 1.0  # seconds; shorter waits are not reported to the observer
 T = TypeVar("T")
 InitialLimits = Callable[[float], Limits]  # returns the limits before the first reply, for the current time
@@ -182,68 +181,6 @@ def _used_up(wait: Wait) -> str:
     """Return, for example, `the limit of 5 requests a minute is used up`."""
     kind, _, unit = wait.window.partition("-")
     return f"the limit of {wait.limit:,.0f} {kind} {'an' if unit == 'hour' else 'a'} {unit} is used up"
-
-
-class LimiterRegistry:
-    """All rate limiters of this process, by Redis, API, key and model; each is made on first use.
-
-    `minute` is the length of a minute in seconds, fewer in compressed time.
-    """
-
-    def __init__(self, minute: float = 60.0) -> None:
-        self._lock = threading.RLock()
-        self._minute = minute
-        self._limiters: dict[tuple[str | None, ...], RateLimiter] = {}
-        self._redis: dict[str | None, Any] = {}  # connections by URL
-
-    def connect(self, redis_url: str | None) -> None:
-        """Prepare the limit store: Redis, or without a URL this process, which imports nothing of Redis.
-
-        Raises:
-            BadConfiguration: the URL is not that of a Redis, or the Redis client is not installed.
-
-        """
-        with self._lock:
-            if redis_url is None or redis_url in self._redis:
-                return
-            try:
-                from optillm_cerebras_cepo.llm.rate_limits.redis_store import RedisConnection
-            except ModuleNotFoundError:
-                raise BadConfiguration(MISSING) from None
-            self._redis[redis_url] = RedisConnection(redis_url)
-
-    def limiter(
-        self,
-        redis_url: str | None,
-        api: tuple[str, str],
-        model: str,
-        concurrency: int,
-        operator_limits: Mapping[str, float],
-    ) -> RateLimiter:
-        """Return the rate limiter of a model at an API, given by address and key. Raises what `connect` raises.
-
-        `concurrency` and `operator_limits`, by window, count on first use only.
-        """
-
-        def initial(now: float) -> Limits:
-            return initial_limits(operator_limits, now, self._minute)
-
-        key = (redis_url, *api, model)
-        with self._lock:
-            if key not in self._limiters:
-                self.connect(redis_url)
-                redis = self._redis.get(redis_url)
-                store = redis.open_store((*api, model), initial) if redis else LocalLimitStore(initial)
-                self._limiters[key] = RateLimiter(store, concurrency)
-            return self._limiters[key]
-
-    def clear(self) -> None:
-        """Forget all limits, and close the connections to Redis."""
-        with self._lock:
-            connections = list(self._redis.values())
-            self._limiters, self._redis = {}, {}
-        for connection in connections:
-            connection.close()
 
 
 @dataclass(frozen=True)
