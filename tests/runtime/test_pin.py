@@ -68,7 +68,7 @@ def test_the_list_of_models_is_cached(simulate: Simulate) -> None:
 
 def test_an_old_list_of_models_serves_where_no_new_one_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     """The API may well answer though its list does not come."""
-    monkeypatch.setattr("optillm_cerebras_cepo.llm.models.LIST_TTL", 0.0)
+    monkeypatch.setattr("optillm_cerebras_cepo.llm.catalogue.LIST_TTL", 0.0)
     listed: list[web.Request] = []
 
     async def models(request: web.Request) -> web.Response:
