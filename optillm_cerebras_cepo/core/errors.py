@@ -2,7 +2,7 @@
 
 A message is one line for the person who reads it: what happened and what to do. It contains no key, no prompt and no
 stack trace, so that it can be shown to any client. Errors of the servers are in `host/responses.py` and
-`sidecar/admission.py`.
+`sidecar/errors.py`.
 
 The keywords of a class are its row in the table of errors:
 

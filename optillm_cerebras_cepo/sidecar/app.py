@@ -17,7 +17,7 @@ from optillm_cerebras_cepo.host.execution import REQUEST_OBSERVER, defect
 from optillm_cerebras_cepo.host.optillm import single_version
 from optillm_cerebras_cepo.host.responses import BodyTooLarge, error_headers
 from optillm_cerebras_cepo.llm.models import lookup
-from optillm_cerebras_cepo.sidecar import admission
+from optillm_cerebras_cepo.sidecar import errors
 from optillm_cerebras_cepo.sidecar.admission import PROBE_PATHS, ClientKeys, RequestSlots
 from optillm_cerebras_cepo.sidecar.readiness import Readiness
 from optillm_cerebras_cepo.sidecar.request_record import CONTENT_TYPE, Metrics, RequestRecord
@@ -89,14 +89,14 @@ class SidecarApp:
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
         self.keys.check(path, environ.get("HTTP_AUTHORIZATION", ""))
         if "HTTP_ORIGIN" in environ and not self.keys and path not in PROBE_PATHS:
-            raise admission.OriginRefused(
+            raise errors.OriginRefused(
                 "Browser requests are refused unless CEPO_CEREBRAS_CLIENT_KEY is set on the server."
             )
         allowed = READ if path.startswith(f"{MODELS}/") else METHODS.get(path)
         if allowed is None:
-            raise _unknown_path(environ)
+            raise errors.unknown_path(_base_url(environ))
         if method not in allowed:
-            raise admission.wrong_method(method, path if path in METHODS else f"{MODELS}/MODEL", allowed)
+            raise errors.wrong_method(method, path if path in METHODS else f"{MODELS}/MODEL", allowed)
 
     def _route(self, record: RequestRecord) -> Wsgi:
         if record.path == "/ready":
@@ -117,7 +117,7 @@ class SidecarApp:
     def _ready(self) -> Response:
         state = self.readiness.state
         if self.slots.closed:
-            return _json({"status": "not ready", "reason": admission.shutting_down().message}, 503)
+            return _json({"status": "not ready", "reason": errors.shutting_down().message}, 503)
         if state.model is None:
             return _json({"status": "not ready", "reason": state.reason}, 503)
         return _json({"status": "ready", "model": state.model})
@@ -168,11 +168,10 @@ def _path(environ: Mapping[str, Any]) -> str:
     return single_version(str(environ["PATH_INFO"]))
 
 
-def _unknown_path(environ: Mapping[str, Any]) -> admission.UnknownPath:
-    """Return the error with the path that clients look for, and their base URL if the Host header is `host[:port]`."""
+def _base_url(environ: Mapping[str, Any]) -> str | None:
+    """Return the base URL for OpenAI's clients, from the Host header; None if that is not a valid `host[:port]`."""
     host = str(environ.get("HTTP_HOST", ""))
-    base = f" Base URL: {environ.get('wsgi.url_scheme', 'http')}://{host}/v1" if HOST.fullmatch(host) else ""
-    return admission.UnknownPath(f"Not found. Chat: POST {CHAT}.{base}")
+    return f"{environ.get('wsgi.url_scheme', 'http')}://{host}/v1" if HOST.fullmatch(host) else None
 
 
 def model_names(served: str | None, wanted: Sequence[str], approaches: Collection[str]) -> list[str]:
@@ -198,7 +197,7 @@ def _json(body: dict[str, Any], status: int = 200) -> Response:
 def _error_response(error: CepoError) -> Response:
     response = _json(error.body(), error.status)
     response.headers.update(error_headers(error))
-    if isinstance(error, admission.WrongMethod):
+    if isinstance(error, errors.WrongMethod):
         response.headers["allow"] = error.allowed
     return response
 
@@ -209,10 +208,10 @@ def _read_error(status: int) -> CepoError:
         case 413:
             return BodyTooLarge("The request body exceeds the server's limit.")
         case 431:
-            return admission.HeadersTooLarge("The request headers exceed the server's limit.")
+            return errors.HeadersTooLarge("The request headers exceed the server's limit.")
         case 500:
             return CepoError("Internal server error. The server's log has the details.")
         case 503:
-            return admission.server_full()
+            return errors.server_full()
         case _:
             return BadRequest("This is not a valid HTTP request.")

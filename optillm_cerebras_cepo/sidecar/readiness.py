@@ -47,8 +47,9 @@ class Readiness:
 
     def start(self) -> None:
         """Start the thread that checks until `stop`."""
-        run, arguments = self._run, (self._stopped.wait,)
-        threading.Thread(target=run, args=arguments, name="cepo-cerebras-readiness", daemon=True).start()
+        threading.Thread(
+            target=self._run, args=(self._stopped.wait,), name="cepo-cerebras-readiness", daemon=True
+        ).start()
 
     def stop(self) -> None:
         """Stop checking."""

@@ -12,11 +12,11 @@ import signal
 import socket
 import threading
 from collections.abc import Sequence
-from functools import partial
 from types import FrameType
 
 from optillm_cerebras_cepo.core.errors import BadConfiguration
 from optillm_cerebras_cepo.host.bootstrap import Launched, launch
+from optillm_cerebras_cepo.sidecar.errors import shutting_down
 from optillm_cerebras_cepo.sidecar.logs import json_logging, quiet_libraries
 from optillm_cerebras_cepo.sidecar.options import (
     CLIENT_KEY,
@@ -149,7 +149,7 @@ class _Sidecar:
     def __init__(self, options: Options, launched: Launched, keys: Sequence[str], stop_signal: StopSignal) -> None:
         # These import OptiLLM, whose import `launch` has to prepare.
         from optillm_cerebras_cepo.runtime import RUNTIME
-        from optillm_cerebras_cepo.sidecar.admission import ClientKeys, RequestSlots, shutting_down
+        from optillm_cerebras_cepo.sidecar.admission import ClientKeys, RequestSlots
         from optillm_cerebras_cepo.sidecar.app import SidecarApp
         from optillm_cerebras_cepo.sidecar.readiness import Readiness
         from optillm_cerebras_cepo.sidecar.request_record import Metrics
@@ -160,10 +160,10 @@ class _Sidecar:
         self._grace = options.grace
         self._stop_signal = stop_signal
         self._failed = False
-        self._end_requests = partial(RUNTIME.stop, shutting_down)
-        RUNTIME.limit_planned_requests(options.max_requests)
-        RUNTIME.limit_connections(api_connections)
-        RUNTIME.shared.limiters.connect(launched.redis_url)
+        self._runtime = RUNTIME
+        self._runtime.limit_planned_requests(options.max_requests)
+        self._runtime.limit_connections(api_connections)
+        self._runtime.shared.limiters.connect(launched.redis_url)
         self._slots = slots = RequestSlots(slot_count)
         self._readiness = Readiness(RUNTIME, launched.base_url, launched.models, launched.tls)
         app = SidecarApp(
@@ -194,13 +194,13 @@ class _Sidecar:
         self._readiness.start()
         self._stop_signal.wait()
         if self._failed:
-            self._end_requests()  # otherwise the exit would wait for the threads of open requests
+            self._runtime.stop(shutting_down)  # otherwise the exit would wait for the threads of open requests
             raise SystemExit("cepo-cerebras: The HTTP server has failed; see the log.")
         self._server.stop_listening()
         self._slots.close()
         self._readiness.stop()
         if not self._slots.wait_until_free(self._grace):
-            self._end_requests()
+            self._runtime.stop(shutting_down)
             self._slots.wait_until_free(FINAL_SECONDS)
         self._server.finish(FINAL_SECONDS)
 

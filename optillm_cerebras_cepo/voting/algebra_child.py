@@ -18,12 +18,9 @@ import os
 import select
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
-
-# Collections would take a fifth of the time of the imports, and touch memory that processes share. They end soon.
-gc.disable()
-
-from optillm_cerebras_cepo.voting.algebra import equal  # noqa: E402
 
 WALL_SECONDS = 60  # then the kernel ends a comparison, even on a busy machine, and even if nobody waits for it any more
 MEMORY = 384 << 20  # bytes of address space for a comparison; 65 MB are taken when it begins. More raises MemoryError
@@ -37,10 +34,14 @@ LESSONS = (
 )  # fmt: skip
 
 
+Equal = Callable[[str, str], bool]
+
+
 class Comparisons:
     """Comparisons that run, each in a process forked from this one."""
 
-    def __init__(self, cpu_seconds: float) -> None:
+    def __init__(self, equal: Equal, cpu_seconds: float) -> None:
+        self._equal = equal
         self._cpu_seconds = cpu_seconds
         self._running: dict[int, int] = {}  # process id → number of the comparison
         signal.signal(signal.SIGCHLD, self._take_ended)
@@ -54,9 +55,12 @@ class Comparisons:
             _answer(number, None)
         else:
             if process == 0:
-                self._limit()
-                _answer(number, _equal(one, other))
-                os._exit(0)
+                try:
+                    self._limit()
+                    _compare(self._equal, number, one, other)
+                    os._exit(0)
+                finally:
+                    os._exit(1)  # after an exception; never back into the loop of the parent
             self._running[process] = number
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
 
@@ -86,31 +90,31 @@ class Comparisons:
 
 def main() -> None:
     """Answer each line of standard input; learn while there is none."""
+    gc.disable()  # collections take a fifth of the time of the import, and write to memory that processes share
     logging.disable(logging.CRITICAL)
+    from optillm_cerebras_cepo.voting.algebra import equal
+
     forks = hasattr(os, "fork")
-    begin = Comparisons(float(sys.argv[1])).begin if forks else _compare
+    begin = Comparisons(equal, float(sys.argv[1])).begin if forks else partial(_compare, equal)
     lessons = list(LESSONS) if forks else []
     _write("ready")
     with open(0, "rb", buffering=0) as questions:  # unbuffered, so that `select` sees each question
         while True:
             if lessons and not select.select([questions], [], [], 0)[0]:
                 lesson = lessons.pop(0)
-                _equal(lesson, f"{lesson}+0")
+                equal(lesson, f"{lesson}+0")
             elif line := questions.readline():
                 begin(*json.loads(line))
             else:
                 return
 
 
-def _compare(number: int, one: str, other: str) -> None:
-    _answer(number, _equal(one, other))
-
-
-def _equal(one: str, other: str) -> bool:
+def _compare(equal: Equal, number: int, one: str, other: str) -> None:
     try:
-        return equal(one, other)
+        result = equal(one, other)
     except Exception:  # the algebra failed, or a number does not fit into memory
-        return False
+        result = False
+    _answer(number, result)
 
 
 def _answer(number: int, result: bool | None) -> None:

@@ -2,7 +2,8 @@ import threading
 
 import pytest
 
-from optillm_cerebras_cepo.sidecar.admission import RequestSlots, ServerFull, ShuttingDown
+from optillm_cerebras_cepo.sidecar.admission import RequestSlots
+from optillm_cerebras_cepo.sidecar.errors import ServerFull, ShuttingDown
 
 
 def test_acquire_fails_until_a_slot_is_released() -> None:

@@ -44,6 +44,7 @@ def started(
         ),
         ([], {"OPTILLM_API_KEY": "x"}, "cepo-cerebras: OPTILLM_API_KEY makes OptiLLM serve a local model"),
         ([], {"CEPO_CEREBRAS_CLIENT_KEY": ""}, "cepo-cerebras: CEPO_CEREBRAS_CLIENT_KEY contains no key"),
+        (["--optillm-api-key", "schlüssel"], {}, "cepo-cerebras: --optillm-api-key contains a character"),
         (["--host", "192.0.2.1"], {}, "cepo-cerebras: Cannot listen at 192.0.2.1:8080: "),
         (["--ssl-cert-path", "/none.pem"], {}, f"{CERTIFICATES} cannot be read: "),
         ([], {"OPTILLM_SSL_CERT_PATH": __file__}, f"{CERTIFICATES} names a file without"),

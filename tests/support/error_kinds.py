@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import optillm_cerebras_cepo.host.responses
-import optillm_cerebras_cepo.sidecar.admission  # noqa: F401 -- both have some
+import optillm_cerebras_cepo.sidecar.errors  # noqa: F401 -- both have some
 from optillm_cerebras_cepo.core.errors import CepoError
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +13,25 @@ from unittest.mock import Mock
 
 import pytest
 from support.votes import agree, group
+from support.waiting import until
 
+from optillm_cerebras_cepo.voting.algebra_child import MEMORY
 from optillm_cerebras_cepo.voting.algebra_process import Equivalence
 
 HARD = ["9^{9^{9^9}}", "9^{999^{999}}", "(((2^{999})^{999})^{999})^{999}", "10^{10000000}", "99999!", "((9!)!)!",
         "\\frac{" * 20 + "1" + "}{2}" * 20, "(x+1)^{999}(y+1)^{999}(z+1)^{999}", "x^{999}+" * 30 + "1",
         "\\int_0^1 \\frac{x^{99}\\sin(x^{97})}{\\ln(x+2)} dx"]  # fmt: skip
+
+
+def children(algebra: Equivalence) -> list[int]:
+    """Return the ids of the processes that compare."""
+    return [int(pid) for pid in Path(f"/proc/{algebra.pid}/task/{algebra.pid}/children").read_text().split()]
+
+
+def cpu_seconds_of_children(algebra: Equivalence) -> float:
+    """Return the processor time of all comparisons that have ended."""
+    numbers = Path(f"/proc/{algebra.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(numbers[13]) + int(numbers[14])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_hard_formulas_do_not_hang() -> None:
@@ -68,15 +82,30 @@ def test_a_quick_comparison_overtakes_slow_ones() -> None:
 
 
 def test_a_comparison_out_of_time_ends_alone() -> None:
-    """Also inside of a single operation on a huge number; the child goes on, and its result is remembered."""
+    """Also inside of a single operation on a huge number; the child goes on, and the result is remembered."""
     mine = Equivalence(cpu_seconds=0.2)
     try:
         assert mine("\\sqrt{8}", "2\\sqrt{2}") is True
-        pid = mine.pid
-        for hard in (HARD[-1], "3^{9999999}", HARD[-1]):
+        pid, before = mine.pid, cpu_seconds_of_children(mine)
+        for hard in (HARD[-1], "3^{9999999}"):
             assert mine(hard, f"1+{hard}") is None
+        assert cpu_seconds_of_children(mine) - before < 2
+        assert mine.submit(f"1+{HARD[-1]}", HARD[-1]).done()
         assert mine("x+1", "1+x") is True
         assert mine.pid == pid
+    finally:
+        mine.close()
+
+
+def test_a_comparison_has_bounded_memory_and_gives_way() -> None:
+    """The limit is the kernel's; the priority falls when it turns out to be slow."""
+    mine = Equivalence(cpu_seconds=3600)
+    try:
+        mine.submit(HARD[-1], "x")
+        child = until(lambda: children(mine))[0]
+        ours = os.getpriority(os.PRIO_PROCESS, 0)
+        until(lambda: os.getpriority(os.PRIO_PROCESS, child) == min(19, ours + 10))
+        assert resource.prlimit(child, resource.RLIMIT_AS)[0] == MEMORY
     finally:
         mine.close()
 
