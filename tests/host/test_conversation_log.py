@@ -18,7 +18,7 @@ from pytest_mock import MockerFixture
 from optillm_cerebras_cepo.core.chat import ChatRequest, Completion, Label, Message, RawMessage, Step, Usage
 from optillm_cerebras_cepo.core.errors import RateLimited
 from optillm_cerebras_cepo.host import optillm, plugin
-from optillm_cerebras_cepo.host.plugin import LogEntry
+from optillm_cerebras_cepo.host.conversation_log import LogEntry
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.problems import Reply
 from optillm_cerebras_cepo.simulator.server import Simulator

@@ -148,7 +148,7 @@ def test_several_answers_stream_by_their_index(serve: Any, simulate: Simulate) -
 
 def test_an_idle_stream_sends_comments(serve: Any, simulate: Simulate, monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients skip them, and proxies keep the connection open."""
-    from optillm_cerebras_cepo.host import responses as stream
+    from optillm_cerebras_cepo.host import stream
 
     assert stream.HEARTBEAT <= 10
     monkeypatch.setattr(stream, "HEARTBEAT", 0.05)
