@@ -15,9 +15,10 @@ from optillm_cerebras_cepo.cepo.request import CallTimes, CepoRequest, RequestTr
 from optillm_cerebras_cepo.cepo.solve import solve
 from optillm_cerebras_cepo.cepo.step_caller import ModelAccess, StepCaller
 from optillm_cerebras_cepo.core.budget import Budget
-from optillm_cerebras_cepo.core.chat import CallFinished, ChatClient, Event, Listener, Observer, ignore
+from optillm_cerebras_cepo.core.chat import ChatClient, Listener
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import CepoError, ModelUnavailable
+from optillm_cerebras_cepo.core.events import CallFinished, Event, Observer, ignore
 from optillm_cerebras_cepo.llm.catalogue import Catalogue
 from optillm_cerebras_cepo.llm.context_window import ContextWindows, TokenEstimates
 from optillm_cerebras_cepo.llm.metering import Ledger, RecordCall, ReplyLengths

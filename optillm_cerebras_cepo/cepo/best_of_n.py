@@ -33,9 +33,10 @@ from optillm_cerebras_cepo.cepo.workload import (
     reserve_answer,
     shortfall,
 )
-from optillm_cerebras_cepo.core.chat import Listener, PlansCompared
+from optillm_cerebras_cepo.core.chat import Listener
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import CepoError, ErrorScope, OutOfTime
+from optillm_cerebras_cepo.core.events import PlansCompared
 from optillm_cerebras_cepo.voting.vote import vote
 
 CONFIDENT = 0.95  # Adaptive-Consistency's own threshold

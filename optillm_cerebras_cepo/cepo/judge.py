@@ -21,8 +21,9 @@ from optillm_cerebras_cepo.cepo.outcome import Ratings
 from optillm_cerebras_cepo.cepo.seam import Seam, options_of, prompts_of, reply
 from optillm_cerebras_cepo.cepo.step_caller import StepCaller
 from optillm_cerebras_cepo.cepo.verdicts import read_preference, read_rating
-from optillm_cerebras_cepo.core.chat import CandidateRated, Label, Step
+from optillm_cerebras_cepo.core.chat import Label, Step
 from optillm_cerebras_cepo.core.errors import CepoError
+from optillm_cerebras_cepo.core.events import CandidateRated
 
 
 class Judge:

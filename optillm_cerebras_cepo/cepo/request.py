@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
-from optillm_cerebras_cepo.core.chat import Label, Observer, Parameters, Question, Step, ignore
+from optillm_cerebras_cepo.core.chat import Label, Parameters, Question, Step
+from optillm_cerebras_cepo.core.events import Observer, ignore
 from optillm_cerebras_cepo.response_format import RequestedFormat
 from optillm_cerebras_cepo.settings.declaration import Settings
 

@@ -14,8 +14,9 @@ from typing import Any
 import httpx
 
 from optillm_cerebras_cepo.cli import CommandError
+from optillm_cerebras_cepo.core.command_line import Parser
+from optillm_cerebras_cepo.core.environment import API_KEY, BASE_URL, misspelt
 from optillm_cerebras_cepo.core.errors import BadConfiguration
-from optillm_cerebras_cepo.core.process import API_KEY, BASE_URL, Parser, misspelt
 from optillm_cerebras_cepo.demo.child_process import ChildProcess, DemoError, free_port
 from optillm_cerebras_cepo.demo.local_model import serving
 from optillm_cerebras_cepo.llm.connection import normalized

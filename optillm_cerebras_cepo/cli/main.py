@@ -10,8 +10,8 @@ from importlib import import_module
 
 from optillm_cerebras_cepo import __version__
 from optillm_cerebras_cepo.cli import CommandError
+from optillm_cerebras_cepo.core.command_line import WrongUsage
 from optillm_cerebras_cepo.core.errors import BadConfiguration
-from optillm_cerebras_cepo.core.process import WrongUsage
 
 # Each command is the module of this name, with `run(arguments, say)`. It is imported only when it runs.
 COMMANDS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from optillm_cerebras_cepo.cli import CommandError
-from optillm_cerebras_cepo.core.process import Parser, check_port
+from optillm_cerebras_cepo.core.command_line import Parser, check_port
 from optillm_cerebras_cepo.simulator.options import add_arguments, options_from
 from optillm_cerebras_cepo.simulator.server import serve
 

@@ -1,4 +1,4 @@
-"""Records that the layers exchange: one call to a model, its reply, and events of a request's progress.
+"""Records that the layers exchange: one call to a model, and its reply.
 
 All records are frozen. None means unknown, which is not zero. No record's repr contains a text of a client or a model,
 so that a record logged by accident shows none.
@@ -13,7 +13,6 @@ from typing import Any, Literal, Protocol
 
 from optillm_cerebras_cepo.core.budget import Budget
 from optillm_cerebras_cepo.core.deadline import Deadline
-from optillm_cerebras_cepo.core.errors import CepoError
 from optillm_cerebras_cepo.core.rate_limit_headers import Quota
 
 
@@ -199,69 +198,3 @@ class ChatClient(Protocol):
     def complete(self, request: ChatRequest) -> Completion:
         """Answer, or raise a CepoError. Safe to call from several threads at once."""
         ...
-
-
-# Events of a request's progress: counts, durations and error reasons, never a text of a message.
-
-
-@dataclass(frozen=True)
-class CallFinished:
-    """A call returned a reply or an error after so many seconds."""
-
-    label: Label
-    seconds: float
-    usage: Usage | None = None
-    finish_reason: str | None = None
-    error: CepoError | None = None
-
-
-@dataclass(frozen=True)
-class CallDelayed:
-    """A call waits so many seconds, for a retry or for a rate limit; `error` is the reason."""
-
-    label: Label
-    seconds: float
-    error: CepoError
-
-
-@dataclass(frozen=True)
-class PlansCompared:
-    """The plans of a candidate were executed, and `agreeing` of them have the same answer."""
-
-    candidate: int
-    agreeing: int
-    plans: int
-
-
-@dataclass(frozen=True)
-class CandidateRated:
-    """A candidate was rated; None if the judge's reply contains no rating."""
-
-    candidate: int
-    rating: float | None
-
-
-Event = CallFinished | CallDelayed | PlansCompared | CandidateRated
-Observer = Callable[[Event], None]
-
-
-def ignore(_: Event) -> None:
-    """Observe nothing."""
-
-
-def describe(event: Event) -> str:
-    """Return one line for the log and for the client's stream, such as `candidate 2 plan: 412 tokens in 1.3 s`."""
-    match event:
-        case CallFinished():
-            if event.error is not None:
-                return f"{event.label}: failed after {event.seconds:.1f} s: {event.error.message}"
-            tokens = event.usage.completion_tokens if event.usage else None
-            count = "unknown number of" if tokens is None else tokens
-            cut = " (cut at its token limit)" if event.finish_reason == "length" else ""
-            return f"{event.label}: {count} tokens in {event.seconds:.1f} s{cut}"
-        case CallDelayed():
-            return f"{event.label}: waiting {event.seconds:.1f} s: {event.error.message}"
-        case PlansCompared():
-            return f"candidate {event.candidate}: {event.agreeing} of {event.plans} plans agree"
-        case CandidateRated():
-            return f"candidate {event.candidate}: {'no rating' if event.rating is None else f'rated {event.rating:g}'}"

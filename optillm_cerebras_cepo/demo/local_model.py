@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from optillm_cerebras_cepo.core.process import child_environment
+from optillm_cerebras_cepo.core.environment import child_environment
 from optillm_cerebras_cepo.demo.child_process import ChildProcess, DemoError, exit_when_stdin_closes, free_port
 
 MODEL_ID = "smollm2-135m-instruct"

@@ -20,15 +20,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from optillm_cerebras_cepo.core.command_line import check_port, flags_of, refuse_unknown_arguments, wrong_usage
+from optillm_cerebras_cepo.core.environment import BASE_URL, misspelt
 from optillm_cerebras_cepo.core.errors import BadConfiguration
-from optillm_cerebras_cepo.core.process import (
-    BASE_URL,
-    check_port,
-    flags_of,
-    misspelt,
-    refuse_unknown_arguments,
-    wrong_usage,
-)
 from optillm_cerebras_cepo.host import SLUG
 from optillm_cerebras_cepo.llm.connection import TlsSettings
 from optillm_cerebras_cepo.settings.loading import load

@@ -16,8 +16,8 @@ from typing import Any
 
 import yaml
 
+from optillm_cerebras_cepo.core.environment import API_KEY, BASE_URL, misspelt
 from optillm_cerebras_cepo.core.errors import BadConfiguration, MissingKey
-from optillm_cerebras_cepo.core.process import API_KEY, BASE_URL, misspelt
 from optillm_cerebras_cepo.host import optillm
 from optillm_cerebras_cepo.host.optillm import CEPO_FIELDS
 from optillm_cerebras_cepo.llm.connection import TlsSettings, normalized

@@ -20,9 +20,10 @@ from typing import Any, Protocol
 
 import flask
 
-from optillm_cerebras_cepo.core.chat import CallFinished, Event, Listener, Observer, describe
+from optillm_cerebras_cepo.core.chat import Listener
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import HUNG_UP, CepoError, Ended
+from optillm_cerebras_cepo.core.events import CallFinished, Event, Observer, describe
 from optillm_cerebras_cepo.session import RequestResult
 
 POLL = 0.5  # seconds between two checks of a connection

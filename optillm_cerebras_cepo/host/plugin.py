@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from optillm_cerebras_cepo.cepo.request import CepoRequest
-from optillm_cerebras_cepo.core.chat import Listener, Observer
+from optillm_cerebras_cepo.core.chat import Listener
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import BadConfiguration, CepoError
+from optillm_cerebras_cepo.core.events import Observer
 from optillm_cerebras_cepo.host import SLUG, configuration, hooks, optillm, responses, stream
 from optillm_cerebras_cepo.host.conversation_log import LogEntry
 from optillm_cerebras_cepo.host.execution import Execution, current_client, defect, request_observer

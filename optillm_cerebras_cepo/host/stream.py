@@ -10,8 +10,8 @@ from typing import Any
 import flask
 
 from optillm_cerebras_cepo.cepo.request import CepoRequest
-from optillm_cerebras_cepo.core.chat import CallDelayed, CallFinished, CandidateRated, PlansCompared, describe
 from optillm_cerebras_cepo.core.errors import CepoError
+from optillm_cerebras_cepo.core.events import CallDelayed, CallFinished, CandidateRated, PlansCompared, describe
 from optillm_cerebras_cepo.host import responses
 from optillm_cerebras_cepo.host.execution import POLL, ContentDelta, Execution, Update, defect
 from optillm_cerebras_cepo.llm.models import lookup

@@ -14,8 +14,9 @@ from dataclasses import astuple, dataclass, replace
 from math import ceil
 from operator import add
 
-from optillm_cerebras_cepo.core.chat import CallFinished, ChatClient, ChatRequest, Completion, Label, Observer, Step
+from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion, Label, Step
 from optillm_cerebras_cepo.core.errors import CepoError
+from optillm_cerebras_cepo.core.events import CallFinished, Observer
 
 WINDOW = 200  # remembered replies of each kind
 KINDS = 500  # remembered kinds: clients create them, so their number is bounded

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
-from optillm_cerebras_cepo.core.chat import CallDelayed, ChatClient, ChatRequest, Completion, Observer, ignore
+from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import (
     ApiTimeout,
@@ -31,6 +31,7 @@ from optillm_cerebras_cepo.core.errors import (
     RateLimited,
     UnusableReply,
 )
+from optillm_cerebras_cepo.core.events import CallDelayed, Observer, ignore
 from optillm_cerebras_cepo.llm.rate_limits.windows import wait_is_known
 
 T = TypeVar("T")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from optillm_cerebras_cepo.core.chat import ChatClient, Observer
+from optillm_cerebras_cepo.core.chat import ChatClient
+from optillm_cerebras_cepo.core.events import Observer
 from optillm_cerebras_cepo.llm.context_window import ContextFitter, ContextWindows, TokenEstimates
 from optillm_cerebras_cepo.llm.metering import (
     AdaptiveMaxTokens,

@@ -11,8 +11,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from optillm_cerebras_cepo.core.command_line import Parser, WrongUsage
+from optillm_cerebras_cepo.core.environment import API_KEY
 from optillm_cerebras_cepo.core.errors import BadConfiguration
-from optillm_cerebras_cepo.core.process import API_KEY, Parser, WrongUsage
 
 PREFIX = "CEPO_CEREBRAS_"
 

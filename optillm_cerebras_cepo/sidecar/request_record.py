@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from optillm_cerebras_cepo import __version__
-from optillm_cerebras_cepo.core.chat import CallDelayed, CallFinished, Event
 from optillm_cerebras_cepo.core.errors import CepoError, Ended
+from optillm_cerebras_cepo.core.events import CallDelayed, CallFinished, Event
 from optillm_cerebras_cepo.host.responses import counts
 from optillm_cerebras_cepo.session import RequestResult
 

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from itertools import count
 
-from optillm_cerebras_cepo.core.process import child_environment
+from optillm_cerebras_cepo.core.environment import child_environment
 
 PROGRAM = "optillm_cerebras_cepo.voting.algebra_child"
 CPU_SECONDS = 1.0  # for one comparison; CPU time, so that a busy machine changes no result

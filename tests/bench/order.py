@@ -13,7 +13,8 @@ from bench.loops import easy, our_loop
 from bench.measure import run_parallel
 from bench.page import Claim, Section, table
 from bench.pictures import GREY, OURS, canvas, save
-from optillm_cerebras_cepo.core.chat import ChatRequest, Observer
+from optillm_cerebras_cepo.core.chat import ChatRequest
+from optillm_cerebras_cepo.core.events import Observer
 from optillm_cerebras_cepo.llm.rate_limits.limiter import RateLimiter
 from optillm_cerebras_cepo.llm.rate_limits.limits import Cost, Permit
 from optillm_cerebras_cepo.llm.rate_limits.priority_queue import Priority

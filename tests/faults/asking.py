@@ -11,8 +11,9 @@ from support.solving import solve
 from support.stalled_time import stalled_time
 from support.waiting import until
 
-from optillm_cerebras_cepo.core.chat import CallFinished, Event, Question
+from optillm_cerebras_cepo.core.chat import Question
 from optillm_cerebras_cepo.core.errors import CepoError
+from optillm_cerebras_cepo.core.events import CallFinished, Event
 from optillm_cerebras_cepo.runtime import Runtime
 from optillm_cerebras_cepo.session import RequestResult
 from optillm_cerebras_cepo.settings.declaration import Settings

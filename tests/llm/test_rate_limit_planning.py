@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from optillm_cerebras_cepo.core.chat import ChatRequest, Label, Message, Step, ignore
+from optillm_cerebras_cepo.core.chat import ChatRequest, Label, Message, Step
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import Ended
+from optillm_cerebras_cepo.core.events import ignore
 from optillm_cerebras_cepo.llm.rate_limits.limiter import LocalLimitStore, RateLimiter
 from optillm_cerebras_cepo.llm.rate_limits.limits import Cost, Limits, initial_limits
 from optillm_cerebras_cepo.llm.rate_limits.windows import admit, calls_within

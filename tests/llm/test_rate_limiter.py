@@ -10,19 +10,10 @@ from dataclasses import replace
 import pytest
 from support.scripted import Scripted, completion, in_turn
 
-from optillm_cerebras_cepo.core.chat import (
-    CallDelayed,
-    ChatClient,
-    ChatRequest,
-    Completion,
-    Event,
-    Label,
-    Message,
-    Step,
-    ignore,
-)
+from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion, Label, Message, Step
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import ApiUnavailable, ErrorScope, OutOfTime, QuotaExhausted, RateLimited
+from optillm_cerebras_cepo.core.events import CallDelayed, Event, ignore
 from optillm_cerebras_cepo.core.rate_limit_headers import Allowance
 from optillm_cerebras_cepo.llm.context_window import TokenEstimates
 from optillm_cerebras_cepo.llm.rate_limits.limiter import (

@@ -13,7 +13,7 @@ from support.scripted import Scripted, completion, in_turn
 from support.virtual_time import VirtualTime
 
 from optillm_cerebras_cepo.core import errors
-from optillm_cerebras_cepo.core.chat import CallDelayed, ChatRequest, Completion, Label, Message, Step, Usage
+from optillm_cerebras_cepo.core.chat import ChatRequest, Completion, Label, Message, Step, Usage
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import (
     ApiUnavailable,
@@ -24,6 +24,7 @@ from optillm_cerebras_cepo.core.errors import (
     UnusableReply,
     WrongKey,
 )
+from optillm_cerebras_cepo.core.events import CallDelayed
 from optillm_cerebras_cepo.core.rate_limit_headers import Allowance
 from optillm_cerebras_cepo.llm.retry import START_SECONDS, Retry, RetryPolicy, attempt_timeout, wait_before
 

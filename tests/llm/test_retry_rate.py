@@ -13,8 +13,9 @@ from support.scripted import Scripted, completion
 from support.virtual_time import VirtualTime
 
 from optillm_cerebras_cepo.core import errors
-from optillm_cerebras_cepo.core.chat import ChatRequest, Completion, Label, Message, Step, ignore
+from optillm_cerebras_cepo.core.chat import ChatRequest, Completion, Label, Message, Step
 from optillm_cerebras_cepo.core.errors import CepoError
+from optillm_cerebras_cepo.core.events import ignore
 from optillm_cerebras_cepo.core.rate_limit_headers import WINDOWS, Allowance
 from optillm_cerebras_cepo.llm.context_window import ContextWindows, TokenEstimates
 from optillm_cerebras_cepo.llm.metering import Ledger, ReplyLengths

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from support.scripted import Answer, Scripted, completion, in_turn
 
-from optillm_cerebras_cepo.core.chat import (
-    CallDelayed,
-    CallFinished,
-    ChatClient,
-    ChatRequest,
-    Completion,
-    Event,
-    Label,
-    Message,
-    Step,
-    Usage,
-)
+from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion, Label, Message, Step, Usage
 from optillm_cerebras_cepo.core.errors import ApiUnavailable, RefusedCall
+from optillm_cerebras_cepo.core.events import CallDelayed, CallFinished, Event
 from optillm_cerebras_cepo.llm.context_window import ContextWindows, TokenEstimates
 from optillm_cerebras_cepo.llm.metering import Ledger, ReplyLengths, UsageTotals
 from optillm_cerebras_cepo.llm.rate_limits.limiter import LocalLimitStore, RateLimiter

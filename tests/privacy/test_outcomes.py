@@ -11,7 +11,7 @@ import pytest
 from conftest import KEY as ANOTHER_KEY
 from support.planted import BEARER, KEY, MESSAGES, QUOTE, REPLY, SCHEMA, TOOLS, USER, kinds
 
-from optillm_cerebras_cepo.core import chat
+from optillm_cerebras_cepo.core import events
 from optillm_cerebras_cepo.host import hooks, plugin, responses
 from optillm_cerebras_cepo.llm.sdk import SdkClient
 from optillm_cerebras_cepo.runtime import RUNTIME
@@ -187,7 +187,7 @@ DEFECTS = {
     "in the network's thread": Outcome(500, DIRECT, broken=(SdkClient, "_whole")),
     "in the reply": Outcome(500, DIRECT, broken=(responses, "full")),
     "in the stream": Outcome(200, DIRECT | STREAM, broken=(responses, "account")),
-    "in the stream's progress": Outcome(200, PAIR | STREAM, broken=(chat, "describe")),
+    "in the stream's progress": Outcome(200, PAIR | STREAM, broken=(events, "describe")),
 }
 OUTCOMES = ANSWERED | CALLED | FAILED | MISTAKEN | MISCONFIGURED | KEYS | DEFECTS
 

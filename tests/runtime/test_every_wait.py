@@ -21,9 +21,10 @@ from support.solving import solve
 from support.waiting import until
 
 from optillm_cerebras_cepo.cepo import outcome
-from optillm_cerebras_cepo.core.chat import CallDelayed, Event, Question
+from optillm_cerebras_cepo.core.chat import Question
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import CepoError, DeadlineExceeded, Ended
+from optillm_cerebras_cepo.core.events import CallDelayed, Event
 from optillm_cerebras_cepo.llm import catalogue, retry, sdk
 from optillm_cerebras_cepo.llm.rate_limits import redis_store
 from optillm_cerebras_cepo.runtime import Runtime

@@ -17,9 +17,10 @@ from support.releasing import released_at_the_end, releasing
 from support.solving import solve
 from support.waiting import until
 
-from optillm_cerebras_cepo.core.chat import CallDelayed, Event, Question
+from optillm_cerebras_cepo.core.chat import Question
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import Ended, QuotaExhausted, RateLimited
+from optillm_cerebras_cepo.core.events import CallDelayed, Event
 from optillm_cerebras_cepo.runtime import Runtime
 from optillm_cerebras_cepo.session import RequestResult
 from optillm_cerebras_cepo.settings.declaration import Settings

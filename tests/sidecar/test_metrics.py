@@ -1,7 +1,8 @@
 import pytest
 
-from optillm_cerebras_cepo.core.chat import CallDelayed, CallFinished, CandidateRated, Label, Step, Usage
+from optillm_cerebras_cepo.core.chat import Label, Step, Usage
 from optillm_cerebras_cepo.core.errors import ApiUnavailable, RateLimited
+from optillm_cerebras_cepo.core.events import CallDelayed, CallFinished, CandidateRated
 from optillm_cerebras_cepo.sidecar.request_record import Metrics
 
 LABEL = Label(Step.PLAN, 1)

@@ -8,7 +8,8 @@ from optillm.cepo.cepo import cepo
 from simulator.conftest import KEY, Client, sdk
 from support.solving import solve
 
-from optillm_cerebras_cepo.core.chat import CallFinished, Event, Message, Question
+from optillm_cerebras_cepo.core.chat import Message, Question
+from optillm_cerebras_cepo.core.events import CallFinished, Event
 from optillm_cerebras_cepo.runtime import RUNTIME
 from optillm_cerebras_cepo.settings.declaration import Settings
 from optillm_cerebras_cepo.simulator import DEFAULT_TEXT, Rule, Simulator, SimulatorOptions

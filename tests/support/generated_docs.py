@@ -21,8 +21,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from optillm_cerebras_cepo import __version__
 from optillm_cerebras_cepo.cepo.workload import StepCosts, estimate_cost, fit_to_resources, requested_workload
 from optillm_cerebras_cepo.core.budget import Resources
-from optillm_cerebras_cepo.core.chat import CallFinished, Label, Step, Usage
+from optillm_cerebras_cepo.core.chat import Label, Step, Usage
 from optillm_cerebras_cepo.core.errors import CepoError, Ended
+from optillm_cerebras_cepo.core.events import CallFinished
 from optillm_cerebras_cepo.llm.models import MODELS
 from optillm_cerebras_cepo.settings.declaration import Settings
 from optillm_cerebras_cepo.settings.loading import BODY, ENVIRONMENT, OPERATORS

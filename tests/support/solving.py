@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from optillm_cerebras_cepo.cepo.request import CepoRequest
-from optillm_cerebras_cepo.core.chat import Listener, Observer, Question, ignore
+from optillm_cerebras_cepo.core.chat import Listener, Question
 from optillm_cerebras_cepo.core.deadline import Deadline
+from optillm_cerebras_cepo.core.events import Observer, ignore
 from optillm_cerebras_cepo.llm.metering import RecordCall
 from optillm_cerebras_cepo.llm.sdk import SdkClient
 from optillm_cerebras_cepo.runtime import Runtime

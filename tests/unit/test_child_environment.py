@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from optillm_cerebras_cepo.core.process import child_environment
+from optillm_cerebras_cepo.core.environment import child_environment
 
 SECRETS = [
     "CEREBRAS_API_KEY",

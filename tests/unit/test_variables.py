@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from optillm_cerebras_cepo.core.process import API_KEY, BASE_URL, misspelt
+from optillm_cerebras_cepo.core.environment import API_KEY, BASE_URL, misspelt
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from optillm_cerebras_cepo.core.chat import CallDelayed, ChatClient, ChatRequest, Completion, Observer, Step
+from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion, Step
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import QuotaExhausted, RateLimited
+from optillm_cerebras_cepo.core.events import CallDelayed, Observer
 from optillm_cerebras_cepo.core.rate_limit_headers import Quota, unit_of
 from optillm_cerebras_cepo.llm.context_window import TokenEstimates
 from optillm_cerebras_cepo.llm.rate_limits import windows
