@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from pytest_mock import MockerFixture
 from support.votes import agree, group
 from support.waiting import until
 
@@ -59,10 +61,13 @@ def test_a_child_that_does_not_answer_is_ended(monkeypatch: pytest.MonkeyPatch, 
         os.kill(pid, 0)
 
 
-def test_a_child_that_says_something_else_is_ended() -> None:
-    """No answer, and the next comparison starts another one."""
+def test_a_child_that_says_something_else_is_ended(mocker: MockerFixture) -> None:
+    """No answer, no trace, and the next comparison starts another one."""
+    failed = mocker.patch("threading.excepthook")
     mine = Equivalence("this")
     assert [mine("x", "y"), mine("x", "y")] == [None, None]
+    mine.close()
+    failed.assert_not_called()
 
 
 def test_without_a_process_there_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,13 +144,17 @@ def test_many_threads_get_the_same_groups() -> None:
 
 
 def test_an_ended_child_is_replaced() -> None:
-    """Closed in between, it answers again."""
+    """Whether it was closed, or the system has killed it."""
     mine = Equivalence()
     try:
         assert mine("x+1", "1+x") is True
         mine.close()
         assert mine.pid is None
         assert mine("x+2", "x+1") is False
+        assert mine.pid is not None
+        os.kill(mine.pid, signal.SIGKILL)
+        until(lambda: mine.pid is None)
+        assert mine("x+3", "3+x") is True
     finally:
         mine.close()
 
