@@ -1,4 +1,4 @@
-"""Compare two formulas by math_verify. Run by `algebra_child.py` in a process of its own, because it may never end.
+"""Compare two formulas by sympy and math_verify. `algebra_child.py` runs it, in a process that can be ended.
 
 Formulas are parsed as LaTeX by a grammar: no text is evaluated.
 """
@@ -10,11 +10,18 @@ from collections.abc import Collection
 from typing import Any
 
 import sympy  # type: ignore[import-untyped]  # it ships no types, nor does math_verify
-from math_verify import LatexExtractionConfig, parse, verify  # type: ignore[import-untyped]
+from latex2sympy2_extended import NormalizationConfig, latex2sympy  # type: ignore[import-untyped]
+from latex2sympy2_extended.latex2sympy2 import ConversionConfig  # type: ignore[import-untyped]
+from math_verify import verify  # type: ignore[import-untyped]
+from math_verify.grader import should_treat_as_complex  # type: ignore[import-untyped]
 
 from optillm_cerebras_cepo.voting.formulas import FUNCTIONS, LETTERS
 
-_LATEX = LatexExtractionConfig(boxed_match_priority=-1)
+# math_verify's own parsing drops the last letter of 2 + 3t as a unit, and takes R for r.
+_AS_WRITTEN = NormalizationConfig(
+    basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none", equations=False
+)
+_BY_CASE = ConversionConfig(lowercase_symbols=False)
 _POINTS = (sympy.Rational(377, 610), sympy.Rational(1597, 987), sympy.Rational(89, 34))  # arbitrary
 _NEGATIVE = (sympy.Rational(-377, 987), sympy.Rational(-1597, 610))
 _EQUATION = re.compile(r"(?<![<>!:=\\])=(?!=)")
@@ -68,15 +75,26 @@ def _bracket(text: str) -> str:
 
 
 def _parsed(text: str) -> Any:
-    found = parse(f"${formula(text)}$", [_LATEX], fallback_mode="no_fallback", parsing_timeout=None)
-    return found[0] if found else None
+    latex = formula(text)
+    try:
+        return latex2sympy(
+            latex,
+            is_real=not should_treat_as_complex(latex),
+            convert_degrees=False,
+            normalization_config=_AS_WRITTEN,
+            conversion_config=_BY_CASE,
+        )
+    except Exception:  # its parser raises errors of its own, of antlr's and of sympy's
+        return None
 
 
 def _same_equation(one: str, other: str) -> bool:
-    """Return whether one equation is a multiple of the other, judged at a few points."""
+    """Return whether both sides are equal, or one equation is a multiple of the other, judged at a few points."""
     sides = [_parsed(side) for text in (one, other) for side in _EQUATION.split(text, maxsplit=1)]
     if not all(isinstance(side, sympy.Expr) for side in sides):
         return False
+    if _numerically(sides[0], sides[2]) and _numerically(sides[1], sides[3]):
+        return True  # also of an identity, such as (a+b)^2 = a^2+2ab+b^2, whose sides differ nowhere
     differences = sides[0] - sides[1], sides[2] - sides[3]
     symbols = set().union(*(side.free_symbols for side in sides))
     ratios = []

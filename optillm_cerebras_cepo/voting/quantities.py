@@ -34,6 +34,7 @@ _CIRCUMSTANCE = re.compile(  # "42 students in the class", "18 dollars every day
     r"\s*\b(?:(?:in|at|on|every|from|with|for|that)\s+[^\W\d_]{2,}\D*|left|remaining|altogether|overall)$",
     re.IGNORECASE,
 )
+_VARIABLE = re.compile(r"[a-zA-Z]")  # behind a number without a space, as in 3m: three times m, or metres
 _RESTATED = re.compile(r"^(.+?)(?:,?\s+or\s+|,\s*|\s*≈\s*|\s*\\approx\s*|\s+\()(?:about\s+|approximately\s+)?(.+?)\)?$")
 _ONES = re.findall(
     r"\w+",
@@ -123,8 +124,9 @@ def _one_amount(text: str) -> Quantity | None:
     if number is None:
         return None
     value, places, length = number
-    rest = text[length:].strip()
-    rest = _CIRCUMSTANCE.sub("", rest)
+    rest = _CIRCUMSTANCE.sub("", text[length:].strip())
+    if _VARIABLE.fullmatch(text[length:]):
+        return None
     percent = _PERCENT.match(rest)
     if percent:
         rest, value, places = rest[percent.end() :].strip(), value / 100, None if places is None else places + 2

@@ -9,6 +9,7 @@ from optillm_cerebras_cepo.voting.extraction import final_answer
 from optillm_cerebras_cepo.voting.vote import vote
 
 CHOICES = "What is it?\nA) 3\nB) 5\nC) 6\nD) 7"
+NONE_OF_THEM = "\n".join(f"{letter}. None of {number}" for number, letter in enumerate("CDEFGHI", 3))
 PROGRAM = "```python\ndef f(n):\n    total = {}\n    for i in range(n):\n        total += i\n    return total\n```"
 
 
@@ -42,6 +43,14 @@ PROGRAM = "```python\ndef f(n):\n    total = {}\n    for i in range(n):\n       
         ("It is hot.\n\nIn summary, it is **important**.", "It is cold.\n\nIn summary, it is **important**."),
         ("**Ann** and Bob", "**Ann** and Carl"),
         ("1. 3\n2. 4", "1. 9\n2. 4"),
+        ("$2+3t$", "$2+3$"),
+        ("$(a+b)^2=a^2+b^2+2ab$", "$(a-b)^2=a^2+b^2-2ab$"),
+        ("$3h$", "3"),
+        ("$3 t$", "3"),
+        ("$2R$", "$2r$"),
+        ("$R+2r$", "$2R+r$"),
+        ("5 hours 6 m", "5 hours 6 s"),
+        ("$3m$", "3"),
         ("5 ft 6 in", "5 ft 7 in"),
         ("5 boys 6 girls", "11 boys"),
         ("4 July 1776", "5 July 1776"),
@@ -103,8 +112,12 @@ def test_what_differs(one: str, other: str) -> None:
         ("5 ft 6 in", "66 inches"),
         ("The answer is 1 hour and 30 minutes.", "1.5 h"),
         ("July 4th, 1776", "1776-07-04"),
+        ("July 4th, 1776", "1776-7-4"),
         ("4 Jul. 1776", "The answer is the 4th of July, 1776."),
         ('{"a": 1.0}', '{"a": 1}'),
+        ("$(a+b)^2=a^2+b^2+2ab$", "$(a+b)^2=a*a+b*b+2ab$"),
+        ("$2R+r$", "$r+2R$"),
+        ("$a+b = 2+3 = 5$", "5"),
         ("1 million", "1,000,000"),
         ("1.000,99", "1000.99"),
         ("1.234.567", "1234567"),
@@ -134,6 +147,7 @@ def test_what_is_the_same(one: str, other: str) -> None:
         (CHOICES, "ANSWER: D (7)", "D"),
         (CHOICES, "The answer is 7.", "(D)"),
         ("Which?\nA. (i) only\nB. (i) and (ii) only", "The answer is (i) and (ii) only.", "B"),
+        (f"Which?\nA. (i) only\nB. (i) and (ii) only\n{NONE_OF_THEM}", "The answer is (i) and (ii) only.", "B"),
         ("Which?\na) red\nb) green", "b) green", "green"),
         ("Which?\n1) red\n2) green", "2)", "green"),
         ("Which?\ni) red\nii) green", "(ii)", "green"),
