@@ -10,12 +10,13 @@ from pathlib import Path
 from support.answer_notations import KINDS
 from support.answer_sets import answer_sets
 
+REAL_REPLIES = "models' replies"
 # Groups of sources, by the beginning of their names; the first that fits counts.
 GROUPS = {
     "peers' test suites": ("math-verify", "peer unit", "OlympiadBench", "lighteval", "pairs reported", "xVerify"),
     "gold answers, altered": ("gold answers altered",),
     "gold answers, retyped": ("gold answers retyped", "MATH-500"),
-    "models' replies": ("Qwen2.5", "MMLU-Pro", "NeMo"),
+    REAL_REPLIES: ("Qwen2.5", "MMLU-Pro", "NeMo"),
     "open questions": ("EVOUNA", "NQ301"),
     "hand-written, hard": ("hand-written",),
     "probes": ("probes",),

@@ -14,6 +14,7 @@ from openai import OpenAI
 from support.answer_notations import KINDS
 from support.answer_sets import answer_sets
 
+from bench.vote_pairs import REAL_REPLIES, Pair
 from optillm_cerebras_cepo.demo.local_model import serving
 from optillm_cerebras_cepo.voting.algebra_process import AT_ONCE, Equivalence
 from optillm_cerebras_cepo.voting.vote import vote
@@ -39,6 +40,37 @@ def own_sets() -> tuple[int, int]:
     """Return how often a vote finds a right answer among five, three of them right in varied notation."""
     sets = [it for kind in KINDS for it in answer_sets(kind, 110, seed=7)]
     return sum(vote(it.question, it.answers).majority[0] in it.right for it in sets), len(sets)
+
+
+def real_majorities(pairs: Sequence[Pair]) -> tuple[int, int, int]:
+    """Return how often the majority of a question's real replies is right, by our vote and ideally, and of how many.
+
+    The labels of these sources come from the gold answer: two replies that are the same are right, and one that differs
+    from a right one is wrong. Ideally, all right replies are one group, and the others are grouped as by our vote.
+    Questions with less than three replies that are known to be right or wrong do not count.
+    """
+    real = [pair for pair in pairs if pair.group == REAL_REPLIES]
+    known: dict[str, dict[str, bool]] = {pair.question: {} for pair in real}
+    for pair in real:
+        if pair.same:
+            known[pair.question] |= {pair.a: True, pair.b: True}
+    for pair in real:
+        replies = known[pair.question]
+        if not pair.same and (replies.get(pair.a) or replies.get(pair.b)):
+            replies.setdefault(pair.a, False)
+            replies.setdefault(pair.b, False)
+    ours = ideal = count = 0
+    for question, replies in known.items():
+        if len(replies) < 3:
+            continue
+        right = {index for index, is_right in enumerate(replies.values()) if is_right}
+        groups = vote(question, list(replies)).groups
+        wrong = (tuple(index for index in group if index not in right) for group in groups)
+        best = max((tuple(sorted(right)), *filter(None, wrong)), key=lambda group: (len(group), -group[0]))
+        count += 1
+        ours += groups[0][0] in right
+        ideal += best[0] in right
+    return ours, ideal, count
 
 
 def open_triples() -> tuple[int, int]:

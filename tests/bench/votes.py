@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.vote_pairs import GROUPS, OWN, Pair, own_pairs, read_pairs
-from bench.vote_sets import open_triples, own_sets, waits
+from bench.vote_sets import open_triples, own_sets, real_majorities, waits
 from optillm_cerebras_cepo.voting.algebra_process import equal_formulas
 from optillm_cerebras_cepo.voting.vote import vote
 
@@ -113,6 +113,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("\n".join(table({group: tallies[group] for group in (*GROUPS, OWN) if group in tallies})))
     right, count = own_sets()
     print(f"\nfive answers, three right in varied notation: a right one found in {right} of {count} sets")
+    by_vote, ideally, questions = real_majorities(pairs)
+    if questions:
+        print(f"real replies: majority right for {by_vote} of {questions} questions, {ideally} with an ideal grouping")
     if given.open:
         agree, count = open_triples()
         print(f"open questions to the local model: {agree} of {count} triples of unlike replies agree")
