@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -33,6 +34,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Fast tests first: their failures come early. Last where workers share them: none waits for another's long one."""
     shared = hasattr(config, "workerinput")
     items.sort(key=lambda item: (item.get_closest_marker("slow") is None) is shared)
+
+
+def pytest_collection_finish() -> None:
+    """Take all that was imported out of garbage collections: each stops every thread, under load for seconds."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pytest_mock import MockerFixture
 from support.desk import Desk, by_candidate, run
 from support.scripted import completion
+from support.waiting import PATIENCE
 
 from optillm_cerebras_cepo.cepo.candidate import Candidate
+from optillm_cerebras_cepo.cepo.judge import Judge
 from optillm_cerebras_cepo.cepo.outcome import best_candidate
 from optillm_cerebras_cepo.core.chat import ChatRequest, Completion, Step
 from optillm_cerebras_cepo.core.errors import (
@@ -74,17 +77,21 @@ def test_a_candidate_that_fails_is_left_out() -> None:
     assert "candidate 1 left out: busy" in it.caller.tracker.degraded.lines
 
 
-def test_the_only_candidate_left_is_not_rated() -> None:
+def test_the_only_candidate_left_is_not_rated(mocker: MockerFixture) -> None:
     """It is chosen anyway, and has nothing to agree with."""
-    failed = threading.Event()
+    failed, expect_one_less = threading.Event(), Judge.expect_one_less
+
+    def noted(judge: Judge) -> None:
+        expect_one_less(judge)
+        failed.set()
+
+    mocker.patch.object(Judge, "expect_one_less", noted)
 
     def answer(request: ChatRequest) -> Any:
         if request.label.candidate == 1:
-            if request.label.step is Step.DIRECT:
-                threading.Timer(0.2, failed.set).start()
             return ApiUnavailable("busy")
         if request.label.step is Step.FINAL:
-            failed.wait(60)
+            failed.wait(PATIENCE)
         return by_candidate(request)
 
     it = Desk(answer, bestofn_n=2)

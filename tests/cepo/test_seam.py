@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import Counter
@@ -279,7 +280,8 @@ def test_plans_that_agree_need_no_review() -> None:
 
 def test_without_a_review_the_first_solution_that_came_is_taken() -> None:
     """The others say the same in other words."""
-    it = Desk(lambda request: f"{len(it.client.requests)} said" if request.label.step is Step.EXECUTE else "ok")
+    number = itertools.count()
+    it = Desk(lambda request: f"{next(number)} said" if request.label.step is Step.EXECUTE else "ok")
     candidate = make_candidate(it.caller, 1, needs_review=lambda _: False)
     assert len(set(candidate.solutions)) == 3
     assert candidate.solutions[0] in it.client.of(Step.FINAL)[0].messages[-1].content

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.waiting import PATIENCE
 
 SHOWN = """
 import json, os, sys
@@ -63,7 +64,7 @@ def launched(
         text=True,
         env={**os.environ, **environ},
         cwd=folder,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.stdout, done.stderr

@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 from support.certificates import Authority, Https, authority, https
 from support.gateway import background
+from support.waiting import PATIENCE
 
 from optillm_cerebras_cepo.core.errors import BadConfiguration
 from optillm_cerebras_cepo.host import configuration, routing
@@ -72,7 +73,7 @@ def test_optillm_stores_its_tls_flags_in_server_config(
         env=os.environ | {name: value.format(pem=ca.pem) for name, value in environ.items()},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.stdout, done.stderr

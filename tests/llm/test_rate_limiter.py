@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -25,10 +27,10 @@ from optillm_cerebras_cepo.llm.rate_limits.limits import initial_limits
 from optillm_cerebras_cepo.llm.rate_limits.registry import LimiterRegistry
 
 
-def limiter_for(most: int = 64, **own: float) -> RateLimiter:
+def limiter_for(most: int = 64, clock: Callable[[], float] = time.monotonic, **own: float) -> RateLimiter:
     """A limiter with these limits of the operator's, by window; an underscore stands for the dash."""
     windows = {name.replace("_", "-"): limit for name, limit in own.items()}
-    return RateLimiter(LocalLimitStore(lambda now: initial_limits(windows, now)), most)
+    return RateLimiter(LocalLimitStore(lambda now: initial_limits(windows, now), clock), most)
 
 
 def request(step: Step = Step.PLAN, seconds: float = 60.0) -> ChatRequest:
@@ -137,7 +139,7 @@ def test_used_up_day_ends_the_request() -> None:
 
 def test_wait_beyond_the_deadline_fails_at_once() -> None:
     """With the time of the next call, so that other steps are not delayed."""
-    limiter = limiter_for(requests_minute=1)
+    limiter = limiter_for(clock=lambda: 0.0, requests_minute=1)
     paced(Scripted(), limiter).complete(request())
     with pytest.raises(
         RateLimited, match="1 requests a minute is used up for 60 s, longer than the time left"
@@ -150,7 +152,8 @@ def test_wait_beyond_the_deadline_fails_at_once() -> None:
 
 def test_long_wait_is_reported() -> None:
     """With its reason and its length."""
-    limiter, events = limiter_for(requests_minute=30), list[Event]()
+    milliseconds = itertools.count()  # one for each look at the clock
+    limiter, events = limiter_for(clock=lambda: next(milliseconds) / 1000, requests_minute=30), list[Event]()
     for _ in range(29):
         paced(Scripted(), limiter, events=events).complete(request())
     assert events == []

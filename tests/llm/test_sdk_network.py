@@ -20,7 +20,7 @@ from conftest import KEY
 from support.once import once
 from support.ports import free_port
 from support.sdk_client import CLIENTS, LOOP, Simulate, connect, request
-from support.waiting import until
+from support.waiting import PATIENCE, until
 
 from optillm_cerebras_cepo.core import errors
 from optillm_cerebras_cepo.core.deadline import Deadline
@@ -82,7 +82,7 @@ def test_trickling_reply_times_out(start: bytes, streamed: bool) -> None:
         threading.Thread(target=trickle, args=(server,), daemon=True).start()
         client = connect(f"http://127.0.0.1:{server.getsockname()[1]}")
         with pytest.raises(errors.ApiTimeout):
-            client.complete(request(timeout=0.3, listener=(lambda _: None) if streamed else None))
+            client.complete(request(timeout=1.0, listener=(lambda _: None) if streamed else None))
         assert gone.wait(30)
 
 
@@ -120,7 +120,9 @@ def test_process_ends_without_warnings(simulate: Simulate) -> None:
         "import sys\n"
         f"assert RUNTIME.client(sys.argv[1], {KEY!r}).list_models()\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, simulate().url], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code, simulate().url], capture_output=True, text=True, timeout=PATIENCE
+    )
     assert done.returncode == 0, done.stderr
     assert "HTTP Request" in done.stderr  # OptiLLM has errors and warnings written
     assert "ERROR" not in done.stderr

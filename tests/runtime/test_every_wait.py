@@ -240,7 +240,7 @@ def test_a_wait_ends_with_the_deadline(waiting: Waiting, wait: Callable[[Waiting
     """With an error that says so, or with what is there."""
     wait(waiting)
     if waiting.answers:
-        assert waiting.ask(Deadline(2.0)).outcome.answer
+        assert waiting.ask(Deadline(5.0)).outcome.answer
     else:
         with pytest.raises(CepoError) as caught:
             waiting.ask(Deadline(0.5))

@@ -58,7 +58,7 @@ class _Endless:
         self._answers.closed += 1
 
 
-SHORT = ServerLimits(timeouts=ConnectionTimeouts(idle=0.3, reading=0.6))
+SHORT = ServerLimits(timeouts=ConnectionTimeouts(idle=2.0, reading=2.0))
 
 
 def ended(wire: Wire) -> bool:
@@ -158,7 +158,7 @@ def _is_over(wire: Wire) -> bool:
 
 def test_time_outs_are_short_at_the_connection_limit() -> None:
     """With more idle connections than allowed, a new client is still answered."""
-    limits = ServerLimits(connections=50, overload_timeouts=ConnectionTimeouts(idle=0.3, reading=0.3))
+    limits = ServerLimits(connections=50, overload_timeouts=ConnectionTimeouts(idle=2.0, reading=2.0))
     with serving(Answers(), limits) as server:
         idle = [Wire(address(server)) for _ in range(150)]
         for wire in idle[::2]:

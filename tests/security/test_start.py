@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from support.sidecar_process import COMMAND
+from support.waiting import PATIENCE
 
 from optillm_cerebras_cepo.sidecar import serve
 
@@ -24,7 +25,7 @@ def refused(*arguments: str, **environ: str) -> str:
         env={**os.environ, **environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 1, done

@@ -8,6 +8,7 @@ import threading
 from types import FrameType
 from typing import Any
 
+from support.waiting import PATIENCE
 from waitress.adjustments import Adjustments
 
 from optillm_cerebras_cepo.sidecar.parser import BodyMemory, RequestParser
@@ -55,6 +56,6 @@ def test_a_parser_can_be_collected_during_acquire() -> None:
         taken.set()
 
     threading.Thread(target=work, daemon=True).start()
-    assert taken.wait(60), "it waits for itself"
+    assert taken.wait(PATIENCE), "it waits for itself"
     assert len(collected) >= 3
     assert all(collected)

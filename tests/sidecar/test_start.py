@@ -96,7 +96,7 @@ def test_a_wrong_flag_is_reported_in_one_line(arguments: list[str], environ: dic
 def test_help_has_our_options() -> None:
     """It starts nothing and imports nothing of OptiLLM; its last line names the other help."""
     code = "import sys; from optillm_cerebras_cepo.cli.main import main; main(['serve', '--help']); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True)
     assert done.stderr == ""
     assert "--max-queue" in done.stdout
     assert "--help-optillm" in done.stdout

@@ -13,9 +13,11 @@ import httpx
 import pytest
 from support import web
 from support.ports import free_port
+from support.releasing import releasing
 from support.sidecar_process import COMMAND
-from support.waiting import until
+from support.waiting import PATIENCE, until
 
+from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.latency import Latency
 from optillm_cerebras_cepo.simulator.server import Simulator
 
@@ -52,8 +54,8 @@ def stopping(simulate: Callable[..., Simulator]) -> Iterator[Callable[..., tuple
     """Return a function that starts sidecars; kill them at the end."""
     running: list[Running] = []
 
-    def start(latency: float, *arguments: str) -> tuple[Running, Simulator]:
-        api = simulate(latency=Latency(base=latency))
+    def start(latency: float, *arguments: str, rules: tuple[Rule, ...] = ()) -> tuple[Running, Simulator]:
+        api = simulate(latency=Latency(base=latency), rules=rules)
         running.append(Running(api, *arguments))
         return running[-1], api
 
@@ -74,8 +76,8 @@ def asked(server: Running, api: Simulator, **more: Any) -> tuple[threading.Threa
 
 def test_running_requests_are_finished_before_it_stops(stopping: Callable[..., tuple[Running, Simulator]]) -> None:
     """New requests on open connections get 503, new connections are refused; exit status 0."""
-    server, api = stopping(0.3)
-    with httpx.Client(base_url=server.url) as kept:
+    server, api = stopping(0.0, rules=(Rule(held=True),))
+    with httpx.Client(base_url=server.url, timeout=PATIENCE) as kept:
         assert kept.get("/health").status_code == 200
         thread, replies = asked(server, api)
         server.process.send_signal(signal.SIGTERM)
@@ -86,9 +88,10 @@ def test_running_requests_are_finished_before_it_stops(stopping: Callable[..., t
         assert kept.get("/ready").status_code == 503
         with pytest.raises(httpx.ConnectError):
             server.ask()
-    thread.join(30)
+    with releasing(api):
+        thread.join(PATIENCE)
     assert replies[0].status_code == 200
-    assert server.process.wait(30) == 0
+    assert server.process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("stream", [False, True])

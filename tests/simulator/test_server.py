@@ -122,12 +122,13 @@ def test_small_replies_are_sent_immediately(started: Start, monkeypatch: pytest.
     connection = Api._connection
 
     def recorded(api: Api, request: Request) -> int:
-        no_delay.append(request.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        if request.path.endswith("/chat/completions"):  # sidecars of other tests ask for lists of models
+            client_socket = request.transport.get_extra_info("socket")
+            no_delay.append(client_socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
         return connection(api, request)
 
     monkeypatch.setattr(Api, "_connection", recorded)
     client = started()
     client.create()
     client.create()
-    assert len(no_delay) >= 2  # the SDK may repeat a call
-    assert set(no_delay) == {1}
+    assert no_delay == [1, 1]

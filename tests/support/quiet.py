@@ -13,7 +13,7 @@ def quiet(api: Simulator, within: float = 20.0) -> list[int | None]:
     """Wait until no call is open and none has begun for a while; returns how all of them ended."""
     began = last = time.monotonic()
     calls = len(api.chat_calls)
-    while time.monotonic() - last < LASTING:
+    while api.in_flight or time.monotonic() - last < LASTING:
         assert time.monotonic() - began < within
         if api.in_flight or len(api.chat_calls) > calls:
             last = time.monotonic()

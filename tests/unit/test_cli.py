@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support import web
+from support.waiting import PATIENCE
 
 from optillm_cerebras_cepo import __version__
 from optillm_cerebras_cepo.cli.main import COMMANDS, main
@@ -63,7 +64,7 @@ def test_an_unknown_command_gets_a_suggestion(name: str, hint: str, capsys: pyte
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help(name: str) -> None:
     """Exit status 0."""
-    done = subprocess.run([COMMAND, name, "--help"], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([COMMAND, name, "--help"], capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0
     assert done.stdout.startswith(f"usage: cepo-cerebras {name}")
 

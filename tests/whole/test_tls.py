@@ -13,6 +13,7 @@ from support.certificates import Authority, authority, https
 from support.optillm_process import Server, optillm
 from support.sidecar_process import sidecar
 from support.waiting import until
+from support.web import get
 
 from optillm_cerebras_cepo.simulator.server import Simulator
 
@@ -83,4 +84,4 @@ def test_without_them_the_certificate_is_named_as_the_problem(url: str, start: S
 
 def ready(server: Server) -> httpx.Response:
     """What the sidecar says of itself."""
-    return httpx.get(f"{server.url}/ready")
+    return get(f"{server.url}/ready")
