@@ -86,4 +86,5 @@ def test_cancel(programs: Programs, client: Framework, slow: House) -> None:
         program.go_on()
     until(lambda: slow.api.in_flight == 0, lambda: slow.api.chat_calls)
     assert {call.status for call in slow.api.chat_calls} == {CLIENT_GONE}
+    until(lambda: slow.requests(since=before))  # its line follows that of the hang-up
     assert len(slow.requests(since=before)) == 1  # the library did not begin anew
