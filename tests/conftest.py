@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -28,6 +29,12 @@ settings.load_profile("suite")
 
 # Only a child that has died is replaced, and not one on a busy machine.
 algebra_process.SILENT_SECONDS = PATIENCE
+
+
+def pytest_configure() -> None:
+    """Take SIGINT again: a script's background ignores it, and so would every program that a test interrupts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
