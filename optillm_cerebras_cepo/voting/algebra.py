@@ -56,14 +56,12 @@ def formula(text: str) -> str:
 
 
 def equal(one: str, other: str) -> bool:
-    """Return whether two formulas are equal; False if one of them cannot be parsed."""
+    """Return whether two formulas are equal. Raise whatever the parser and sympy raise, if one cannot be parsed."""
     if {_bracket(one), _bracket(other)} == {"(", "{"}:  # a point is not a set, but math_verify may say so
         return False
     if _EQUATION.search(one) and _EQUATION.search(other):
         return _same_equation(one, other)
     first, second = _parsed(one), _parsed(other)
-    if first is None or second is None:
-        return False
     known = _numerically(first, second) if isinstance(first, sympy.Expr) and isinstance(second, sympy.Expr) else None
     if known is not None:
         return known or _rounds(one, second) or _rounds(other, first)
@@ -76,16 +74,13 @@ def _bracket(text: str) -> str:
 
 def _parsed(text: str) -> Any:
     latex = formula(text)
-    try:
-        return latex2sympy(
-            latex,
-            is_real=not should_treat_as_complex(latex),
-            convert_degrees=False,
-            normalization_config=_AS_WRITTEN,
-            conversion_config=_BY_CASE,
-        )
-    except Exception:  # its parser raises errors of its own, of antlr's and of sympy's
-        return None
+    return latex2sympy(
+        latex,
+        is_real=not should_treat_as_complex(latex),
+        convert_degrees=False,
+        normalization_config=_AS_WRITTEN,
+        conversion_config=_BY_CASE,
+    )
 
 
 def _same_equation(one: str, other: str) -> bool:

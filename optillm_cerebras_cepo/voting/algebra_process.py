@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import atexit
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -27,9 +29,11 @@ CPU_SECONDS = 1.0  # for one comparison; CPU time, so that a busy machine change
 AT_ONCE = 16  # comparisons; others wait
 START_SECONDS = 60.0  # until the child is ready: importing sympy takes half a second on an idle machine
 SILENT_SECONDS = 60.0  # without any result while some are expected; then the child is replaced
+PAUSE_SECONDS = 60.0  # after a child that ended before it was ready; until then formulas are not compared
 REMEMBERED = 512  # results
 
 Pair = tuple[str, str]
+logger = logging.getLogger("optillm_cerebras_cepo")
 
 
 class Equivalence:
@@ -89,7 +93,7 @@ class Equivalence:
 
     def _running(self) -> _Child | None:
         """Return the child; a new one if there is none, None if the machine starts no process."""
-        if self._child is None or self._child.ended:
+        if self._child is None or (self._child.ended and time.monotonic() >= self._child.replaced_from):
             try:
                 self._child = _Child(self._command, self._remember)
             except OSError:  # formulas are not compared
@@ -116,7 +120,9 @@ class _Child:
         self._waiting: deque[tuple[Pair, Future[bool | None]]] = deque()
         self._asked: dict[int, tuple[Pair, Future[bool | None]]] = {}
         self._ready = False
+        self._closing = False
         self.ended = False
+        self.replaced_from = 0.0  # by time.monotonic()
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -141,6 +147,7 @@ class _Child:
 
     def close(self) -> None:
         """End the process, let open comparisons return None, and wait for both."""
+        self._closing = True
         self._kill()
         self._reader.join()
 
@@ -204,6 +211,14 @@ class _Child:
             self._process.kill()
 
     def _end(self) -> None:
+        if not self._ready and not self._closing:
+            self.replaced_from = time.monotonic() + PAUSE_SECONDS
+            logger.warning(
+                "formulas are not compared for %g s: their child process ended before it was ready; "
+                "`python -m %s 1` shows why",
+                PAUSE_SECONDS,
+                PROGRAM,
+            )
         with self._lock:
             self.ended = True
             left = [answer for _, answer in self._asked.values()]

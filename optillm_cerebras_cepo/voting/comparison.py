@@ -55,7 +55,8 @@ class Reading:
         letters: letters of the chosen choices; empty if the answer is no choice.
         quantity: the number with its unit; None for any other answer.
         bracketed: the point, interval or set of numbers; None for any other answer.
-        formula: the formula; empty if the answer is none that algebra can compare, or an equation without a value.
+        formula: the formula, also of "3m"; empty if the answer is none that algebra can compare, or an equation
+            without a value.
         equation: the equation, also of the form "y = 2x", whose value is the formula; empty if the answer is none.
         unit: of the number or the formula.
         marked: whether the reply marks its answer. It says nothing about the answer, and is not compared.
@@ -121,7 +122,8 @@ def reading_of(answer: str) -> Reading:
         return Reading(exact)
     value = unassigned(clean)
     if quantity := read_quantity(first := restated(value)):
-        return Reading(squeezed(first), quantity=quantity, unit=quantity.unit)
+        formula = first if quantity.maybe_variable else ""
+        return Reading(squeezed(first), quantity=quantity, unit=quantity.unit, formula=formula)
     equation = clean if is_equation(clean) and is_formula(clean) else ""
     formula, unit = split_unit(value)
     if not is_formula(formula):
@@ -162,7 +164,7 @@ def same(one: Reading, other: Reading, asked: Asked, same_formula: SameFormula) 
 
 
 def _as_formula(reading: Reading) -> str:
-    if reading.quantity is None:
+    if reading.quantity is None or reading.formula:
         return reading.formula
     value, places = reading.quantity.value, reading.quantity.places
     return str(value) if places is None or not 0 < places < 40 else f"{float(value):.{places}f}"
@@ -173,6 +175,8 @@ def _equal_quantities(one: Quantity, other: Quantity, in_percent: bool) -> bool:
         if one.unit.measures != other.unit.measures:
             return False
         factor = one.unit.size / other.unit.size
+    elif one.maybe_variable or other.maybe_variable:
+        return False
     else:
         factor = Fraction(1)
     if close(one.value * factor, other.value, one.places if factor == 1 else None, other.places):

@@ -34,7 +34,7 @@ _CIRCUMSTANCE = re.compile(  # "42 students in the class", "18 dollars every day
     r"\s*\b(?:(?:in|at|on|every|from|with|for|that)\s+[^\W\d_]{2,}\D*|left|remaining|altogether|overall)$",
     re.IGNORECASE,
 )
-_VARIABLE = re.compile(r"[a-zA-Z]")  # behind a number without a space, as in 3m: three times m, or metres
+_LETTER = re.compile(r"[a-zA-Z]")
 _RESTATED = re.compile(r"^(.+?)(?:,?\s+or\s+|,\s*|\s*≈\s*|\s*\\approx\s*|\s+\()(?:about\s+|approximately\s+)?(.+?)\)?$")
 _ONES = re.findall(
     r"\w+",
@@ -75,6 +75,7 @@ class Quantity:
         places: number of decimal places; None if the number is exact (an integer, a fraction).
         percent: whether a percent sign follows.
         unit: what is counted or measured, if stated.
+        maybe_variable: whether the unit is one letter right behind the number: "3m" may be three times m.
 
     """
 
@@ -82,6 +83,7 @@ class Quantity:
     places: int | None = None
     percent: bool = False
     unit: Unit = NO_UNIT
+    maybe_variable: bool = False
 
 
 def read_quantity(text: str) -> Quantity | None:
@@ -125,8 +127,6 @@ def _one_amount(text: str) -> Quantity | None:
         return None
     value, places, length = number
     rest = _CIRCUMSTANCE.sub("", text[length:].strip())
-    if _VARIABLE.fullmatch(text[length:]):
-        return None
     percent = _PERCENT.match(rest)
     if percent:
         rest, value, places = rest[percent.end() :].strip(), value / 100, None if places is None else places + 2
@@ -136,7 +136,7 @@ def _one_amount(text: str) -> Quantity | None:
     unit = read_unit(f"{currency[2]} {rest if rest.lower() not in ('usd', 'dollars') else ''}" if currency else rest)
     if unit is None or (rest and not percent and not _sounds_like_unit(rest)):
         return None
-    return Quantity(sign * value, places, bool(percent), unit)
+    return Quantity(sign * value, places, bool(percent), unit, bool(_LETTER.fullmatch(text, length)))
 
 
 def _in_figures(text: str) -> str:

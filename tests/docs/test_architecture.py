@@ -81,6 +81,7 @@ def test_the_simulator_stands_alone() -> None:
         ("tenacity", {"llm"}),
         ("redis", {"llm"}),
         ("math_verify", {"voting"}),
+        ("latex2sympy2_extended", {"voting"}),
     ],
 )
 def test_each_library_is_imported_in_its_own_layers(module: str, allowed: set[str]) -> None:

@@ -61,13 +61,18 @@ def test_a_child_that_does_not_answer_is_ended(monkeypatch: pytest.MonkeyPatch, 
         os.kill(pid, 0)
 
 
-def test_a_child_that_says_something_else_is_ended(mocker: MockerFixture) -> None:
-    """No answer, no trace, and the next comparison starts another one."""
+@pytest.mark.parametrize(("pause", "started"), [(3600.0, 1), (0.0, 2)])
+def test_a_child_that_does_not_start_is_not_started_again_at_once(
+    mocker: MockerFixture, caplog: pytest.LogCaptureFixture, pause: float, started: int
+) -> None:
+    """`import this` says something else than a child: no answer, no trace, and one warning for each start."""
+    mocker.patch.object(algebra_process, "PAUSE_SECONDS", pause)
     failed = mocker.patch("threading.excepthook")
     mine = Equivalence("this")
     assert [mine("x", "y"), mine("x", "y")] == [None, None]
     mine.close()
     failed.assert_not_called()
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * started
 
 
 def test_without_a_process_there_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
