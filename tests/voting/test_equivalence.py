@@ -75,6 +75,14 @@ def test_a_child_that_does_not_start_is_not_started_again_at_once(
     assert [record.levelname for record in caplog.records] == ["WARNING"] * started
 
 
+def test_closing_a_child_that_is_not_ready_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    """A process that is stopped soon after its start logs no warning."""
+    silent = Equivalence("support.silent_algebra", cpu_seconds=0)
+    silent.start()
+    silent.close()
+    assert caplog.records == []
+
+
 def test_without_a_process_there_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine has no more to give: words decide."""
     monkeypatch.setattr(subprocess, "Popen", Mock(side_effect=OSError("no more processes")))

@@ -123,6 +123,7 @@ def test_what_differs(one: str, other: str) -> None:
         ("$3m$", r"$m \cdot 3$"),
         ("$3m$", "$3m$"),
         ("$a+b = 2+3 = 5$", "5"),
+        (r"$i^{5}=i^{4} \cdot i=1 \cdot i=i$", "The answer is i**(5)=i**(4) * i=1 *i=i"),
         ("1 million", "1,000,000"),
         ("1.000,99", "1000.99"),
         ("1.234.567", "1234567"),
