@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -130,8 +131,15 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         return (
             (self.reading_since is not None and self.reading_since < now - timeouts.reading)
             or (self.unsent_since is not None and self.unsent_since < now - timeouts.idle)
-            or (not self.is_busy and self.last_activity < now - timeouts.idle)
+            or (not self.is_busy and self.last_activity < now - timeouts.idle and not self._has_unread_data())
         )
+
+    def _has_unread_data(self) -> bool:
+        """Return whether the client has sent what a busy server has not read yet: then it was not idle."""
+        try:
+            return bool(self.socket.recv(1, socket.MSG_PEEK))
+        except OSError:  # nothing, or the connection is broken
+            return False
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,10 +15,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from support.http_server import address, serving
-from support.waiting import until
+from support.waiting import PATIENCE, until
 from support.wire import Wire, request
 
-from optillm_cerebras_cepo.sidecar.server import Connection, ConnectionTimeouts, ServerLimits
+from optillm_cerebras_cepo.sidecar.server import Connection, ConnectionTimeouts, Server, ServerLimits
 
 QUESTION = b'{"messages": [{"role": "user", "content": "What is 6 times 7?"}]}'
 HEADERS = b"POST /v1/chat/completions HTTP/1.1\r\nhost: sidecar\r\ncontent-type: application/json\r\n"
@@ -98,6 +100,24 @@ def test_an_idle_connection_is_closed() -> None:
         assert answered.send(request("GET", "/")).reply().body == b"done"
         until(lambda: ended(silent))
         until(lambda: ended(answered))
+
+
+@pytest.mark.parametrize("data", [b"", request("GET", "/")])
+def test_a_client_is_not_idle_while_the_server_has_not_read_its_request(data: bytes) -> None:
+    """A server that was held up for longer than the time-out looks after its connections before it reads."""
+    server = Server(Answers(), "127.0.0.1", 0, threads=1)
+    try:
+        with Wire(address(server)) as wire:
+            wire.send(data)
+            server.handle_accept()
+            (connection,) = server.active_channels.values()
+            select.select([connection.socket] if data else [], [], [], PATIENCE if data else 0)
+            server.maintenance(time.time() + 1000)
+            assert bool(server.active_channels) is bool(data)
+            connection.handle_close()
+    finally:
+        server.close()
+        server.task_dispatcher.shutdown(timeout=5)
 
 
 def test_a_slow_answer_is_not_cut() -> None:
