@@ -36,20 +36,28 @@ from optillm_cerebras_cepo.cepo.workload import (
 from optillm_cerebras_cepo.core.chat import Listener
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import CepoError, ErrorScope, OutOfTime
-from optillm_cerebras_cepo.core.events import PlansCompared
-from optillm_cerebras_cepo.voting.vote import vote
+from optillm_cerebras_cepo.core.events import CandidatesCompared, PlansCompared
+from optillm_cerebras_cepo.voting.comparison import SameFormula
+from optillm_cerebras_cepo.voting.vote import Vote, vote
 
 CONFIDENT = 0.95  # Adaptive-Consistency's own threshold
 
 
 def best_of_n(caller: StepCaller, rater: StepCaller, work: Workload, listener: Listener | None = None) -> Outcome:
-    """Make all candidates side by side, and rate each as soon as it is finished.
+    """Make all candidates side by side. Rate each as soon as it is finished and any two answers differ.
 
     When the remaining time is needed for choosing, candidates that are late are ended if another one is finished.
     """
     wanted = work.candidates
     approaches = propose_approaches(caller, wanted) if work.approaches else []
-    judge = judge_of(rater, wanted)
+    question, same_formula = caller.request.question.text, formula_check(caller)
+
+    def answers_differ(finished: Sequence[Candidate]) -> bool:
+        if caller.request.settings.rate_always:
+            return True
+        return not vote(question, [candidate.answer for candidate in finished], same_formula).unanimous
+
+    judge = judge_of(rater, wanted, answers_differ)
     race = Race(caller.deadline, wanted, lambda: rater.kept_for_answer if work.ratings else rater.kept_for_choosing)
 
     def listen(_: CandidateSeam) -> Listener | None:
@@ -64,9 +72,11 @@ def best_of_n(caller: StepCaller, rater: StepCaller, work: Workload, listener: L
             if work.ratings:
                 judge.rate(candidate)
             return candidate
-        except CepoError as error:
-            judge.expect_one_less()
-            return error
+        except BaseException as error:
+            judge.expect_one_less()  # or the others would wait for it
+            if isinstance(error, CepoError):
+                return error
+            raise
 
     with ThreadPoolExecutor(wanted) as threads:
         reservations = [ExitStack() for _ in range(wanted)]
@@ -78,7 +88,7 @@ def best_of_n(caller: StepCaller, rater: StepCaller, work: Workload, listener: L
         race.watch(running)
         # OptiLLM's defect: no_candidate_is_a_crash
         candidates = survivors(caller, [done.result() for done in running])
-    ballot = vote(caller.request.question.text, [candidate.answer for candidate in candidates], formula_check(caller))
+    ballot = _compared(caller, candidates, same_formula)
     agreement = ballot.agreement if len(candidates) > 1 else None
     return choose(caller, candidates, judge.ratings(candidates), agreement)
 
@@ -127,9 +137,10 @@ def adaptive(caller: StepCaller, rater: StepCaller, work: Workload, listener: Li
     """Make one candidate after another, while a further one can change the choice and fits the resources.
 
     A candidate whose plans agree ends the search (early-stopping self-consistency, arXiv 2401.10480, with the candidate
-    as its window) and is not reviewed. Else every plan's solution is a vote, and so is the answer of each review; the
-    search ends when Adaptive-Consistency's Beta criterion is confident of the leading answer. Candidates that disagree
-    at the end are rated, because votes alone choose a wrong answer that most plans reach.
+    as its window) and is not reviewed. So do the first `auto_window` plans of the first candidate. Else every plan's
+    solution is a vote, and so is the answer of each review; the search ends when Adaptive-Consistency's Beta criterion
+    is confident of the leading answer. Candidates that disagree at the end are rated, because votes alone choose a
+    wrong answer that most plans reach.
     """
     question, settings = caller.request.question.text, caller.request.settings
     wanted = settings.bestofn_n
@@ -160,7 +171,8 @@ def adaptive(caller: StepCaller, rater: StepCaller, work: Workload, listener: Li
                 own = replace(caller, budget=budget, deadline=caller.deadline.part(kept))
                 needs_review = plans_differ if work.review else without_solution
                 approach = approach_of(approaches, number)
-                candidate = make_candidate(own, number, approach, needs_review, listen)
+                window = settings.auto_window if number == 1 and work.review else None
+                candidate = make_candidate(own, number, approach, needs_review, listen, window)
         except CepoError as error:
             results.append(error)
             if error.scope is not ErrorScope.CALL:
@@ -173,9 +185,16 @@ def adaptive(caller: StepCaller, rater: StepCaller, work: Workload, listener: Li
         if not candidate.reviewed or confidence(counts) >= CONFIDENT or decided(counts, votes_left):
             break
     candidates = survivors(caller, results)
-    agree = vote(question, [candidate.answer for candidate in candidates], same_formula).unanimous
+    agree = _compared(caller, candidates, same_formula).unanimous
     ratings = (None,) * len(candidates) if agree else _rated(rater, candidates)
     return choose(caller, candidates, ratings, vote(question, votes, same_formula).agreement, votes)
+
+
+def _compared(caller: StepCaller, candidates: Sequence[Candidate], same_formula: SameFormula) -> Vote:
+    ballot = vote(caller.request.question.text, [candidate.answer for candidate in candidates], same_formula)
+    if len(candidates) > 1:
+        caller.tracker.observer(CandidatesCompared(len(ballot.majority), len(candidates)))
+    return ballot
 
 
 def _rated(rater: StepCaller, candidates: Sequence[Candidate]) -> Ratings:

@@ -48,6 +48,7 @@ def make_candidate(
     approach: str | None = None,
     needs_review: Callable[[Sequence[str]], bool] = always,
     listen: Callable[[CandidateSeam], Listener | None] = lambda _: None,
+    window: int | None = None,
 ) -> Candidate:
     """Run OptiLLM's `generate_completion` once.
 
@@ -57,12 +58,13 @@ def make_candidate(
         approach: what its plans follow; None for free plans.
         needs_review: returns whether these solutions need a review; without one the first is used.
         listen: returns the listener that receives the answer while it is written; called when that begins.
+        window: number of solutions after which no other is made if they need no review; None: all are made.
 
     Raises:
         CepoError: the candidate has no answer; its scope says whether another one may have.
 
     """
-    seam = CandidateSeam(caller, number, needs_review, listen)
+    seam = CandidateSeam(caller, number, needs_review, listen, window)
     answer, _, _ = generate_completion(
         system_prompt=caller.request.question.system,
         task=caller.request.question.text,

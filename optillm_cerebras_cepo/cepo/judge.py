@@ -32,16 +32,21 @@ class Judge:
     Args:
         caller: calls the model that rates.
         expected: number of candidates that may be rated.
+        differ: returns whether ratings of these candidates can change the choice: not if all have the same answer.
 
     """
 
     answers_per_call: ClassVar[int] = 1  # that a prompt quotes
 
-    def __init__(self, caller: StepCaller, expected: int) -> None:
+    def __init__(self, caller: StepCaller, expected: int, differ: Callable[[Sequence[Candidate]], bool]) -> None:
         self._caller = caller
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._expected = expected
+        self._differ = differ
         self._arrived: list[Candidate] = []
+        self._compared = 0  # how many of them were compared with those before
+        self._needed = False  # whether ratings can change the choice
         self._ratings: dict[int, float | None] = {}
 
     @staticmethod
@@ -54,19 +59,30 @@ class Judge:
         """Rate a candidate; `earlier` are those that were finished before."""
 
     def rate(self, candidate: Candidate) -> None:
-        """Rate a finished candidate. After a failed call it has no rating. Raise only errors that discard answers."""
-        with self._lock:
+        """Rate a finished candidate as soon as it is known that ratings can change the choice.
+
+        It has no rating if they cannot, or if its call failed. Raise only errors that discard answers.
+        """
+        with self._changed:
             earlier = tuple(self._arrived)
             self._arrived.append(candidate)
+            needed = self._needed
+        needed = needed or self._differ((*earlier, candidate))
+        with self._changed:
+            self._compared += 1
+            self._needed |= needed
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._needed or self._compared >= self._expected)
             # OptiLLM's defect: a_single_candidate_is_rated
-            alone = self._expected < 2
-        if not alone:
+            needed = self._needed and self._expected > 1
+        if needed:
             self._rate(candidate, earlier)
 
     def expect_one_less(self) -> None:
         """Note that a candidate has failed. A single one that is left is not rated: it is chosen anyway."""
-        with self._lock:
+        with self._changed:
             self._expected -= 1
+            self._changed.notify_all()
 
     def ratings(self, candidates: Sequence[Candidate]) -> Ratings:
         """Return the ratings of these candidates, None where there is none."""
@@ -170,9 +186,9 @@ JUDGES: Mapping[str, type[Judge]] = {
 """The judge for each value of the setting `bestofn_rating_type`."""
 
 
-def judge_of(rater: StepCaller, expected: int) -> Judge:
+def judge_of(rater: StepCaller, expected: int, differ: Callable[[Sequence[Candidate]], bool] = lambda _: True) -> Judge:
     """Return the judge that the settings name, for so many candidates."""
-    return JUDGES[rater.request.settings.bestofn_rating_type](rater, expected)
+    return JUDGES[rater.request.settings.bestofn_rating_type](rater, expected, differ)
 
 
 class _Reply(Exception):

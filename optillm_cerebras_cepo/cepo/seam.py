@@ -43,11 +43,16 @@ class Attempts:
 
     Args:
         wanted: number of accepted attempts that the candidate needs.
+        window: number after which `enough` is asked whether the others are needed; no other attempt begins before it
+            has answered.
+        enough: returns whether the accepted attempts are enough.
 
     """
 
-    def __init__(self, wanted: int) -> None:
+    def __init__(self, wanted: int, window: int, enough: Callable[[], bool]) -> None:
         self._wanted = wanted
+        self._admitted = min(window, wanted)
+        self._enough = enough
         self._running = 0
         self._accepted = 0
         self._changed = threading.Condition()
@@ -56,23 +61,31 @@ class Attempts:
         """Wait until this attempt is needed; return False if enough others were accepted."""
         with self._changed:
             # OptiLLM's defect: all_attempts_start_at_once
-            self._changed.wait_for(lambda: self._running + self._accepted < self._wanted or self._is_enough)
+            self._changed.wait_for(lambda: self._running + self._accepted < self._admitted or self._is_enough)
             if self._is_enough:
                 return False
             self._running += 1
             return True
 
     def settle(self, accepted: bool) -> None:
-        """End an attempt that had begun."""
+        """End an attempt that had begun. Raise only what `enough` raises."""
         with self._changed:
             self._running -= 1
             self._accepted += accepted
             self._changed.notify_all()
+            if not accepted or not self._accepted == self._admitted < self._wanted:
+                return
+        if self._enough():
+            self.abandon()
+        else:
+            with self._changed:
+                self._admitted = self._wanted
+                self._changed.notify_all()
 
     def abandon(self) -> None:
-        """Let no further attempt begin: the candidate has failed."""
+        """Let no further attempt begin: the candidate has failed, or its attempts are enough."""
         with self._changed:
-            self._accepted = self._wanted
+            self._admitted = self._accepted = self._wanted
             self._changed.notify_all()
 
     @property
@@ -91,6 +104,7 @@ class CandidateSeam:
         candidate: number of the candidate, from 1.
         needs_review: returns whether these solutions need a review; without one the first solution is used.
         listen: returns the listener that receives the answer while it is written; called when that begins.
+        window: number of solutions after which no other is made if they need no review; None: all are made.
 
     """
 
@@ -100,6 +114,7 @@ class CandidateSeam:
         candidate: int,
         needs_review: Callable[[Sequence[str]], bool],
         listen: Callable[[CandidateSeam], Listener | None] = lambda _: None,
+        window: int | None = None,
     ) -> None:
         self.chat = SimpleNamespace(completions=SimpleNamespace(create=self._create))
         self._caller = caller
@@ -111,7 +126,9 @@ class CandidateSeam:
         self._solutions: list[Completion] = []
         self._answer: Completion | None = None  # the last reply on the candidate's thread
         self._replies: list[str] = []  # that the prompts of later steps contain
-        self._attempts = Attempts(caller.request.settings.planning_n)
+        plans = caller.request.settings.planning_n
+        self._attempts = Attempts(plans, window or plans, self._window_agrees)
+        self._agreed = False
         self.reviewed = True
         self.finish_reason = "stop"  # of the answer
 
@@ -147,7 +164,7 @@ class CandidateSeam:
             case Step.EXECUTE:
                 planned = any(prompt.role == "assistant" for prompt in prompts)
                 return self._finish(step, prompts, fields) if planned else self._begin(step, prompts, fields)
-            case Step.REVIEW if not self._needs_review(self.solutions):
+            case Step.REVIEW if self._agreed or not self._needs_review(self.solutions):
                 self.reviewed = False
                 return self._solutions[0]
             case _:
@@ -173,6 +190,14 @@ class CandidateSeam:
             self._solutions.append(solution)
         self._attempts.settle(accepted=solution is not None)
         return solution
+
+    def _window_agrees(self) -> bool:
+        try:
+            self._agreed = not self._needs_review(self.solutions)
+        except BaseException:
+            self._attempts.abandon()  # or the other attempts would wait for the answer
+            raise
+        return self._agreed
 
     def _call(self, step: Step, prompts: tuple[Message, ...], fields: dict[str, Any]) -> Completion | None:
         """Make a call; return None, with a note, if it fails. Raise what ends the candidate."""

@@ -39,6 +39,14 @@ class PlansCompared:
 
 
 @dataclass(frozen=True)
+class CandidatesCompared:
+    """All candidates are finished, and `agreeing` of them have the same answer."""
+
+    agreeing: int
+    candidates: int
+
+
+@dataclass(frozen=True)
 class CandidateRated:
     """A candidate was rated; None if the judge's reply contains no rating."""
 
@@ -46,7 +54,7 @@ class CandidateRated:
     rating: float | None
 
 
-Event = CallFinished | CallDelayed | PlansCompared | CandidateRated
+Event = CallFinished | CallDelayed | PlansCompared | CandidatesCompared | CandidateRated
 Observer = Callable[[Event], None]
 
 
@@ -68,5 +76,7 @@ def describe(event: Event) -> str:
             return f"{event.label}: waiting {event.seconds:.1f} s: {event.error.message}"
         case PlansCompared():
             return f"candidate {event.candidate}: {event.agreeing} of {event.plans} plans agree"
+        case CandidatesCompared():
+            return f"{event.agreeing} of {event.candidates} candidates agree"
         case CandidateRated():
             return f"candidate {event.candidate}: {'no rating' if event.rating is None else f'rated {event.rating:g}'}"

@@ -94,6 +94,12 @@ class Settings(BaseModel):
     bestofn_rating_type: Literal["absolute", "pairwise", "majority"] = Field(
         default="absolute", description="how the best candidate is chosen: by ratings, by comparing pairs, by vote"
     )
+    rate_always: bool = Field(
+        default=False, description="whether candidates are rated even if all have the same answer, as OptiLLM does"
+    )
+    auto_window: Annotated[int, Field(ge=2, le=100)] = Field(
+        default=2, description="plans that `auto` makes first; if they agree, it makes no other"
+    )
     planning_n: Few = Field(default=3, description="plans per candidate")
     planning_m: Few = Field(default=6, description="most attempts at plans per candidate")
     planning_temperature_step0: Temperature = Field(default=0.55, description="temperature of approaches")

@@ -39,7 +39,7 @@ METHODS: Mapping[str, Method] = {
 }
 COLOURS = {SINGLE: GREY, AUTO_EFFORT: AUTO, DEFAULT: OPTILLM}
 QUESTIONS, FEWER, AGAIN = 2_000, 1_000, 500
-RATER_WRONG, CORRELATIONS = (0.7, 0.5, 0.3), (0.0, 0.3)
+RATER_WRONG, CORRELATIONS = (0.7, 0.5, 0.3), (0.7, 0.3, 0.0)
 MOST_TOKENS = 0.4  # of OptiLLM's default
 
 Trials = Mapping[str, Sequence[Trial]]
@@ -82,7 +82,7 @@ def _submit_scenarios(pool: Executor, n: int) -> dict[Scenario, tuple[Callable[[
     return {
         scenario: (submit(pool, METHODS[AUTO_EFFORT], scenario), submit(pool, METHODS[DEFAULT], scenario))
         for scenario in scenarios
-        if (scenario.rater_wrong, scenario.rho) != (RATER_WRONG[0], CORRELATIONS[0])
+        if scenario != Scenario(n)
     }
 
 
@@ -117,7 +117,10 @@ Assumed, for {n:,} questions:
   frequent wrong answer), {mix.hard:.0%} hard (0.25 to 0.55, eight equally frequent wrong answers: a vote over many
   samples is right), {mix.misleading:.0%} misleading (0.15 to 0.4, and one wrong answer is more probable than the right
   one: a vote over many samples is wrong).
-- Samples of a question are independent (ρ = {mix.rho:g}); all plans are equally good.
+- Samples of a question correlate with ρ = {Scenario.rho:g}: one model errs alike in its samples. In 29,763 real pairs
+  of a question and a model (3 to 40 samples each: Epoch AI's logs of GPQA Diamond and OTIS Mock AIME, reasoning-gym,
+  MATH, GSM8K, ASDiv, TabMWP, date, CREPE) the correlation of errors is 0.57 to 0.76, in single sets 0.40 to 0.87. All
+  plans are equally good.
 - A review of several answers finds the right one among them with probability {skills.review_finds:g}; otherwise it
   keeps the most frequent one with probability {skills.review_keeps:g}, or samples again. A final answer never deviates.
 - The judge rates a right answer 1 with probability {skills.rater_right:g} and a wrong one 0 with probability

@@ -58,8 +58,8 @@ def run(pictures: Path, quick: bool) -> Section:
     medium, auto, optillm = (costs[name].calls for name in (MEDIUM, AUTO, OPTILLM_DEFAULT))
     complete = all(row.reported == row.completion for name, row in costs.items() if name != OPTILLM_DEFAULT)
     claims = [
-        Claim("calls of a request of effort `medium`", "27", f"{medium} (OptiLLM: {optillm})", medium == 27, True),
-        Claim("calls of effort `auto` when its plans agree", "≤ 8", str(auto), auto <= 8),
+        Claim("calls of `medium` when candidates agree", "24", f"{medium} (OptiLLM: {optillm})", medium == 24, True),
+        Claim("calls of effort `auto` when its plans agree", "5", str(auto), auto == 5),
         Claim("share of the completion tokens that is reported", "all", "all" if complete else "not all", complete),
     ]
     return Section("Cost of a request", text, claims, f"{_draw(costs, pictures)}\n\n{CAPTION}")

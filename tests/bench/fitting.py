@@ -106,7 +106,7 @@ def _measure(sigma: float, fit: bool, count: int, quick: bool) -> Throughput:
         for one, question in zip(results, questions, strict=True)
     )
     charged = sum(call.admission_tokens for call in calls)
-    return Throughput(count / minutes, charged / minutes, right, count, len(calls) - 27 * count)
+    return Throughput(count / minutes, charged / minutes, right, count, len(calls) - 24 * count)
 
 
 def _empty_bucket(api: Api, quick: bool) -> None:

@@ -14,7 +14,7 @@ from optillm_cerebras_cepo.core.chat import ChatRequest, Step
 from optillm_cerebras_cepo.core.errors import ApiUnavailable, WrongKey
 
 
-def auto(*executions: str, final: str = "") -> tuple[Desk, Any]:
+def auto(*executions: str, final: str = "", **settings: Any) -> tuple[Desk, Any]:
     """Answer with effort auto; the plans come to these solutions, a review to `final`."""
     left = list(executions)
     lock = threading.Lock()
@@ -27,7 +27,7 @@ def auto(*executions: str, final: str = "") -> tuple[Desk, Any]:
             return next(line for line in reversed(executions) if line in request.messages[-1].content)
         return final or "a plan"
 
-    it = Desk(answer, effort="auto")
+    it = Desk(answer, effort="auto", **settings)
     return it, run(it)
 
 
@@ -37,10 +37,24 @@ def count(it: Desk) -> Counter[Step]:
 
 
 def test_auto_finishes_at_once_when_the_plans_agree() -> None:
-    """In any notation: three plans, three executions and the final answer, 7 calls; no review, no rating."""
-    it, outcome = auto("The answer is 1/2.", "The answer is 0.5.", r"It is \boxed{\frac{1}{2}}")
-    assert count(it) == {Step.PLAN: 3, Step.EXECUTE: 3, Step.FINAL: 1}
+    """In any notation: two plans, two executions and the final answer, 5 calls; no review, no rating."""
+    it, outcome = auto("The answer is 1/2.", r"It is \boxed{0.5}")
+    assert count(it) == {Step.PLAN: 2, Step.EXECUTE: 2, Step.FINAL: 1}
     assert (outcome.agreement, len(outcome.candidates)) == (1.0, 1)
+
+
+@pytest.mark.parametrize("window", [3, 7])
+def test_a_wider_window_waits_for_more_plans_to_agree(window: int) -> None:
+    """At most for all of them."""
+    it, outcome = auto(*["The answer is 5."] * 3, auto_window=window)
+    assert count(it) == {Step.PLAN: 3, Step.EXECUTE: 3, Step.FINAL: 1}
+    assert outcome.agreement == 1.0
+
+
+def test_two_plans_that_differ_are_followed_by_the_third() -> None:
+    """Although it agrees with one of them, the three are reviewed."""
+    it, _ = auto(*[f"The answer is {n}." for n in (5, 6, 5)], final="The answer is 5.", bestofn_n=1)
+    assert count(it) == {Step.PLAN: 3, Step.EXECUTE: 3, Step.REVIEW: 1, Step.FINAL: 1}
 
 
 def test_auto_goes_on_while_another_candidate_can_change_the_choice() -> None:
@@ -106,9 +120,9 @@ def test_a_final_answer_of_plans_that_agree_is_no_further_vote() -> None:
 @pytest.mark.parametrize(
     ("said", "candidates"),
     [
-        ("5565 5575", 2),  # 6 votes to 1 and 1: sure by the Beta criterion, though 12 votes are left
-        ("5565 5565 5676 5565", 4),  # 10 to 5: not sure, but the 4 votes that are left cannot change it
-        ("5565 5565 5676 5685 5555", 5),  # 9 to 5 before the last: 4 votes could bring a tie
+        ("5655 5575", 2),  # 6 votes to 1 and 1: sure by the Beta criterion, though 12 votes are left
+        ("5655 5565 5676 5565", 4),  # 10 to 5: not sure, but the 4 votes that are left cannot change it
+        ("5655 5565 5676 5685 5555", 5),  # 9 to 5 before the last: 4 votes could bring a tie
     ],
 )
 def test_auto_ends_when_the_votes_are_clear(said: str, candidates: int) -> None:

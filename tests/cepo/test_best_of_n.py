@@ -33,15 +33,54 @@ from optillm_cerebras_cepo.core.errors import (
 BUSY = ApiUnavailable("busy")
 
 
-def test_the_default_request() -> None:
-    """3 candidates of 3 plans, a review and a final answer each, and one rating each: 27 calls (OptiLLM: 48)."""
-    it = Desk("Rating: [[1]]")
+@pytest.mark.parametrize("rate_always", [False, True])
+def test_the_default_request(rate_always: bool) -> None:
+    """3 candidates of 3 plans, a review and a final answer each: 24 calls (OptiLLM: 48); 27 with ratings."""
+    it = Desk("Rating: [[1]]", rate_always=rate_always)
     outcome = run(it)
     counted = Counter(request.label.step for request in it.client.requests)
-    assert counted == {Step.PLAN: 9, Step.EXECUTE: 9, Step.REVIEW: 3, Step.FINAL: 3, Step.RATING: 3}
+    ratings = {Step.RATING: 3} if rate_always else {}
+    assert counted == {Step.PLAN: 9, Step.EXECUTE: 9, Step.REVIEW: 3, Step.FINAL: 3} | ratings
+    assert outcome.ratings == ((1.0,) * 3 if rate_always else (None,) * 3)
     assert outcome.answer == "Rating: [[1]]"
     assert [candidate.number for candidate in outcome.candidates] == [1, 2, 3]
     assert outcome.answers[0].finish_reason == "stop"
+
+
+def test_ratings_begin_as_soon_as_two_answers_differ() -> None:
+    """Of candidates 1 and 2, while candidate 3 is still being made."""
+    rated = threading.Semaphore(0)
+
+    def answer(request: ChatRequest) -> str:
+        if request.label.step is Step.RATING:
+            rated.release()
+        elif request.label.step is Step.FINAL and request.label.candidate == 3:
+            assert rated.acquire(timeout=PATIENCE)
+            assert rated.acquire(timeout=PATIENCE)
+        return by_candidate(request)
+
+    assert run(Desk(answer)).ratings == (0.0, 1.0, 0.0)
+
+
+@pytest.mark.parametrize("rating_type", ["absolute", "pairwise"])
+def test_equal_answers_of_those_that_are_left_are_not_rated(rating_type: str) -> None:
+    """Candidate 3 has failed: nobody waits for it."""
+    it = Desk(
+        lambda r: ApiUnavailable("busy") if r.label.candidate == 3 else "The answer is 5.",
+        bestofn_rating_type=rating_type,
+    )
+    assert run(it).agreement == 1.0
+    assert it.client.of(Step.RATING) == []
+
+
+def test_a_defect_in_one_candidate_ends_those_that_wait_for_it() -> None:
+    """The request fails with it."""
+
+    def answer(request: ChatRequest) -> Any:
+        return RuntimeError("a defect") if request.label.candidate == 3 else "The answer is 5."
+
+    with pytest.raises(RuntimeError, match="a defect"):
+        run(Desk(answer))
 
 
 def test_the_best_rated_candidate_answers() -> None:
@@ -135,7 +174,7 @@ def test_when_no_further_call_can_succeed_a_finished_candidate_answers(kind: typ
             return kind("no further call")
         return BUSY
 
-    it = Desk(answer, bestofn_n=2)
+    it = Desk(answer, bestofn_n=2, rate_always=True)
     assert [candidate.number for candidate in run(it).candidates] == [1]
     assert "candidate 2 left out: no further call" in it.caller.tracker.degraded.lines
 

@@ -187,4 +187,4 @@ def test_whatever_fails_but_a_direct_answer_there_is_one(simulate: Callable[...,
     solved = solve(RUNTIME, question, Settings(call_attempts=1), RUNTIME.client(api.url, KEY))
     assert solved.outcome.answer == "It is 42."
     assert len(solved.outcome.candidates) == 3
-    assert solved.ledger.total.calls == len(api.chat_calls) == 3 * (6 + 1 + 2) + 3
+    assert solved.ledger.total.calls == len(api.chat_calls) == 3 * (6 + 1 + 2)

@@ -96,7 +96,7 @@ def test_however_long_calls_take_there_is_an_answer_or_a_504(quick: float, slow:
 @pytest.mark.parametrize("late", [Step.RATING, Step.FINAL, Step.REVIEW])
 def test_a_step_that_never_ends_costs_no_answer(late: Step) -> None:
     """Without a rating the first candidate answers, without a final the review, without that the first solution."""
-    it, _ = timed(lambda request: 1e9 if request.label.step is late else 1, 100, bestofn_n=2)
+    it, _ = timed(lambda request: 1e9 if request.label.step is late else 1, 100, bestofn_n=2, rate_always=True)
     assert run(it).answer
     assert any(line.endswith("left out: too slow") and late.value in line for line in it.caller.tracker.degraded.lines)
 
@@ -174,7 +174,7 @@ def over_after_ratings(it: Desk, stuck: Stuck, seconds: float, late: float, rati
 def test_unfinished_candidates_are_ended_when_others_are_there_to_choose_from() -> None:
     """Their calls in flight are given up; the others were rated while there was time."""
     stuck = Stuck()
-    it = Desk(lambda request: stuck(request) if request.label.candidate == 2 else "Rating: [[1]]")
+    it = Desk(lambda request: stuck(request) if request.label.candidate == 2 else "Rating: [[1]]", rate_always=True)
     over_after_ratings(it, stuck, 0.6, 0.55, ratings=2)
     outcome = run(it)
     assert [candidate.number for candidate in outcome.candidates] == [1, 3]
@@ -189,6 +189,7 @@ def test_who_is_late_is_ended_when_one_more_call_is_all_there_is_time_for() -> N
     it = Desk(
         lambda request: stuck(request) if (request.label.step, request.label.candidate) == (Step.FINAL, 2) else "7",
         bestofn_n=2,
+        rate_always=True,
     )
     over_after_ratings(it, stuck, 1.2, 0.9, ratings=1)
     for seconds in (0.0, 0.0, 10.0):  # most calls are quick, but one was not: a quarter of the time is kept
@@ -208,7 +209,7 @@ def test_the_end_of_all_time_takes_nothing_that_is_there(step: Step) -> None:
             return DeadlineExceeded("over")
         return "Rating: [[1]]"
 
-    it = Desk(answer, bestofn_n=2 if step is Step.RATING else 1, planning_n=2)
+    it = Desk(answer, bestofn_n=2 if step is Step.RATING else 1, planning_n=2, rate_always=True)
     assert run(it).answer == "Rating: [[1]]"
     assert any(line.endswith(" left out: over") for line in it.caller.tracker.degraded.lines)
 
@@ -225,7 +226,7 @@ def test_a_candidate_whose_time_was_over_is_left_out_while_another_lives() -> No
 
 def test_every_step_leaves_time_for_choosing() -> None:
     """Those before the answer for one more call, the others for what follows a call."""
-    it, _ = timed(lambda _: 0, 100, bestofn_n=2, planning_n=1, planning_m=1)
+    it, _ = timed(lambda _: 0, 100, bestofn_n=2, planning_n=1, planning_m=1, rate_always=True)
     seen: dict[Step, float] = {}
     inner = it.client._answer
 
@@ -253,7 +254,7 @@ def test_an_unfinished_candidate_gives_the_solution_that_it_has() -> None:
             return stuck(request) if third else "a solution"
         return "Rating: [[1]]"
 
-    it = Desk(answer, bestofn_n=2)
+    it = Desk(answer, bestofn_n=2, rate_always=True)
     over_after_ratings(it, stuck, 0.6, 0.55, ratings=1)
     assert {one.number: one.answer for one in run(it).candidates} == {1: "Rating: [[1]]", 2: "a solution"}
     assert any(line.startswith("candidate 2 review left out: ") for line in it.caller.tracker.degraded.lines)

@@ -151,7 +151,7 @@ def test_a_budget_of_tokens_bears_what_replies_are_known_to_take() -> None:
 
 def test_what_a_budget_leaves_out_is_said() -> None:
     """In words, first of all."""
-    it = Desk("Rating: [[1]]", max_calls=24)
+    it = Desk("Rating: [[1]]", max_calls=24, rate_always=True)
     assert len(run(it).candidates) == 2
     assert it.caller.tracker.degraded.lines == ("2 of 3 candidates: max_calls 24 allows no more",)
     assert len(it.client.requests) == 18

@@ -58,5 +58,5 @@ def test_what_is_charged_once_lengths_are_known(simulate: Callable[..., Simulato
         for _ in range(4):
             api.clear()
             assert server.ask(QUESTION).status_code == 200
-    assert spent(api) == [27, 10_800, 13_500]
-    assert "charged 13,500" in " ".join(README.split())
+    assert spent(api) == [24, 9_600, 12_000]
+    assert "charged 12,000" in " ".join(README.split())

@@ -200,7 +200,7 @@ def test_ask(block: Block, simulate: Callable[..., Simulator]) -> None:
         done = subprocess.run(["bash", "-euc", text], env=environ(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "The simulated answer is 42." in done.stdout
-    assert re.search(r'( |"calls":)27\b', done.stdout)
+    assert re.search(r'( |"calls":)24\b', done.stdout)
 
 
 @pytest.mark.parametrize("block", blocks("pytest"), ids=named)

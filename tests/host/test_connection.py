@@ -202,11 +202,11 @@ def test_an_invalid_base_url_is_a_configuration_error(serve: Any, url: str) -> N
 def test_an_endpoints_path_is_removed_from_the_base_url(
     serve: Any, simulate: Callable[..., Simulator], ending: str
 ) -> None:
-    """A planned question is answered with 27 calls to one endpoint."""
+    """A planned question is answered with 24 calls to one endpoint."""
     api = simulate()
     response = serve(api.url + ending)()
     assert response.status_code == 200
-    assert len(api.chat_calls) == 27
+    assert len(api.chat_calls) == 24
 
 
 def test_a_server_that_is_not_the_api_is_a_base_url_error(serve: Any) -> None:

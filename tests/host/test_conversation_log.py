@@ -238,7 +238,7 @@ def test_every_call_of_a_request_is_in_its_entry(ask: Any, api: Simulator, log: 
     """As many as the API has counted, with the bodies that the API has received."""
     body = ask().get_json()
     (entry,) = written(log)
-    assert len(entry["provider_calls"]) == len(api.chat_calls) == 27
+    assert len(entry["provider_calls"]) == len(api.chat_calls) == 24
     sent = [json.dumps(call["request"], sort_keys=True) for call in entry["provider_calls"]]
     assert sorted(sent) == sorted(json.dumps(call.body, sort_keys=True) for call in api.chat_calls)
     assert entry["final_response"]["choices"] == body["choices"]

@@ -55,10 +55,10 @@ def test_an_error_before_any_call_has_no_usage(ask: Any) -> None:
 
 
 def test_a_budget_of_calls_is_not_exceeded(ask: Any, api: Simulator) -> None:
-    """24 calls are enough for two of three candidates."""
+    """24 calls are enough for two of three candidates, should they differ; these agree, and are not rated."""
     reply = ask(cepo_cerebras_max_calls=24).get_json()
     assert reply["cepo_cerebras"]["degraded"] == ["2 of 3 candidates: max_calls 24 allows no more"]
-    assert reply["cepo_cerebras"]["calls"] == len(api.chat_calls) == 18
+    assert reply["cepo_cerebras"]["calls"] == len(api.chat_calls) == 16
 
 
 @pytest.mark.parametrize("body", [{}, {"cepo_cerebras_effort": "none"}])

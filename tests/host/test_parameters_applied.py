@@ -77,8 +77,8 @@ def test_a_seed_makes_every_call_repeatable_and_none_the_same(ask: Any, api: Sim
     seeds = []
     for _ in range(2):
         ask(seed=11)
-        calls = [(json.dumps(call.body["messages"][:2]), call.body["seed"]) for call in api.chat_calls[-27:]]
-        assert len(set(calls)) == 27
+        calls = [(json.dumps(call.body["messages"][:2]), call.body["seed"]) for call in api.chat_calls[-24:]]
+        assert len(set(calls)) == 24
         seeds.append(sorted(seed for _, seed in calls))
     assert seeds[0] == seeds[1]
     ask(**SMALL)

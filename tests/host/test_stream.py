@@ -35,7 +35,7 @@ def deltas(stream: list[dict[str, Any]], name: str, choice: int = 0) -> list[str
 def test_a_stream_tells_progress_then_the_answer_then_what_it_took(serve: Any, simulate: Simulate) -> None:
     """The role, a line for each call, the answer in chunks, the finish reason, the usage, the end."""
     api = simulate(rules=(Rule(text=TEXT + "Rating: [[1]]"),))
-    response = serve(api.url)(stream=True, stream_options={"include_usage": True})
+    response = serve(api.url)(stream=True, stream_options={"include_usage": True}, cepo_cerebras_rate_always=True)
     stream = chunks(response)
     assert response.get_data(as_text=True).endswith("data: [DONE]\n\n")
     assert stream[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
@@ -61,7 +61,7 @@ def test_without_include_usage_no_chunk_has_a_usage(serve: Any, simulate: Simula
     assert stream[-1]["choices"][0]["finish_reason"] == "stop"
 
 
-@pytest.mark.parametrize(("effort", "calls"), [("none", 1), ("low", 6), ("auto", 7)])
+@pytest.mark.parametrize(("effort", "calls"), [("none", 1), ("low", 6), ("auto", 5)])
 def test_a_sole_answer_streams_token_by_token(serve: Any, simulate: Simulate, effort: str, calls: int) -> None:
     """With no effort, one candidate, or plans that agree; each token is sent once."""
     api = simulate(rules=(Rule(text=TEXT),))
@@ -71,7 +71,7 @@ def test_a_sole_answer_streams_token_by_token(serve: Any, simulate: Simulate, ef
     assert "".join(deltas(stream, "content")) == TEXT
     assert len(deltas(stream, "content")) > 5
     if effort == "auto":
-        assert "candidate 1: 3 of 3 plans agree\n" in deltas(stream, "reasoning_content")
+        assert "candidate 1: 2 of 2 plans agree\n" in deltas(stream, "reasoning_content")
 
 
 @pytest.mark.parametrize("effort", ["none", "low", "auto", "medium"])

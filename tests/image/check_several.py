@@ -80,7 +80,7 @@ def test_who_hangs_up_is_heard_behind_the_balancer() -> None:
         time.sleep(0.7)
     line = until(lambda: answered_by("hung-up").get("hung-up"))
     assert line["hung_up"] is True
-    assert line["calls"] < 27
+    assert line["calls"] < 24
 
 
 def test_they_keep_one_pace() -> None:

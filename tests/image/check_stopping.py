@@ -49,7 +49,7 @@ def test_what_runs_is_finished_and_nothing_new_begun(secret: Path, note: Note) -
         assert not questions[0].done(), "the planned question was not in flight any more"
         replies = [question.result() for question in questions]
         assert [reply.status for reply in replies] == [200] * 7
-        assert replies[0].json()["cepo_cerebras"]["calls"] == 27
+        assert replies[0].json()["cepo_cerebras"]["calls"] == 24
         assert all(reply.events() for reply in replies[-2:])
         stopped.result()
         seconds = time.monotonic() - began

@@ -30,10 +30,10 @@ def test_speed_is_one_call(house: House) -> None:
 
 
 def test_reasoning_plans(house: House) -> None:
-    """CePO as the sidecar is configured: 27 calls, each with the identity prompt, and their usage in the reply."""
+    """CePO as the sidecar is configured: 24 calls, each with the identity prompt, and their usage in the reply."""
     reply = house.backend.ask(QUESTION, "reasoning").json()
     assert (reply["cepo_cerebras"]["effort"], reply["cepo_cerebras"]["planned"]) == ("medium", True)
-    assert len(house.api.chat_calls) == reply["cepo_cerebras"]["calls"] == 27
+    assert len(house.api.chat_calls) == reply["cepo_cerebras"]["calls"] == 24
     assert all(IDENTITY in call.body["messages"][0]["content"] for call in house.api.chat_calls)
     assert reply["usage"]["total_tokens"] == house.api.usage.total_tokens
 
@@ -72,12 +72,12 @@ def test_progress_comes_through_while_it_is_planned(house: House) -> None:
         until(lambda: house.api.held)
         house.api.release(1)
         first = next(line for line in lines if "reasoning_content" in line)
-        assert len(house.api.chat_calls) < 27
+        assert len(house.api.chat_calls) < 24
         with releasing(house.api):
             chunks = events("\n".join([first, *lines]))
     assert len(told(chunks, "reasoning_content")) > 5
     assert "".join(told(chunks, "content")).startswith("The simulated answer is 42.")
-    assert len(house.api.chat_calls) == 27
+    assert len(house.api.chat_calls) == 24
 
 
 def test_a_request_has_one_name_everywhere(house: House) -> None:

@@ -124,7 +124,7 @@ def test_a_rating_model_that_the_key_may_not_use_costs_the_ratings(simulate: Sim
     """Its errors end the calls to that model; both candidates of the other model are finished."""
     refusal = token_quota_exceeded("day") if status == 429 else Reply(status, {"message": "no"})
     api = simulate(rules=(Rule(model="gpt-oss-120b", reply=refusal),))
-    solved = ask(api.url, rating_model="gpt-oss-120b", bestofn_n=2, planning_n=1, planning_m=1)
+    solved = ask(api.url, rating_model="gpt-oss-120b", rate_always=True, bestofn_n=2, planning_n=1, planning_m=1)
     assert len(solved.outcome.candidates) == 2
     assert solved.outcome.ratings == (None, None)
     assert [line.split(" left out")[0] for line in sorted(solved.degraded)] == [

@@ -20,8 +20,8 @@ from optillm_cerebras_cepo.simulator.server import Simulator
 
 Simulate = Callable[..., Simulator]
 QUESTION = Question(SimQuestion("q", 1.0, "42").text)
-ABSOLUTE: dict[str, Any] = {"bestofn_rating_type": "absolute"}
-PAIRWISE: dict[str, Any] = {"bestofn_rating_type": "pairwise"}
+ABSOLUTE: dict[str, Any] = {"bestofn_rating_type": "absolute", "rate_always": True}
+PAIRWISE: dict[str, Any] = {"bestofn_rating_type": "pairwise", "rate_always": True}
 DIRECT: dict[str, Any] = {"effort": "none"}
 CALLS = {"absolute": 27, "pairwise": 30, "none": 1}
 

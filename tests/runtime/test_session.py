@@ -27,7 +27,7 @@ SMALL: dict[str, Any] = {"bestofn_n": 1, "planning_n": 1, "planning_m": 1}
 def test_rating_model_makes_the_ratings(simulate: Simulate) -> None:
     """OptiLLM's `rating_model`, in any spelling."""
     api = simulate()
-    ask(api.url, bestofn_n=2, planning_n=1, planning_m=1, rating_model="gptoss-120b")
+    ask(api.url, bestofn_n=2, planning_n=1, planning_m=1, rating_model="gptoss-120b", rate_always=True)
     models = [call.body["model"] for call in api.chat_calls]
     assert (models.count("llama-3.3-70b"), models.count("gpt-oss-120b")) == (8, 2)
 
@@ -35,7 +35,7 @@ def test_rating_model_makes_the_ratings(simulate: Simulate) -> None:
 def test_ratings_left_out_by_a_rating_model_are_reported(simulate: Simulate) -> None:
     """Beside what the planning model left out."""
     api = simulate(rules=(Rule(model="gpt-oss-120b", text="I cannot tell."),))
-    solved = ask(api.url, bestofn_n=2, planning_n=1, planning_m=1, rating_model="gpt-oss-120b")
+    solved = ask(api.url, bestofn_n=2, planning_n=1, planning_m=1, rating_model="gpt-oss-120b", rate_always=True)
     assert sorted(solved.degraded) == [
         f"rating of candidate {number} left out: the judge's reply has none" for number in (1, 2)
     ]
@@ -59,7 +59,7 @@ def test_reported_usage_equals_the_usage_at_the_api(simulate: Simulate) -> None:
     """By the API's own count, over all calls of a default request."""
     api = simulate()
     total = ask(api.url).ledger.total
-    assert total.calls == len(api.chat_calls) == 27
+    assert total.calls == len(api.chat_calls) == 24
     assert (total.prompt_tokens, total.completion_tokens) == (api.usage.prompt_tokens, api.usage.completion_tokens)
 
 

@@ -71,12 +71,12 @@ def statuses(api: Simulator) -> Counter[int | None]:
     ids=["requests", "burst", "tokens", "several"],
 )
 def test_a_plan_from_a_cold_start_loses_nothing(start: Start, limits: RateLimits) -> None:
-    """27 calls each for two requests at once, on an API whose limits nobody has told."""
+    """24 calls each for two requests at once, on an API whose limits nobody has told."""
     runtime, api = start(SCALE, limits=limits)
     with ThreadPoolExecutor(2) as clients:
         asking = [clients.submit(ask, runtime, api, call_attempts=TRIES) for _ in range(2)]
         assert [future.result().degraded for future in asking] == [(), ()]
-    assert statuses(api)[200] == 2 * 27
+    assert statuses(api)[200] == 2 * 24
     assert statuses(api).keys() <= {200, 429}
 
 
@@ -84,7 +84,7 @@ def test_an_api_without_headers_is_learnt_from_its_refusals(start: Start) -> Non
     """Each of them costs a call, and none a step."""
     runtime, api = start(SCALE, limits=RateLimits(requests_per_minute=10), limit_headers="none")
     assert ask(runtime, api, call_attempts=TRIES).degraded == ()
-    assert statuses(api)[200] == 27
+    assert statuses(api)[200] == 24
     assert statuses(api).keys() <= {200, 429}
 
 
@@ -117,7 +117,7 @@ def test_a_lack_of_capacity_loses_nothing(start: Start) -> None:
         until(lambda: statuses(api)[429])  # four go out before anything is known
         with releasing(api):
             assert [future.result().degraded for future in asking] == [()] * 4
-    assert statuses(api)[200] == 4 * 27
+    assert statuses(api)[200] == 4 * 24
 
 
 @pytest.mark.parametrize("refusal", [request_quota_exceeded("day"), token_quota_exceeded("day")])

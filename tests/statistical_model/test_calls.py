@@ -74,7 +74,7 @@ def test_optillms_fallback_is_a_direct_question() -> None:
 def test_our_calls_are_recognized(question: Any, settings: Any, kinds: Any) -> None:
     """The recognized kind is the calling step, with and without earlier turns."""
     client: Any = DirectClient(PERFECT_RATER)
-    small = Settings(**{"planning_n": 2, "planning_m": 2, "bestofn_n": 2} | settings)
+    small = Settings(**{"planning_n": 2, "planning_m": 2, "bestofn_n": 2, "rate_always": True} | settings)
     solved = solve(RUNTIME, question, small, client, lambda _: None)
     assert read_answer(solved.outcome.answer, "17") == "42"
     assert {kind for _, kind in client.steps} == kinds

@@ -36,6 +36,8 @@ def test_every_setting_is_read_from_environment_and_request(name: str) -> None:
         "rating_model": "c",
         "planning_n": 1,
         "planning_m": 9,
+        "rate_always": True,
+        "auto_window": 3,
         "fit_tokens": False,
         "progress": False,
         "usage": "answer",

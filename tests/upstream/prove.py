@@ -30,7 +30,7 @@ from support.optillm_tests import offline
 
 WORKERS = 2 * (os.cpu_count() or 1)  # OptiLLM's tests spend half of their time waiting
 THEIRS = ("-c", os.devnull, "--rootdir", ".")  # with nothing of this project's settings for pytest
-DEFAULT_CALLS = 27  # of a question to our package: three candidates of eight, and three ratings
+DEFAULT_CALLS = 24  # of a question to our package: three candidates of eight, whose answers agree
 HEAD = ("pull request", "files", "its tests before", "and after", "OptiLLM's tests", "defects mended", "")
 
 

@@ -148,10 +148,10 @@ def test_side_by_side_each_approach_is_a_choice(server: Server, api: Simulator, 
 
 
 def test_side_by_side_settings_of_the_request_are_ours(server: Server, api: Simulator) -> None:
-    """Two candidates and their ratings; re2 makes its one call."""
+    """Two candidates; re2 makes its one call."""
     api.clear()
     contents(server.ask(by_body("re2|cepo_cerebras") | SMALL | {"cepo_cerebras_bestofn_n": 2}))
-    assert len(api.chat_calls) == 1 + 2 * OURS + 2
+    assert len(api.chat_calls) == 1 + 2 * OURS
 
 
 def test_beside_optillms_own_cepo_the_request_fails() -> None:

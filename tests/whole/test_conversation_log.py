@@ -66,12 +66,12 @@ def test_a_request_is_one_line_with_all_its_calls(server: Server, api: Simulator
     assert (entry["approach"], entry["error"]) == ("cepo_cerebras", None)
     assert entry["client_request"]["messages"] == QUESTION["messages"]
     calls = entry["provider_calls"]
-    assert len(calls) == len(api.chat_calls) == body["cepo_cerebras"]["calls"] == 27
-    assert [call["call_number"] for call in calls] == list(range(1, 28))
+    assert len(calls) == len(api.chat_calls) == body["cepo_cerebras"]["calls"] == 24
+    assert [call["call_number"] for call in calls] == list(range(1, 25))
     sent = Counter(json.dumps(call["request"], sort_keys=True) for call in calls)
     assert sent == Counter(json.dumps(call.body, sort_keys=True) for call in api.chat_calls)
     steps = Counter(call["response"]["cepo_cerebras"]["step"] for call in calls)
-    assert steps == {"plan": 9, "execute": 9, "review": 3, "final": 3, "rating": 3}
+    assert steps == {"plan": 9, "execute": 9, "review": 3, "final": 3}
     assert all("42" in call["response"]["choices"][0]["message"]["content"] for call in calls)
     assert sum(call["response"]["usage"]["completion_tokens"] for call in calls) == api.usage.completion_tokens
     final = dict(entry["final_response"])

@@ -65,7 +65,12 @@ def test_long_answers_are_compared_by_their_ends(simulate: Callable[..., Simulat
     long = "We go over it once more. " * 640 + "So it is 42."  # 4003 of the simulator's tokens
     rules = (RULES[0], Rule(pattern="final solution", text=long), *RULES[2:])
     api = simulate(tier="free", rules=rules)
-    settings: dict[str, Any] = {"bestofn_n": 2, "bestofn_rating_type": "pairwise", "planning_max_tokens_step4": 4090}
+    settings: dict[str, Any] = {
+        "bestofn_n": 2,
+        "bestofn_rating_type": "pairwise",
+        "rate_always": True,
+        "planning_max_tokens_step4": 4090,
+    }
     solved = ask(api, **settings)
     assert "rating: 2 answers shortened to fit the model's context" in solved.fitted
     assert sum(rating or 0 for rating in solved.outcome.ratings) == 2
