@@ -21,6 +21,7 @@ from optillm_cerebras_cepo.core.errors import CepoError, ModelUnavailable
 from optillm_cerebras_cepo.core.events import CallFinished, Event, Observer, ignore
 from optillm_cerebras_cepo.llm.catalogue import Catalogue
 from optillm_cerebras_cepo.llm.context_window import ContextWindows, TokenEstimates
+from optillm_cerebras_cepo.llm.hedging import HedgePolicy
 from optillm_cerebras_cepo.llm.metering import Ledger, RecordCall, ReplyLengths
 from optillm_cerebras_cepo.llm.models import lookup
 from optillm_cerebras_cepo.llm.rate_limits.limiter import RateLimiter
@@ -179,10 +180,13 @@ class RequestSession:
     def _client(self) -> ChatClient:
         """Return this request's layers over the connection to the API."""
         shared, hooks = self._shared, self._hooks
-        new = ModelKnowledge(UnsupportedParams(), ContextWindows(), shared.token_estimates, shared.reply_lengths)
+        estimates, lengths, settings = shared.token_estimates, shared.reply_lengths, self._request.settings
+        new = ModelKnowledge(UnsupportedParams(), ContextWindows(), estimates, lengths, HedgePolicy())
         knowledge = shared.accounts.setdefault(self._api, new)
-        if not self._request.settings.fit_tokens:
+        if not settings.fit_tokens:
             knowledge = replace(knowledge, reply_lengths=None)
+        if not settings.hedged_calls:
+            knowledge = replace(knowledge, hedges=None)
         layers = RequestLayers(self._policy, self._limiter, self._age, self._ledger, self._observe, hooks.record_call)
         return stack(self._api, knowledge, layers)
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.waiting import PATIENCE
 
+from optillm_cerebras_cepo.llm import hedging
 from optillm_cerebras_cepo.runtime import RUNTIME
 from optillm_cerebras_cepo.simulator.options import SimulatorOptions
 from optillm_cerebras_cepo.simulator.server import Simulator
@@ -74,6 +75,12 @@ def _fresh_runtime() -> Iterator[None]:
     RUNTIME.reset()
     yield
     RUNTIME.reset()
+
+
+@pytest.fixture(autouse=True)
+def _no_hedged_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no call be late: the machine's speed would decide how many calls there are. Tests of it set it back."""
+    monkeypatch.setattr(hedging, "KNOWN", 10**9)
 
 
 @pytest.fixture(autouse=True)

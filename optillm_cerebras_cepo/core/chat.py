@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 
 from optillm_cerebras_cepo.core.budget import Budget
 from optillm_cerebras_cepo.core.deadline import Deadline
+from optillm_cerebras_cepo.core.errors import CepoError
 from optillm_cerebras_cepo.core.rate_limit_headers import Quota
 
 
@@ -93,6 +94,18 @@ class Label:
 
 
 @dataclass(frozen=True)
+class Late:
+    """What to do if a reply is not there after so many seconds.
+
+    `act` is called once, on the thread that waits for the reply. It gets a function that cancels the call, which then
+    raises the error that this function is given.
+    """
+
+    seconds: float
+    act: Callable[[Callable[[CepoError], None]], None]
+
+
+@dataclass(frozen=True)
 class ChatRequest:
     """One call."""
 
@@ -109,6 +122,7 @@ class ChatRequest:
     budget: Budget = field(default_factory=Budget, compare=False)  # what the call is charged to
     # Receives the reply while it is written; the reply is streamed.
     listener: Listener | None = field(default=None, repr=False)
+    when_late: Late | None = field(default=None, repr=False, compare=False)
     # Texts of the last message that may lose their beginnings if the call is too long.
     shortenable: tuple[str, ...] = ()
 

@@ -217,6 +217,10 @@ class UnwritableCall(CepoError, code="unwritable_call"):
     """A call cannot be written as JSON and was not sent. Texts of clients and models are checked before."""
 
 
+class Superseded(CepoError, status=499, code="superseded"):
+    """Another call to the same end was answered first, and this one was cancelled."""
+
+
 class UnusableReply(CepoError, status=502, code="unusable_reply", retryable=True):
     """The API answered 200 with a body that is not a completion, or with an empty one."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from optillm_cerebras_cepo.core.chat import Label, Usage
-from optillm_cerebras_cepo.core.errors import CepoError
+from optillm_cerebras_cepo.core.errors import CepoError, Superseded
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,14 @@ class CallDelayed:
     label: Label
     seconds: float
     error: CepoError
+
+
+@dataclass(frozen=True)
+class CallHedged:
+    """A call was not answered within so many seconds, which is later than usual; a second one is made."""
+
+    label: Label
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ class CandidateRated:
     rating: float | None
 
 
-Event = CallFinished | CallDelayed | PlansCompared | CandidatesCompared | CandidateRated
+Event = CallFinished | CallDelayed | CallHedged | PlansCompared | CandidatesCompared | CandidateRated
 Observer = Callable[[Event], None]
 
 
@@ -66,6 +74,8 @@ def describe(event: Event) -> str:
     """Return one line for the log and for the client's stream, such as `candidate 2 plan: 412 tokens in 1.3 s`."""
     match event:
         case CallFinished():
+            if isinstance(event.error, Superseded):
+                return f"{event.label}: cancelled after {event.seconds:.1f} s: {event.error.message}"
             if event.error is not None:
                 return f"{event.label}: failed after {event.seconds:.1f} s: {event.error.message}"
             tokens = event.usage.completion_tokens if event.usage else None
@@ -74,6 +84,8 @@ def describe(event: Event) -> str:
             return f"{event.label}: {count} tokens in {event.seconds:.1f} s{cut}"
         case CallDelayed():
             return f"{event.label}: waiting {event.seconds:.1f} s: {event.error.message}"
+        case CallHedged():
+            return f"{event.label}: no reply after {event.seconds:.1f} s, later than usual; a second call is made"
         case PlansCompared():
             return f"candidate {event.candidate}: {event.agreeing} of {event.plans} plans agree"
         case CandidatesCompared():

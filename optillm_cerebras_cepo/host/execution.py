@@ -22,7 +22,7 @@ import flask
 
 from optillm_cerebras_cepo.core.chat import Listener
 from optillm_cerebras_cepo.core.deadline import Deadline
-from optillm_cerebras_cepo.core.errors import HUNG_UP, CepoError, Ended
+from optillm_cerebras_cepo.core.errors import HUNG_UP, CepoError, Ended, Superseded
 from optillm_cerebras_cepo.core.events import CallFinished, Event, Observer, describe
 from optillm_cerebras_cepo.session import RequestResult
 
@@ -214,7 +214,7 @@ class Execution:
     def _observe(self, event: Event) -> None:
         if isinstance(event, CallFinished) and isinstance(event.error, Ended):
             self._aborted.append(event)
-        failed = isinstance(event, CallFinished) and event.error is not None
+        failed = isinstance(event, CallFinished) and not isinstance(event.error, Superseded | None)
         # The JSON log has the request's id as a field.
         extra = {"request_id": self._observer.request_id} if self._observer else None
         level = logging.WARNING if failed else logging.INFO

@@ -82,6 +82,7 @@ def account(result: RequestResult) -> dict[str, Any]:
         "model": result.model,
         **counts(result.ledger.total),
         "usage": {step.value: counts(tally) for step, tally in result.ledger.by_step.items()},
+        "hedged": result.ledger.total.hedged,
         "uncounted": result.ledger.total.uncounted,
         "candidates": [
             {"candidate": candidate.number, "rating": rating, "chosen": candidate.number == outcome.chosen}

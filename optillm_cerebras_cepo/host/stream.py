@@ -14,6 +14,7 @@ from optillm_cerebras_cepo.core.errors import CepoError
 from optillm_cerebras_cepo.core.events import (
     CallDelayed,
     CallFinished,
+    CallHedged,
     CandidateRated,
     CandidatesCompared,
     PlansCompared,
@@ -84,7 +85,14 @@ class _Chunks:
                 yield from self._end(update)
             case CepoError():
                 yield _event(update.body())
-            case CallFinished() | CallDelayed() | PlansCompared() | CandidatesCompared() | CandidateRated():
+            case (
+                CallFinished()
+                | CallDelayed()
+                | CallHedged()
+                | PlansCompared()
+                | CandidatesCompared()
+                | CandidateRated()
+            ):
                 # Clients show all reasoning above the answer, whenever it comes.
                 if self._show_progress and not self._has_begun:
                     yield self.delta(0, reasoning_content=describe(update) + "\n")

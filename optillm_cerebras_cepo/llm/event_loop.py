@@ -10,15 +10,18 @@ import asyncio
 import logging
 import math
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout  # the builtin one only from Python 3.11 on
+from functools import partial
 from typing import Any, TypeVar, cast
 
+from optillm_cerebras_cepo.core.chat import Late
 from optillm_cerebras_cepo.core.deadline import Deadline
-from optillm_cerebras_cepo.core.errors import ApiTimeout, Ended
+from optillm_cerebras_cepo.core.errors import ApiTimeout, CepoError, Ended
 
 T = TypeVar("T")
+OnLate = tuple[float, Callable[[], None]]  # what to do after so many seconds
 
 THREAD = "cepo-cerebras-network"
 
@@ -32,13 +35,20 @@ class EventLoop:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def run(self, work: Coroutine[Any, Any, T], deadline: Deadline | None = None, timeout: float | None = None) -> T:
+    def run(
+        self,
+        work: Coroutine[Any, Any, T],
+        deadline: Deadline | None = None,
+        timeout: float | None = None,
+        late: Late | None = None,
+    ) -> T:
         """Return the work's result; cancel it when the deadline or the time-out ends before.
 
         Args:
             work: to run on the loop.
             deadline: of the request.
             timeout: seconds for all of the work, whether or not bytes arrive; None for no limit.
+            late: what to do meanwhile if the result is late.
 
         Raises what the work raises, what ended the deadline, or ApiTimeout.
         """
@@ -51,11 +61,20 @@ class EventLoop:
             raise
         future = asyncio.run_coroutine_threadsafe(_as_value(work), loop)
         limit = min(deadline.remaining, math.inf if timeout is None else timeout)
+        cancelled: list[CepoError] = []
+
+        def cancel(reason: CepoError) -> None:
+            cancelled.append(reason)
+            future.cancel()
+
+        on_late = (late.seconds, partial(late.act, cancel)) if late else None
         try:
             with deadline.on_end(future.cancel):
-                result, error = _result_within(None if math.isinf(limit) else limit, future)
+                result, error = _result_within(None if math.isinf(limit) else limit, future, on_late)
         except (CancelledError, ApiTimeout) as ended:
             deadline.check()
+            if cancelled:
+                raise cancelled[0] from None
             if isinstance(ended, ApiTimeout):
                 raise
             raise Ended("the call was cancelled") from None
@@ -79,10 +98,18 @@ class EventLoop:
             return self._loop
 
 
-def _result_within(timeout: float | None, future: Future[T]) -> T:
+def _result_within(timeout: float | None, future: Future[T], on_late: OnLate | None) -> T:
     """Return the future's result; cancel the future and raise ApiTimeout if the time is over before."""
+    left = timeout
+    if on_late is not None and (timeout is None or on_late[0] < timeout):
+        seconds, act = on_late
+        try:
+            return future.result(seconds)
+        except FutureTimeout:
+            act()
+        left = None if timeout is None else timeout - seconds
     try:
-        return future.result(timeout)
+        return future.result(left)
     except FutureTimeout:
         if not future.cancel():  # it has just finished
             return future.result()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, replace
 from math import ceil
@@ -17,46 +16,32 @@ from operator import add
 from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion, Label, Step
 from optillm_cerebras_cepo.core.errors import CepoError
 from optillm_cerebras_cepo.core.events import CallFinished, Observer
+from optillm_cerebras_cepo.llm.recent_calls import RecentCalls
 
-WINDOW = 200  # remembered replies of each kind
-KINDS = 500  # remembered kinds: clients create them, so their number is bounded
 KNOWN = 8  # replies of a kind before its lengths are used
 SHARE = 0.95  # of the remembered replies that must fit
 REPLY_MARGIN = 1.25  # factor on the length that fits them
 
 
 class ReplyLengths:
-    """Lengths of replies in tokens, by kind of call. Safe for many threads.
-
-    Beyond `KINDS` kinds, the kind whose last reply is the oldest is forgotten.
-    """
+    """Lengths of replies in tokens, by kind of call. Safe for many threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lengths: OrderedDict[tuple[str, Step, str], deque[int]] = OrderedDict()
+        self._lengths = RecentCalls()
 
     def record(self, model: str, label: Label, tokens: int) -> None:
         """Remember a reply's length."""
-        kind = (model, label.step, label.kind)
-        with self._lock:
-            self._lengths.setdefault(kind, deque(maxlen=WINDOW)).append(tokens)
-            self._lengths.move_to_end(kind)
-            if len(self._lengths) > KINDS:
-                self._lengths.popitem(last=False)
+        self._lengths.record(model, label, tokens)
 
     def max_tokens_for(self, model: str, label: Label) -> int | None:
         """Return a limit that fits nearly every reply of this kind; None for fewer than `KNOWN` replies."""
-        lengths = sorted(self._recent(model, label))
+        lengths = sorted(self._lengths.of(model, label))
         return ceil(lengths[ceil(SHARE * len(lengths)) - 1] * REPLY_MARGIN) if len(lengths) >= KNOWN else None
 
     def mean(self, model: str, label: Label) -> int | None:
         """Return the mean length of replies of this kind; None for fewer than `KNOWN` replies."""
-        lengths = self._recent(model, label)
+        lengths = self._lengths.of(model, label)
         return ceil(sum(lengths) / len(lengths)) if len(lengths) >= KNOWN else None
-
-    def _recent(self, model: str, label: Label) -> tuple[int, ...]:
-        with self._lock:
-            return tuple(self._lengths.get((model, label.step, label.kind), ()))
 
 
 @dataclass(frozen=True)
@@ -115,7 +100,8 @@ class BudgetGuard:
 class UsageTotals:
     """Calls and tokens.
 
-    `uncounted` is the number of replies without usage. `reasoning_tokens` are included in `completion_tokens`.
+    `uncounted` is the number of replies without usage. `reasoning_tokens` are included in `completion_tokens`, and
+    `hedged`, the number of second calls (`hedging.py`), in `calls`.
     """
 
     calls: int = 0
@@ -123,6 +109,7 @@ class UsageTotals:
     completion_tokens: int = 0
     uncounted: int = 0
     reasoning_tokens: int = 0
+    hedged: int = 0
 
     @property
     def total_tokens(self) -> int:

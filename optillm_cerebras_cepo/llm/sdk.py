@@ -99,7 +99,7 @@ class SdkClient:
             else self._whole(request, on_send)
         )
         try:
-            return self._loop.run(work, request.deadline, request.timeout)
+            return self._loop.run(work, request.deadline, request.timeout, request.when_late)
         except sdk.CerebrasError as error:
             failure = translate(error, request)
         except httpx.TransportError:  # within a stream, where the SDK does not translate it

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from optillm_cerebras_cepo.core.chat import ChatClient
 from optillm_cerebras_cepo.core.events import Observer
 from optillm_cerebras_cepo.llm.context_window import ContextFitter, ContextWindows, TokenEstimates
+from optillm_cerebras_cepo.llm.hedging import HedgePolicy, Hedging
 from optillm_cerebras_cepo.llm.metering import (
     AdaptiveMaxTokens,
     BudgetGuard,
@@ -26,13 +27,14 @@ from optillm_cerebras_cepo.llm.unsupported_params import UnsupportedParams, Unsu
 class ModelKnowledge:
     """What was learned from earlier calls; outlives a request.
 
-    Without `reply_lengths`, each call has its whole token limit.
+    Without `reply_lengths`, each call has its whole token limit. Without `hedges`, no late call has a second one.
     """
 
     unsupported_params: UnsupportedParams
     context_windows: ContextWindows
     token_estimates: TokenEstimates
     reply_lengths: ReplyLengths | None
+    hedges: HedgePolicy | None
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,17 @@ def stack(api: ChatClient, knowledge: ModelKnowledge, request: RequestLayers) ->
        the budget does not allow must not wait for a slot, and a call that waits for tokens must not hold one.
     6. RateLimitedClient. It is below Retry, so that a call releases its slot before it waits for the next attempt. It
        is above UsageMeter, because a call that waits for its turn has not gone out.
-    7. UsageMeter. It sees each attempt, because the API counts each.
-    8. CallReporter. It is next to the API, so that it measures the call and no wait, and records what was sent.
+    7. Hedging. It is below RateLimitedClient, so that a call that waits for its turn is not late. A second call goes
+       through a RateLimitedClient of its own, because it counts against the limits too.
+    8. UsageMeter. It sees each attempt, because the API counts each.
+    9. CallReporter. It is next to the API, so that it measures the call and no wait, and records what was sent.
     """
     estimates, observer = knowledge.token_estimates, request.observer
     metered = UsageMeter(CallReporter(api, observer, request.recorder), request.ledger)
     limited = RateLimitedClient(metered, request.limiter, estimates, request.age, observer)
+    if knowledge.hedges is not None:
+        hedged = Hedging(metered, limited, knowledge.hedges, request.ledger, observer)
+        limited = replace(limited, inner=hedged)
     client: ChatClient = Retry(BudgetGuard(limited, estimates.prompt_tokens), request.policy, observer)
     if knowledge.reply_lengths is not None:
         client = AdaptiveMaxTokens(client, knowledge.reply_lengths)

@@ -60,6 +60,9 @@ class Settings(BaseModel):
         default=50.0, gt=0, description="a call with a slower reply is cancelled and retried"
     )
     call_attempts: Few = Field(default=5, description="attempts of one call, including the first")
+    hedged_calls: bool = Field(
+        default=True, description="make a second call when one is later than usual; the first reply counts"
+    )
 
     max_calls: Count | None = Field(default=None, description="most calls of a request, including retries")
     max_total_tokens: Count | None = Field(default=None, description="most tokens of a request, prompts and replies")

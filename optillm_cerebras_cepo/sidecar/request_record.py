@@ -15,7 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from optillm_cerebras_cepo import __version__
 from optillm_cerebras_cepo.core.errors import CepoError, Ended
-from optillm_cerebras_cepo.core.events import CallDelayed, CallFinished, Event
+from optillm_cerebras_cepo.core.events import CallDelayed, CallFinished, CallHedged, Event
 from optillm_cerebras_cepo.host.responses import counts
 from optillm_cerebras_cepo.session import RequestResult
 
@@ -42,6 +42,7 @@ class Metrics:
             "cepo_cerebras_request_seconds", "Seconds from a chat request to the end of its response", ["effort"]
         )
         self._calls = counter("cepo_cerebras_calls", "Calls to the Cerebras API", ["step", "status"])
+        self._hedged = counter("cepo_cerebras_hedged_calls", "Second calls for calls later than usual", ["step"])
         self._tokens = counter("cepo_cerebras_tokens", "Tokens of completed calls", ["step", "kind"])
         self._call_seconds = seconds("cepo_cerebras_call_seconds", "Seconds of a call", ["step"])
         self._waiting = counter("cepo_cerebras_waiting_seconds", "Seconds that calls waited before a retry")
@@ -59,6 +60,8 @@ class Metrics:
                 if event.usage:
                     self._tokens.labels(step, "prompt").inc(event.usage.prompt_tokens or 0)
                     self._tokens.labels(step, "completion").inc(event.usage.completion_tokens or 0)
+            case CallHedged():
+                self._hedged.labels(event.label.step.value).inc()
             case CallDelayed():
                 self._waiting.inc(event.seconds)
 

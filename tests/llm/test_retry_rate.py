@@ -18,6 +18,7 @@ from optillm_cerebras_cepo.core.errors import CepoError
 from optillm_cerebras_cepo.core.events import ignore
 from optillm_cerebras_cepo.core.rate_limit_headers import WINDOWS, Allowance
 from optillm_cerebras_cepo.llm.context_window import ContextWindows, TokenEstimates
+from optillm_cerebras_cepo.llm.hedging import HedgePolicy
 from optillm_cerebras_cepo.llm.metering import Ledger, ReplyLengths
 from optillm_cerebras_cepo.llm.rate_limits.limiter import LocalLimitStore, RateLimiter
 from optillm_cerebras_cepo.llm.rate_limits.limits import initial_limits
@@ -77,7 +78,7 @@ def calls_of(answers: list[tuple[Any, float]], within: float) -> list[float]:
     limiter = RateLimiter(LocalLimitStore(lambda now: initial_limits({}, now), clock), 4)
     client = stack(
         Scripted(answer),
-        ModelKnowledge(UnsupportedParams(), ContextWindows(), TokenEstimates(), ReplyLengths()),
+        ModelKnowledge(UnsupportedParams(), ContextWindows(), TokenEstimates(), ReplyLengths(), HedgePolicy()),
         RequestLayers(RetryPolicy(), lambda _: limiter, 0, Ledger(), ignore),
     )
     call = ChatRequest(

@@ -8,6 +8,7 @@ from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion,
 from optillm_cerebras_cepo.core.errors import ApiUnavailable, RefusedCall
 from optillm_cerebras_cepo.core.events import CallDelayed, CallFinished, Event
 from optillm_cerebras_cepo.llm.context_window import ContextWindows, TokenEstimates
+from optillm_cerebras_cepo.llm.hedging import HedgePolicy
 from optillm_cerebras_cepo.llm.metering import Ledger, ReplyLengths, UsageTotals
 from optillm_cerebras_cepo.llm.rate_limits.limiter import LocalLimitStore, RateLimiter
 from optillm_cerebras_cepo.llm.rate_limits.limits import initial_limits
@@ -22,7 +23,7 @@ def build(answer: Answer) -> tuple[ChatClient, Ledger, list[Event]]:
     limiter = RateLimiter(LocalLimitStore(lambda now: initial_limits({}, now)), 4)
     client = stack(
         Scripted(answer),
-        ModelKnowledge(UnsupportedParams(), ContextWindows(), TokenEstimates(), ReplyLengths()),
+        ModelKnowledge(UnsupportedParams(), ContextWindows(), TokenEstimates(), ReplyLengths(), HedgePolicy()),
         RequestLayers(RetryPolicy(first_wait=0.0), lambda _: limiter, 0, ledger, events.append),
     )
     return client, ledger, events

@@ -22,7 +22,7 @@ from optillm_cerebras_cepo import __version__
 from optillm_cerebras_cepo.cepo.workload import StepCosts, estimate_cost, fit_to_resources, requested_workload
 from optillm_cerebras_cepo.core.budget import Resources
 from optillm_cerebras_cepo.core.chat import Label, Step, Usage
-from optillm_cerebras_cepo.core.errors import CepoError, Ended
+from optillm_cerebras_cepo.core.errors import CepoError, Ended, Superseded
 from optillm_cerebras_cepo.core.events import CallFinished
 from optillm_cerebras_cepo.llm.models import MODELS
 from optillm_cerebras_cepo.settings.declaration import Settings
@@ -210,8 +210,11 @@ def _error_row(kind: type[CepoError], text: str) -> tuple[str, ...]:
 
 
 def _reported_errors() -> list[type[CepoError]]:
-    """Return the errors that a client can receive: all but `Ended`, which is raised after the client has left."""
-    return [kind for kind in error_kinds() if kind is not Ended]
+    """Return the errors that a client can receive.
+
+    `Ended` is raised after the client has left, and of a call that is `Superseded` another one has the reply.
+    """
+    return [kind for kind in error_kinds() if kind not in (Ended, Superseded)]
 
 
 def request_fields() -> str:

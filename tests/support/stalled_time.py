@@ -15,10 +15,11 @@ from optillm_cerebras_cepo import runtime
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.host import plugin
 from optillm_cerebras_cepo.llm import event_loop
+from optillm_cerebras_cepo.llm.event_loop import OnLate
 from optillm_cerebras_cepo.simulator import Simulator
 from support.waiting import until
 
-Within = Callable[[float | None, Future[Any]], Any]
+Within = Callable[[float | None, Future[Any], OnLate | None], Any]
 LOOK = 0.002  # seconds between two looks
 
 
@@ -43,8 +44,8 @@ class StalledTime:
         """Return the seconds that have passed."""
         return self.now
 
-    def within(self, timeout: float | None, future: Future[Any]) -> Any:
-        """Wait for a call; once it and all others have stalled, its time-out is over at once."""
+    def within(self, timeout: float | None, future: Future[Any], _: OnLate | None) -> Any:
+        """Wait for a call; once it and all others have stalled, its time-out is over at once. No call is late."""
         with self._lock:
             self._ends[future] = self.now + (timeout or 0.0)
         try:
@@ -54,7 +55,7 @@ class StalledTime:
                     stalled = self._over.get(future)
                 if stalled is not None:
                     return self._time_out(future, stalled)
-            return self._within(timeout, future)
+            return self._within(timeout, future, None)
         finally:
             with self._lock:
                 self._ends.pop(future, None)
@@ -71,7 +72,7 @@ class StalledTime:
 
     def _time_out(self, future: Future[Any], stalled: frozenset[int]) -> Any:
         try:
-            return self._within(0.0, future)
+            return self._within(0.0, future, None)
         finally:
             until(lambda: not self._api.stalled & stalled)  # the API sees a moment later that nobody waits
 

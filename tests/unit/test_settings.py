@@ -39,6 +39,7 @@ def test_every_setting_is_read_from_environment_and_request(name: str) -> None:
         "rate_always": True,
         "auto_window": 3,
         "fit_tokens": False,
+        "hedged_calls": False,
         "progress": False,
         "usage": "answer",
         "redis_url": "redis://127.0.0.1",

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol, TypeVar
 
 from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion, Step
@@ -24,6 +25,7 @@ from optillm_cerebras_cepo.llm.rate_limits.limits import Cost, Limits, Permit, W
 from optillm_cerebras_cepo.llm.rate_limits.priority_queue import Blocked, Priority, PriorityQueue
 
 STEP_PRIORITY = {step: -number for number, step in enumerate(Step)}  # a later step finishes its request sooner
+SPARE_ROOM = 32  # calls that the limits must have room for before one is made that may not be needed
 MIN_REPORTED_WAIT = 1.0  # seconds; shorter waits are not reported to the observer
 T = TypeVar("T")
 InitialLimits = Callable[[float], Limits]  # returns the limits before the first reply, for the current time
@@ -124,6 +126,19 @@ class RateLimiter:
 
         return self._queue.acquire(priority, (cost, request.deadline), request.deadline, on_blocked)
 
+    def acquire_at_once(self, cost: Cost, deadline: Deadline) -> Permit | None:
+        """Return a permit if no call waits and the limits have room for `SPARE_ROOM` such calls; else None.
+
+        Raises what ended the deadline.
+        """
+        room = Cost(cost.requests * SPARE_ROOM, cost.tokens * SPARE_ROOM)
+        if self.waiting or not self._store.update(
+            lambda limits, now: (limits, windows.has_room(limits, room, now)), deadline
+        ):
+            return None
+        answer = self._try_acquire((cost, deadline))
+        return answer if isinstance(answer, Permit) else None
+
     def on_reply(self, permit: Permit, quota: Quota) -> None:
         """Learn from a reply, and let the next call out."""
         self._store.update_later(lambda limits, now: windows.record_reply(limits, permit, quota, now))
@@ -206,8 +221,20 @@ class RateLimitedClient:
     def complete(self, request: ChatRequest) -> Completion:
         """Answer when it is this call's turn. Raises what the limiter and the inner client raise."""
         limiter = self.limiter(request.model)
-        cost = Cost(1, self.estimates.prompt_tokens(request) + min(request.max_tokens, windows.MAX_CHARGED_REPLY))
-        permit = limiter.acquire((self.age, STEP_PRIORITY[request.label.step]), cost, request, self.observer)
+        priority = (self.age, STEP_PRIORITY[request.label.step])
+        permit = limiter.acquire(priority, self._cost(request), request, self.observer)
+        return self._send(limiter, permit, request)
+
+    def at_once(self, request: ChatRequest) -> Callable[[ChatRequest], Completion] | None:
+        """Return what makes this call if it may go out at once and no other needs the room; it must be called."""
+        limiter = self.limiter(request.model)
+        permit = limiter.acquire_at_once(self._cost(request), request.deadline)
+        return partial(self._send, limiter, permit) if permit else None
+
+    def _cost(self, request: ChatRequest) -> Cost:
+        return Cost(1, self.estimates.prompt_tokens(request) + min(request.max_tokens, windows.MAX_CHARGED_REPLY))
+
+    def _send(self, limiter: RateLimiter, permit: Permit, request: ChatRequest) -> Completion:
         remaining = request.deadline.remaining  # the time-out was set before the wait
         timeout = remaining if request.timeout is None else min(request.timeout, remaining)
         try:

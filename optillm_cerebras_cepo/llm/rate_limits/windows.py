@@ -36,6 +36,13 @@ def calls_within(limits: Limits, seconds: float, now: float) -> float:
     return max(0.0, min(counts, default=math.inf))
 
 
+def has_room(limits: Limits, cost: Cost, now: float) -> bool:
+    """Return whether every known limit has this much left."""
+    buckets = (*limits.buckets.items(), *limits.operator_limits.items())
+    learned = limits.initial_window is None or limits.initial_window >= cost.requests
+    return learned and all(bucket.level_at(now) >= cost.units(window) for window, bucket in buckets)
+
+
 def admit(limits: Limits, cost: Cost, now: float) -> tuple[Limits, Permit | Wait]:
     """Charge a call to every window, or to none of them and return how long to wait."""
     limits = _with_checkpoints(limits, now)

@@ -1,0 +1,53 @@
+"""A late call over real HTTP: a second one answers, and the first is cancelled at the API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from conftest import KEY
+from support.once import once
+from support.quiet import quiet
+from support.solving import solve
+
+from optillm_cerebras_cepo.core.chat import Question
+from optillm_cerebras_cepo.llm import hedging
+from optillm_cerebras_cepo.llm.hedging import KNOWN
+from optillm_cerebras_cepo.runtime import RUNTIME
+from optillm_cerebras_cepo.session import RequestResult
+from optillm_cerebras_cepo.settings.declaration import Settings
+from optillm_cerebras_cepo.simulator import CLIENT_GONE, Rule, Simulator
+
+HELD = Rule(pattern="held", times=1, held=True)
+
+
+@pytest.fixture(autouse=True)
+def _known_soon(monkeypatch: pytest.MonkeyPatch, _no_hedged_calls: None) -> None:
+    monkeypatch.setattr(hedging, "KNOWN", KNOWN)
+
+
+def direct(api: Simulator, text: str, hedged_calls: bool = True) -> RequestResult:
+    """Answer directly; the rate limits leave room for any second call."""
+    settings = Settings(effort="none", rpm=1_000_000, hedged_calls=hedged_calls)
+    return solve(RUNTIME, Question(text), settings, RUNTIME.client(api.url, KEY))
+
+
+def test_a_second_call_answers(simulate: Callable[..., Simulator]) -> None:
+    """Both are counted. The calls before have shown how long one takes."""
+    api = simulate(rules=(HELD,))
+    for number in range(KNOWN):
+        direct(api, f"question {number}")
+    result = direct(api, "this one is held")
+    assert (result.ledger.total.calls, result.ledger.total.hedged) == (2, 1)
+    assert sorted(status or 0 for status in quiet(api)[KNOWN:]) == [200, CLIENT_GONE]
+    assert result.degraded == ()
+
+
+def test_without_the_setting_there_is_none(simulate: Callable[..., Simulator]) -> None:
+    """The held call is waited for."""
+    api = simulate(rules=(HELD,))
+    for number in range(KNOWN):
+        direct(api, f"question {number}")
+    once(lambda: api.stalled, api.release)
+    result = direct(api, "this one is held", hedged_calls=False)
+    assert (result.ledger.total.calls, result.ledger.total.hedged) == (1, 0)
