@@ -31,7 +31,7 @@ from optillm_cerebras_cepo.llm.retry import RetryPolicy
 from optillm_cerebras_cepo.llm.sdk import SdkClient
 from optillm_cerebras_cepo.llm.stack import ModelKnowledge, RequestLayers, stack
 from optillm_cerebras_cepo.llm.unsupported_params import UnsupportedParams
-from optillm_cerebras_cepo.settings.declaration import Settings
+from optillm_cerebras_cepo.settings.declaration import ANOTHER_FAMILY, Settings
 
 
 @dataclass
@@ -158,12 +158,19 @@ class RequestSession:
             return caller, caller
         deadline, model = self.deadline.part(), settings.rating_model
         try:
-            model = resolve((model,))
+            model = self._of_another_family(access.id) if model == ANOTHER_FAMILY else resolve((model,))
         except CepoError as error:
             if error.discards_answers:
                 raise
             deadline.end(error)  # each rating is left out, with this reason
+        if settings.rating_model == ANOTHER_FAMILY and model == access.id:
+            caller.tracker.fitted.add(f"rating_model: no model of another family is listed; {model} rates")
         return caller, replace(caller, model=self._access(client, model, deadline), deadline=deadline)
+
+    def _of_another_family(self, model: str) -> str:
+        """Return the first model of another family than this one's; this one if none is listed."""
+        found = self._shared.catalogue.of_another_family(self._api, model, self._policy, self.deadline)
+        return found or model
 
     def _access(self, client: ChatClient, model: str, deadline: Deadline) -> ModelAccess:
         limiter, estimates = self._limiter(model), self._shared.token_estimates

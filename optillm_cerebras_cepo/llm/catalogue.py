@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import CepoError, ErrorScope, Forbidden, ModelUnavailable, RefusedCall
-from optillm_cerebras_cepo.llm.models import lookup, resolve
+from optillm_cerebras_cepo.llm.models import lookup, of_another_family, resolve
 from optillm_cerebras_cepo.llm.retry import RetryPolicy, with_retries
 from optillm_cerebras_cepo.llm.sdk import SdkClient
 
@@ -41,6 +41,10 @@ class Listing:
 
         """
         return lookup(wanted[0]).id if self.models is None else resolve(wanted, self.models)
+
+    def of_another_family(self, model: str) -> str | None:
+        """Return the first listed model of another family than this one's; None if there is none, or no list."""
+        return of_another_family(model, self.models or ())
 
 
 class Catalogue:
@@ -74,6 +78,15 @@ class Catalogue:
         except ModelUnavailable:
             deadline.wait(max(0.0, listing.at + RETRY_PAUSE - time.monotonic()))
             return self._newer_than(listing.at, api, policy, deadline).resolve(wanted)
+
+    def of_another_family(self, api: SdkClient, model: str, policy: RetryPolicy, deadline: Deadline) -> str | None:
+        """Return the first model of another family that the API lists; None if there is none, or no list.
+
+        Raises:
+            CepoError: the list cannot be fetched, or what ended the deadline.
+
+        """
+        return self._newer_than(time.monotonic() - LIST_TTL, api, policy, deadline).of_another_family(model)
 
     def forget(self, api: SdkClient) -> None:
         """Fetch the list when it is needed next: one of its models does not work any more."""

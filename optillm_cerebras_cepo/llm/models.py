@@ -96,6 +96,17 @@ def lookup(name: str) -> Model:
     return _BY_KEY.get(_key(name)) or Model(name)
 
 
+def family(name: str) -> str:
+    """Return the family of a model by the letters that its name begins with: `qwen` for `qwen-3.8-27b`."""
+    letters = re.match(r"[a-z]*", name.lower().rpartition("/")[2])
+    return letters[0] if letters else ""
+
+
+def of_another_family(name: str, served: Sequence[str]) -> str | None:
+    """Return the first served model of another family; None if there is none."""
+    return next((other for other in served if family(other) != family(name)), None)
+
+
 def resolve(wanted: Sequence[str], served: Sequence[str]) -> str:
     """Return the API's own id of the first wanted model that it serves.
 

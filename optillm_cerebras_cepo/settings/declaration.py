@@ -36,6 +36,8 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 # Settings with a cap, and the setting that is the cap. Plans share that of attempts: there are never more plans.
 CAPS = {"bestofn_n": "max_bestofn_n", "planning_n": "max_planning_m", "planning_m": "max_planning_m"}
 
+ANOTHER_FAMILY = "auto"  # as `rating_model`: the first listed model of another family than the one that answers
+
 
 class StepParameters(NamedTuple):
     """Temperature (0..2) and token limit of a step's calls."""
@@ -120,7 +122,10 @@ class Settings(BaseModel):
     )
     planning_max_tokens_direct_resp: Tokens = Field(default=4096, description="token limit of direct answers")
     use_plan_diversity: bool = Field(default=False, description="each candidate plans along a different approach")
-    rating_model: str | None = Field(default=None, description="model for ratings; by default the model that answers")
+    rating_model: str | None = Field(
+        default=None,
+        description="model for ratings; by default the model that answers; `auto`: the first of another family",
+    )
 
     @property
     def writing_step(self) -> Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from optillm_cerebras_cepo.core.errors import ModelUnavailable
-from optillm_cerebras_cepo.llm.models import MODELS, lookup, resolve
+from optillm_cerebras_cepo.llm.models import MODELS, lookup, of_another_family, resolve
 
 USERS_MODELS = ["llama3.3-70b", "llama3.1-8b", "qwen-3-235b-a22b-instruct-2507", "gpt-oss-120b", "qwen-3.8-27b"]
 
@@ -46,6 +46,16 @@ def test_first_wanted_model_that_is_served_is_chosen() -> None:
     """The operator's list is an order of preference; the API's order does not matter."""
     served = ["qwen-3.8-27b", "gpt-oss-120b"]
     assert resolve(["llama3.3-70b", "gpt-oss-120b", "qwen-3.8-27b"], served) == "gpt-oss-120b"
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("llama3.3-70b", "qwen-3-32b"), ("qwen-3.8-27b", "llama3.1-8b"), ("Llama-4-maverick", "qwen-3-32b")],
+)
+def test_another_family_has_another_first_word(name: str, found: str) -> None:
+    """However the version is written. The first in the list is taken."""
+    assert of_another_family(name, ["llama3.1-8b", "qwen-3-32b", "gpt-oss-120b"]) == found
+    assert of_another_family(name, [name, f"vendor/{name}"]) is None
 
 
 def test_similar_names_are_different_models() -> None:

@@ -113,9 +113,10 @@ def test_what_ends_the_request_that_asks_does_not_end_those_that_wait_for_it(sim
 def test_a_rating_model_that_is_not_served_costs_the_ratings(simulate: Simulate) -> None:
     """No call is made for it, and the answer says why it is not rated."""
     api = simulate(models=("llama-3.3-70b",))
-    solved = ask(api.url, rating_model="gpt-oss-120b", bestofn_n=2, planning_n=1, planning_m=1)
+    solved = ask(api.url, rating_model="gpt-oss-120b", rate_always=True, bestofn_n=2, planning_n=1, planning_m=1)
     assert solved.outcome.ratings == (None, None)
     assert len(api.chat_calls) == 8
+    assert len(solved.degraded) == 2
     assert all("rating of candidate" in line and "gpt-oss-120b" in line for line in solved.degraded)
 
 

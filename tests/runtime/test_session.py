@@ -32,6 +32,24 @@ def test_rating_model_makes_the_ratings(simulate: Simulate) -> None:
     assert (models.count("llama-3.3-70b"), models.count("gpt-oss-120b")) == (8, 2)
 
 
+def test_another_family_rates(simulate: Simulate) -> None:
+    """The first in the API's list whose name begins with other letters."""
+    api = simulate(models=("llama3.1-8b", "llama-3.3-70b", "qwen-3.8-27b", "gpt-oss-120b"))
+    solved = ask(api.url, bestofn_n=2, planning_n=1, planning_m=1, rating_model="auto", rate_always=True)
+    models = [call.body["model"] for call in api.chat_calls]
+    assert (models.count("llama-3.3-70b"), models.count("qwen-3.8-27b")) == (8, 2)
+    assert solved.fitted == ()
+
+
+def test_without_another_family_the_model_rates_itself(simulate: Simulate) -> None:
+    """And the answer says so."""
+    api = simulate(models=("llama3.1-8b", "llama-3.3-70b"))
+    solved = ask(api.url, bestofn_n=2, planning_n=1, planning_m=1, rating_model="auto", rate_always=True)
+    assert {call.body["model"] for call in api.chat_calls} == {"llama-3.3-70b"}
+    assert None not in solved.outcome.ratings
+    assert [line.partition(":")[0] for line in solved.fitted] == ["rating_model"]
+
+
 def test_ratings_left_out_by_a_rating_model_are_reported(simulate: Simulate) -> None:
     """Beside what the planning model left out."""
     api = simulate(rules=(Rule(model="gpt-oss-120b", text="I cannot tell."),))
