@@ -7,6 +7,7 @@ is learned from its refusals (`unsupported_params.py`).
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,6 +89,7 @@ def _key(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
+_SIZE = re.compile(r"(?<![a-z0-9.])([1-9][0-9]*)b(?![a-z0-9])")  # billions of parameters
 _BY_KEY = {_key(model.id): model for model in MODELS}
 
 
@@ -129,4 +131,19 @@ def _not_served(wanted: Sequence[str], served: Sequence[str]) -> str:
     keys = {_key(name): name for name in served}
     close = [keys[key] for name in wanted for key in difflib.get_close_matches(_key(name), keys, n=1, cutoff=0.6)]
     missing = " or ".join(wanted) + (f"; did you mean {close[0]}?" if close else ".")
-    return f"The API does not serve {missing} It serves: {', '.join(served)}. Set CEPO_CEREBRAS_MODEL to one of these."
+    nearest = _nearest(wanted[0], served)
+    return (
+        f"The API does not serve {missing} It serves: {', '.join(served)}. Set CEPO_CEREBRAS_MODEL={nearest}, the"
+        " nearest in kind, or another one of these."
+    )
+
+
+def _nearest(name: str, served: Sequence[str]) -> str:
+    """Return the served model that is most like this one: by family, then reasoning or not, then size."""
+
+    def distance(other: str) -> tuple[bool, bool, float]:
+        sizes = [float(size[1]) if (size := _SIZE.search(one.lower())) else 0.0 for one in (name, other)]
+        apart = abs(math.log(sizes[0] / sizes[1])) if all(sizes) else math.inf
+        return family(other) != family(name), bool(lookup(other).efforts) != bool(lookup(name).efforts), apart
+
+    return min(served, key=distance)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from bench.api import Api, Call, simulated
@@ -28,7 +29,8 @@ minutes and the factor by which they are shortened; our waits are shortened by t
 (two retries, 1.4 s in total) are not. The loops must learn the limits from headers and refusals. *Used* is the share
 of the limit that was admitted, in calls or tokens; the limit is the full bucket plus the refill. *Refused* is the
 share of calls with status 429 after the first minute. Requests that run at the end are finished and counted. OptiLLM's
-loop fails a request when one of its calls is refused three times.
+loop fails a request when one of its calls is refused three times. A request of `auto` whose plans agree is five calls:
+under a limit of five a minute it takes a minute, after others that used the limit up.
 
 {rows}
 
@@ -108,9 +110,24 @@ def run(pictures: Path, quick: bool) -> Section:
             Claim(f"refused at {name}, after the first minute", "≤ 2 %", f"{ours.refused:.2%}", ours.refused <= 0.02),
             Claim(f"requests lost at {name}", "0", measured, lost == 0, headline=name == HEADLINE),
         ]
+    minutes = _minutes_of_auto(quick)
+    claims.append(
+        Claim(
+            "minutes of a request of `auto` at 5 requests/min, plans agree", "≤ 1.1", f"{minutes:.2f}", minutes <= 1.1
+        )
+    )
     head = ["limit", "simulated time", "", "requests answered", "used", "calls refused"]
     text = TEXT.format(rows=table(head, rows), picture=_draw(outcomes, pictures))
     return Section("Rate limits", text, () if quick else claims)
+
+
+def _minutes_of_auto(quick: bool) -> float:
+    """Return the mean simulated minutes of requests that follow each other; a first one empties the bucket."""
+    limit, count = LIMITS["5 requests/min"], 1 if quick else 5
+    with simulated(f"--limits={limit.option}", f"--time-scale={limit.scale}", seconds=REPLY) as api:
+        loop = our_loop(api.url, runtime=Runtime(limit.scale), effort="auto")
+        seconds = [loop(easy(number)).seconds for number in range(count + 1)]
+    return fmean(seconds[1:]) * limit.scale / 60
 
 
 def _under(limit: Limit, name: str, quick: bool) -> Outcome:

@@ -170,6 +170,11 @@ of such a simulation are described above.
 - (d): always three candidates.
 - Rated: disagreeing candidates are rated at the end, with one call each; the best rating wins, votes decide ties.
 
+Replayed on real samples (29,763 pairs of a question and a model, not in this repository; the sets are named above),
+two agreeing samples instead of three save one sample, which is two calls. They cost at most 0.13 points where the model
+is right at least 70 % of the time, and 0.4 points where it is right 40 to 70 %. Votes beyond three gain 0 to 0.3
+points.
+
 "Fewest calls" is for a question whose plans agree at once; the target is 5. "Poor judge" is `rater_wrong` =
 {POOR}. Differences are paired, with their 95 % interval."""
 

@@ -58,6 +58,22 @@ def test_another_family_has_another_first_word(name: str, found: str) -> None:
     assert of_another_family(name, [name, f"vendor/{name}"]) is None
 
 
+@pytest.mark.parametrize(
+    ("wanted", "served", "nearest"),
+    [
+        ("llama3.3-70b", ["qwen-3.8-27b", "gpt-oss-120b"], "gpt-oss-120b"),
+        ("llama3.3-70b", ["gpt-oss-120b", "qwen-3-235b-a22b-instruct-2507"], "qwen-3-235b-a22b-instruct-2507"),
+        ("llama3.3-70b", ["gpt-oss-120b", "llama3.1-8b"], "llama3.1-8b"),
+        ("qwen-3-32b", ["gpt-oss-120b", "qwen-3.8-27b"], "qwen-3.8-27b"),
+        ("our-own", ["gpt-oss-120b", "another"], "another"),
+    ],
+)
+def test_the_error_says_what_to_set(wanted: str, served: list[str], nearest: str) -> None:
+    """The nearest in kind: of the family, else without reasoning as well, else of about the size."""
+    with pytest.raises(ModelUnavailable, match=f"Set CEPO_CEREBRAS_MODEL={nearest}, "):
+        resolve([wanted], served)
+
+
 def test_similar_names_are_different_models() -> None:
     """3.1 is not 3.3, and 8b is not 70b."""
     with pytest.raises(ModelUnavailable):
