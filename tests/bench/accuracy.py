@@ -200,9 +200,9 @@ def _against_default(trials: Trials) -> str:
     share = tokens_spent(auto).mean / tokens_spent(default).mean
     return (
         f"With samples that err alike, `auto` differs from OptiLLM's default by {points(difference(auto, default))}"
-        f" points, from a single call by {points(difference(auto, trials[SINGLE]))}, for {share:.2f} × the tokens of the"
-        " default: plans that agree on a wrong answer end it, and nothing is rated. Where an error costs more than a"
-        " few calls, use `medium`."
+        f" points, from a single call by {points(difference(auto, trials[SINGLE]))}, for {share:.2f} × the tokens of"
+        " the default: plans that agree on a wrong answer end it, and nothing is rated. Where an error costs more than"
+        " a few calls, use `medium`."
     )
 
 
