@@ -177,6 +177,7 @@ class RequestSession:
         return ModelAccess(
             client,
             model,
+            lookup(model).efforts,
             lookup(model).think_switch,
             deadline,
             calls_possible=lambda seconds: limiter.calls_within(seconds, self.deadline),

@@ -35,6 +35,8 @@ DIRECT_MAX_TOKENS = 2000  # of a direct answer, when the request names no limit
 # OptiLLM's defect: every_prompt_ends_with_a_switch_of_some_models
 THINK_SWITCH = " /think"  # OptiLLM appends it to prompts for every model (cepo.py:411, 413, 505, 541)
 
+# Tokens that a reply's limit has for its reasoning, by the value of `reasoning_effort`.
+REASONING_ROOM = {"low": 2048, "medium": 8192, "high": 16384}
 LARGEST_SEED = 2**63 - 1
 
 
@@ -44,6 +46,7 @@ class ModelAccess:
 
     client: ChatClient  # makes the calls
     id: str  # the model's id at the API
+    efforts: Collection[str] = ()  # values of `reasoning_effort` that the model takes
     reads_think_switch: bool = False  # whether " /think" at the end of a prompt turns its reasoning on
     deadline: Deadline = field(default_factory=Deadline)  # of all calls to this model
     # Returns the number of calls that the rate limits allow in so many seconds.
@@ -78,9 +81,9 @@ class StepCaller:
 
         """
         # OptiLLM's defect: steps_take_the_numbers_of_the_first
-        limits = self.request.settings.limits(label.step)
+        temperature = self.request.settings.limits(label.step).temperature
         messages = self._conversation(prompts)
-        return self._complete(label, messages, limits.max_tokens, limits.temperature, options, None, shortenable)
+        return self._complete(label, messages, self._max_tokens(label), temperature, options, None, shortenable)
 
     def write(
         self,
@@ -113,7 +116,9 @@ class StepCaller:
         if question.passthrough is None:
             return self.write(label, [Message("user", question.text), *turns], {}, listener)
         messages: tuple[Message | RawMessage, ...] = (*question.passthrough.messages, *turns)
-        max_tokens = wanted.max_tokens or self.request.settings.limits(label.step).max_tokens
+        max_tokens = wanted.max_tokens or self._with_room(
+            label.step, self.request.settings.limits(label.step).max_tokens
+        )
         options = {**question.passthrough.options, **_options(wanted)}
         return self._complete(
             replace(label, kind=PASSTHROUGH), messages, max_tokens, wanted.temperature, options, listener
@@ -141,14 +146,25 @@ class StepCaller:
         """Return the tokens that the reply to a call with this label usually takes; else the call's limit."""
         limit = self._max_tokens(label)
         options = _options(self.request.parameters) if self._uses_client_parameters(label) else {}
+        options |= self._reasoning(label.step)
         return min(limit, self.model.usual_reply_tokens(self._with_kind(label, limit, options)) or limit)
 
     def _max_tokens(self, label: Label) -> int:
         """Return the most tokens of a reply: the client's own limit where it has one, else the step's."""
         limit = self.request.settings.limits(label.step).max_tokens
         if not self._uses_client_parameters(label):
-            return limit
-        return self.request.parameters.max_tokens or (DIRECT_MAX_TOKENS if label.step is Step.DIRECT else limit)
+            return self._with_room(label.step, limit)
+        limit = DIRECT_MAX_TOKENS if label.step is Step.DIRECT else limit
+        return self.request.parameters.max_tokens or self._with_room(label.step, limit)
+
+    def _with_room(self, step: Step, max_tokens: int) -> int:
+        """Return a limit of an answer's tokens with those of the reasoning before it."""
+        return max_tokens + REASONING_ROOM.get(self._reasoning(step).get("reasoning_effort", ""), 0)
+
+    def _reasoning(self, step: Step) -> dict[str, str]:
+        """Return the `reasoning_effort` of a step's calls, if one is set and the model takes it."""
+        effort = self.request.settings.reasoning(step)
+        return {"reasoning_effort": effort} if effort and effort in self.model.efforts else {}
 
     def _with_kind(self, label: Label, max_tokens: int, options: Mapping[str, Any]) -> Label:
         variant = label.kind or variant_of(label.step, self.request.settings)
@@ -175,6 +191,8 @@ class StepCaller:
         # Steps before the answer leave time for one more call.
         is_last = writes or step in (Step.RATING, Step.REPAIR)
         deadline = self.deadline.part(self.kept_for_choosing if is_last else self.kept_for_answer)
+        options = {**options, **self._reasoning(step)}
+        by_client = label.kind == PASSTHROUGH or self._uses_client_parameters(label)
         label = self._with_kind(label, max_tokens, options)
         call = ChatRequest(
             self.model.id,
@@ -189,6 +207,7 @@ class StepCaller:
             listener=listener,
             # A text that is also in the question might be cut there.
             shortenable=tuple(text for text in shortenable if text not in self.request.question.text),
+            may_take_more=not (by_client and self.request.parameters.max_tokens),
         )
         began = deadline.clock()
         completion = self.model.client.complete(call)

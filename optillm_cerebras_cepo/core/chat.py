@@ -125,6 +125,7 @@ class ChatRequest:
     when_late: Late | None = field(default=None, repr=False, compare=False)
     # Texts of the last message that may lose their beginnings if the call is too long.
     shortenable: tuple[str, ...] = ()
+    may_take_more: bool = False  # whether the call may be made again with a higher token limit
 
     def body(self) -> dict[str, Any]:
         """Return the call under the API's names, without fields that have no value."""

@@ -81,7 +81,10 @@ def account(result: RequestResult) -> dict[str, Any]:
         **({"forwarded": result.forwarded} if result.forwarded else {}),
         "model": result.model,
         **counts(result.ledger.total),
-        "usage": {step.value: counts(tally) for step, tally in result.ledger.by_step.items()},
+        "usage": {
+            step.value: {**counts(spent), "reasoning_tokens": spent.reasoning_tokens}
+            for step, spent in result.ledger.by_step.items()
+        },
         "hedged": result.ledger.total.hedged,
         "uncounted": result.ledger.total.uncounted,
         "candidates": [

@@ -19,6 +19,7 @@ from optillm_cerebras_cepo.llm.metering import (
     UsageMeter,
 )
 from optillm_cerebras_cepo.llm.rate_limits.limiter import RateLimitedClient, RateLimiter
+from optillm_cerebras_cepo.llm.reasoning_room import ReasoningRoom
 from optillm_cerebras_cepo.llm.retry import Retry, RetryPolicy
 from optillm_cerebras_cepo.llm.unsupported_params import UnsupportedParams, UnsupportedParamsFilter
 
@@ -63,18 +64,19 @@ def stack(api: ChatClient, knowledge: ModelKnowledge, request: RequestLayers) ->
     """Return one request's client: the layers, from the outside in, around the connection to the API.
 
     1. UnsupportedParamsFilter. A call without a refused field is a new call, with retries of its own.
-    2. ContextFitter. A shortened call is a new call as well. It is above AdaptiveMaxTokens, because a reply that is
+    2. ReasoningRoom. A call with a higher token limit is a new call as well, and has to fit into the context.
+    3. ContextFitter. A shortened call is a new call as well. It is above AdaptiveMaxTokens, because a reply that is
        requested again with the whole limit has to fit into the context.
-    3. AdaptiveMaxTokens. It calls again with the whole limit when the lowered limit cut a reply.
-    4. Retry. It repeats all that one attempt does.
-    5. BudgetGuard. It is below Retry, because each attempt counts. It is above RateLimitedClient, because a call that
+    4. AdaptiveMaxTokens. It calls again with the whole limit when the lowered limit cut a reply.
+    5. Retry. It repeats all that one attempt does.
+    6. BudgetGuard. It is below Retry, because each attempt counts. It is above RateLimitedClient, because a call that
        the budget does not allow must not wait for a slot, and a call that waits for tokens must not hold one.
-    6. RateLimitedClient. It is below Retry, so that a call releases its slot before it waits for the next attempt. It
+    7. RateLimitedClient. It is below Retry, so that a call releases its slot before it waits for the next attempt. It
        is above UsageMeter, because a call that waits for its turn has not gone out.
-    7. Hedging. It is below RateLimitedClient, so that a call that waits for its turn is not late. A second call goes
+    8. Hedging. It is below RateLimitedClient, so that a call that waits for its turn is not late. A second call goes
        through a RateLimitedClient of its own, because it counts against the limits too.
-    8. UsageMeter. It sees each attempt, because the API counts each.
-    9. CallReporter. It is next to the API, so that it measures the call and no wait, and records what was sent.
+    9. UsageMeter. It sees each attempt, because the API counts each.
+    10. CallReporter. It is next to the API, so that it measures the call and no wait, and records what was sent.
     """
     estimates, observer = knowledge.token_estimates, request.observer
     metered = UsageMeter(CallReporter(api, observer, request.recorder), request.ledger)
@@ -85,5 +87,5 @@ def stack(api: ChatClient, knowledge: ModelKnowledge, request: RequestLayers) ->
     client: ChatClient = Retry(BudgetGuard(limited, estimates.prompt_tokens), request.policy, observer)
     if knowledge.reply_lengths is not None:
         client = AdaptiveMaxTokens(client, knowledge.reply_lengths)
-    client = ContextFitter(client, knowledge.context_windows, estimates)
+    client = ReasoningRoom(ContextFitter(client, knowledge.context_windows, estimates))
     return UnsupportedParamsFilter(client, knowledge.unsupported_params)

@@ -36,6 +36,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 # Settings with a cap, and the setting that is the cap. Plans share that of attempts: there are never more plans.
 CAPS = {"bestofn_n": "max_bestofn_n", "planning_n": "max_planning_m", "planning_m": "max_planning_m"}
 
+REASONING_EFFORTS = ("none", "low", "medium", "high")  # values of the API's `reasoning_effort`
 ANOTHER_FAMILY = "auto"  # as `rating_model`: the first listed model of another family than the one that answers
 
 
@@ -52,6 +53,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     model: tuple[str, ...] = Field(default=("llama3.3-70b",), description="model, or several in order of preference")
+    model_reasoning: str | None = Field(
+        default=None,
+        description="the model's own `reasoning_effort`: none, low, medium or high, or by step (`low,final=medium`);"
+        " sent to models that take the value",
+    )
     effort: Literal["none", "low", "medium", "high", "auto"] = Field(
         default="medium",
         description="how much work an answer is worth; `none` is one direct call, `medium` as configured",
@@ -132,6 +138,11 @@ class Settings(BaseModel):
         """The step of a candidate that writes its answer: the last that is not switched off."""
         return Step.FINAL if self.planning_max_tokens_step4 else Step.REVIEW
 
+    def reasoning(self, step: Step) -> str | None:
+        """Return the value of `reasoning_effort` for a step; None if none is set."""
+        chosen = _reasoning_by_step(self.model_reasoning or "")
+        return chosen.get(step.value, chosen.get(""))
+
     def limits(self, step: Step) -> StepParameters:
         """Return a step's temperature and token limit. A repair has those of the step that writes the answer."""
         suffix = _SUFFIX.get(self.writing_step if step is Step.REPAIR else step)
@@ -162,6 +173,16 @@ class Settings(BaseModel):
             raise ValueError("must name a model, and this looks like a key")
         return value
 
+    @field_validator("model_reasoning")
+    @classmethod
+    def _known_reasoning(cls, value: str | None) -> str | None:
+        for step, effort in _reasoning_by_step(value or "").items():
+            if step and step not in {known.value for known in Step}:
+                raise ValueError(f"names no step of {', '.join(known.value for known in Step)}")
+            if effort not in REASONING_EFFORTS:
+                raise ValueError(f"must be {', '.join(REASONING_EFFORTS)}, or such a value for each step")
+        return value
+
     @field_validator("locked")
     @classmethod
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -183,3 +204,9 @@ class Settings(BaseModel):
         if self.planning_m < self.planning_n:
             raise ValueError(f"planning_m ({self.planning_m}) must be at least planning_n ({self.planning_n})")
         return self
+
+
+def _reasoning_by_step(value: str) -> dict[str, str]:
+    """Return the values of `model_reasoning` by step; that of all other steps under an empty name."""
+    pairs = (part.strip().rpartition("=") for part in value.split(",") if part.strip())
+    return {step.strip(): effort.strip() for step, _, effort in pairs}

@@ -38,6 +38,7 @@ def test_every_setting_is_read_from_environment_and_request(name: str) -> None:
         "planning_m": 9,
         "rate_always": True,
         "auto_window": 3,
+        "model_reasoning": "low,final=medium",
         "fit_tokens": False,
         "hedged_calls": False,
         "progress": False,
