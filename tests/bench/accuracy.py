@@ -40,6 +40,7 @@ METHODS: Mapping[str, Method] = {
 COLOURS = {SINGLE: GREY, AUTO_EFFORT: AUTO, DEFAULT: OPTILLM}
 QUESTIONS, FEWER, AGAIN = 2_000, 1_000, 500
 RATER_WRONG, CORRELATIONS = (0.7, 0.5, 0.3), (0.7, 0.3, 0.0)
+JUDGE_SOLVES = (0.0, 0.5, 0.9)
 MOST_TOKENS = 0.4  # of OptiLLM's default
 
 Trials = Mapping[str, Sequence[Trial]]
@@ -51,11 +52,17 @@ def run(pictures: Path, quick: bool) -> Section:
     with workers(quick) as pool:
         results = {name: submit(pool, method, Scenario(n)) for name, method in METHODS.items()}
         others = _submit_scenarios(pool, fewer)
+        rated = {
+            (solves, others): submit(pool, Ours("medium", others), Scenario(fewer, judge_solves=solves))
+            for solves in JUDGE_SOLVES
+            for others in (False, True)
+        }
         repeated = {name: submit(pool, METHODS[name], Scenario(n), again) for name in (AUTO_EFFORT, DEFAULT)}
         trials: Trials = {name: result() for name, result in results.items()}
         scenarios: dict[Scenario, tuple[Sequence[Trial], ...]] = {
             scenario: tuple(result() for result in results) for scenario, results in others.items()
         }
+        judged = {key: result() for key, result in rated.items()}
         repeats: Trials = {name: result() for name, result in repeated.items()}
     scenarios = {Scenario(n): (trials[AUTO_EFFORT], trials[DEFAULT])} | scenarios
     parts = [
@@ -72,6 +79,10 @@ def run(pictures: Path, quick: bool) -> Section:
         f" treats as certain, while the judge's errors stay independent. {n:,} questions in the first row, {fewer:,} in"
         " the others.",
         _sensitivity(scenarios),
+        "**Who rates.** A judge that solves the question itself, with probability *solves*, and rates an answer by its"
+        " own: the model that answered then makes its own mistakes again, a model of another family"
+        f" (`rating_model=auto`) makes others. Effort `medium`, {fewer:,} questions; both models have the same skills.",
+        _judges(judged),
         _repeatable(trials, repeats),
     ]
     return Section("Accuracy and tokens, simulated", "\n\n".join(parts), _claims(trials))
@@ -234,6 +245,21 @@ def _sensitivity(scenarios: Mapping[Scenario, tuple[Sequence[Trial], ...]]) -> s
     ]
     head = ["`rater_wrong`", "ρ", "OptiLLM's default, %", "`auto`, %", "difference, points", "tokens of `auto`"]
     return table(head, rows)
+
+
+def _judges(judged: Mapping[tuple[float, bool], Sequence[Trial]]) -> str:
+    rows = []
+    for solves in JUDGE_SOLVES:
+        own, other = (judged[solves, others] for others in (False, True))
+        rows.append(
+            [
+                f"{solves:g}",
+                f"{accuracy(own).mean:.1f}",
+                f"{accuracy(other).mean:.1f}",
+                points(difference(other, own)),
+            ]
+        )
+    return table(["solves", "rated by itself, %", "by another family, %", "difference, points"], rows)
 
 
 def _repeatable(trials: Trials, repeats: Trials) -> str:

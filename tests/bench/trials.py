@@ -62,6 +62,7 @@ class Scenario:
     n: int
     rater_wrong: float = Skills.rater_wrong
     rho: float = 0.7
+    judge_solves: float = 0.0
 
     @property
     def questions(self) -> list[SimQuestion]:
@@ -100,14 +101,23 @@ class OptiLlm:
 
 @dataclass(frozen=True)
 class Ours:
-    """Our loop with an effort and default settings. Calls repeated because of a lowered token limit count as well."""
+    """Our loop with an effort and default settings. Calls repeated because of a lowered token limit count as well.
+
+    `others_rate`: a model of another family rates.
+    """
 
     effort: str
+    others_rate: bool = False
+
+    @property
+    def _fields(self) -> dict[str, str]:
+        judge = {"cepo_cerebras_rating_model": "auto"} if self.others_rate else {}
+        return {"cepo_cerebras_effort": self.effort, **judge}
 
     def start(self, skills: Skills) -> Ask:
         """Use a new runtime, so that lengths learned elsewhere have no effect."""
         api: Any = DirectClient(skills)
-        runtime, settings = Runtime(), load({}, {}, {"cepo_cerebras_effort": self.effort})
+        runtime, settings = Runtime(), load({}, {}, self._fields)
 
         def ask(question: SimQuestion) -> Trial:
             result = solve(runtime, Question(question.text), settings, api, lambda _: None)
@@ -142,7 +152,7 @@ def submit(pool: Executor, method: Method, scenario: Scenario, stop: int | None 
 
 def _chunk(method: Method, scenario: Scenario, start: int) -> list[Trial]:
     # Draws depend on the question only, so a new model for each chunk gives the same answers.
-    ask = method.start(Skills(rater_wrong=scenario.rater_wrong))
+    ask = method.start(Skills(rater_wrong=scenario.rater_wrong, judge_solves=scenario.judge_solves))
     with contextlib.redirect_stdout(io.StringIO()):  # OptiLLM prints skipped reviews
         return [ask(question) for question in scenario.questions[start : start + CHUNK]]
 

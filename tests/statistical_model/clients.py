@@ -15,7 +15,7 @@ from optillm_cerebras_cepo.core.chat import ChatRequest, Completion, Usage
 from statistical_model.calls import recognize_call
 from statistical_model.model import Skills, StatisticalModel
 
-MODEL = "llama-3.3-70b"
+MODEL, OTHER_FAMILY = "llama-3.3-70b", "gpt-oss-120b"
 
 
 class OpenAiClient:
@@ -48,8 +48,8 @@ class DirectClient:
     address = ("http://nowhere", "")
 
     def list_models(self, _: object = None) -> tuple[str, ...]:
-        """Return the id of the one model."""
-        return (MODEL,)
+        """Return the ids of a model and of one of another family, with the same skills."""
+        return (MODEL, OTHER_FAMILY)
 
     def complete(self, request: ChatRequest) -> Completion:
         """Answer without HTTP."""

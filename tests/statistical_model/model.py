@@ -38,6 +38,8 @@ class Skills:
         review_finds: that a review of several answers picks the right one if it is among them, whatever their number.
         review_keeps: that it otherwise keeps the most frequent answer (ties are decided at random); if not, it answers
             with a sample of its own. Unanimous answers are kept with this probability too.
+        judge_solves: that a judge answers the question itself instead, and rates an answer 1 if it is its own. A judge
+            that is the model that answered errs like it then; another model has errors of its own.
         lengths: of the replies.
         seed: of all draws.
 
@@ -47,11 +49,12 @@ class Skills:
     rater_wrong: float = 0.7
     review_finds: float = 0.3
     review_keeps: float = 0.95
+    judge_solves: float = 0.0
     lengths: Lengths = Lengths()  # noqa: RUF009 - frozen, so one default instance can be shared
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("rater_right", "rater_wrong", "review_finds", "review_keeps"):
+        for name in ("rater_right", "rater_wrong", "review_finds", "review_keeps", "judge_solves"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
 
@@ -114,9 +117,9 @@ class StatisticalModel:
             case CallKind.APPROACHES | CallKind.PLAN:
                 return ""
             case CallKind.RATING:
-                return f"Rating: [[{int(self._approves(question, call.quoted[0], source))}]]"
+                return f"Rating: [[{int(self._approves(question, call.quoted[0], model, source))}]]"
             case CallKind.COMPARISON:
-                return f"Better Response: [[{self._better(question, call.quoted, source)}]]"
+                return f"Better Response: [[{self._better(question, call.quoted, model, source)}]]"
             case CallKind.REVIEW:
                 answer = self._review(call, model, source)
             case CallKind.FINAL:
@@ -139,12 +142,14 @@ class StatisticalModel:
             return source.choice([answer for answer, count in votes.items() if count == most])
         return self._sample(call.question, model, source)
 
-    def _approves(self, question: SimQuestion, answer: str | None, source: random.Random) -> bool:
+    def _approves(self, question: SimQuestion, answer: str | None, model: str, source: random.Random) -> bool:
+        if self.skills.judge_solves and source.random() < self.skills.judge_solves:
+            return answer == self._sample(question, model, source)
         chance = self.skills.rater_right if answer == question.answer else 1 - self.skills.rater_wrong
         return source.random() < chance
 
-    def _better(self, question: SimQuestion, quoted: tuple[str | None, ...], source: random.Random) -> int:
-        first, second = (self._approves(question, answer, source) for answer in (*quoted, None, None)[:2])
+    def _better(self, question: SimQuestion, quoted: tuple[str | None, ...], model: str, source: random.Random) -> int:
+        first, second = (self._approves(question, answer, model, source) for answer in (*quoted, None, None)[:2])
         return int(second) if first != second else source.randrange(2)
 
 
