@@ -68,6 +68,7 @@ class RequestResult:
 
     outcome: Outcome  # the answers
     model: str  # the API's id of the model that answered
+    judge: str  # the API's id of the model that rates
     settings: Settings  # of the request
     planned: bool  # whether the request was to be planned
     forwarded: str  # why the client's messages were passed through; empty if they were not
@@ -132,6 +133,7 @@ class RequestSession:
         return RequestResult(
             outcome,
             model,
+            rater.model.id,
             self._request.settings,
             self._planned,
             question.passthrough.reason if question.passthrough else "",

@@ -80,6 +80,7 @@ def account(result: RequestResult) -> dict[str, Any]:
         "planned": result.planned,
         **({"forwarded": result.forwarded} if result.forwarded else {}),
         "model": result.model,
+        **({"rating_model": result.judge} if result.judge != result.model else {}),
         **counts(result.ledger.total),
         "usage": {
             step.value: {**counts(spent), "reasoning_tokens": spent.reasoning_tokens}

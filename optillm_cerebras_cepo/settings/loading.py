@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from optillm_cerebras_cepo.core.errors import BadConfiguration, BadRequest
-from optillm_cerebras_cepo.settings.declaration import CAPS, Settings
+from optillm_cerebras_cepo.settings.declaration import ANOTHER_FAMILY, CAPS, Settings
 
 ENVIRONMENT = "CEPO_CEREBRAS_"
 BODY = "cepo_cerebras_"
@@ -24,10 +24,16 @@ BODY = "cepo_cerebras_"
 # instead.
 HOST_ONLY = frozenset({"use_reasoning", "use_reasoning_fallback", "num_of_retries", "print_output"})
 
-# Numbers that an effort sets. They override the configuration file; the environment and the request override them.
-PRESETS: Mapping[str, Mapping[str, int]] = {
+# What an effort sets. It overrides the configuration file; the environment and the request override it.
+PRESETS: Mapping[str, Mapping[str, int | str]] = {
     "low": {"bestofn_n": 1, "planning_n": 2, "planning_m": 3},
-    "high": {"bestofn_n": 5, "planning_n": 3, "planning_m": 6},
+    "high": {
+        "bestofn_n": 5,
+        "planning_n": 3,
+        "planning_m": 6,
+        "use_plan_diversity": True,
+        "rating_model": ANOTHER_FAMILY,
+    },
 }
 # A client's `reasoning_effort` (OpenAI's values) as an effort.
 REASONING = {
@@ -177,8 +183,10 @@ def _first(error: ValidationError, given: Iterable[str]) -> tuple[str, str]:
     return next((name for name in reversed(list(given)) if name in reason.split()), "planning_m"), reason
 
 
-def _preset(effort: str, values: Mapping[str, Any], fixed: Collection[str]) -> dict[str, int]:
-    """Return the numbers that an effort sets: none of the fixed ones, none above its cap, attempts at least plans.
+def _preset(effort: str, values: Mapping[str, Any], fixed: Collection[str]) -> dict[str, Any]:
+    """Return what an effort sets: nothing that is fixed, no number above its cap, attempts at least plans.
+
+    A configured judge stays. If the model is fixed, no other one is called.
 
     Args:
         effort: one of the efforts; an unknown one sets nothing.
@@ -186,8 +194,10 @@ def _preset(effort: str, values: Mapping[str, Any], fixed: Collection[str]) -> d
         fixed: settings that keep their current value.
 
     """
-    preset = {name: value for name, value in PRESETS.get(effort, {}).items() if name not in fixed}
-    for name in preset:
+    preset: dict[str, Any] = {name: value for name, value in PRESETS.get(effort, {}).items() if name not in fixed}
+    if values["rating_model"] or "model" in fixed:
+        preset.pop("rating_model", None)
+    for name in preset.keys() & CAPS.keys():
         cap = values[CAPS[name]]
         preset[name] = preset[name] if cap is None else min(preset[name], cap)
     if "planning_m" in preset and "planning_n" not in preset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from optillm_cerebras_cepo.simulator.server import Simulator
 README = (Path(__file__).parents[2] / "README.md").read_text()
 QUESTION = {"model": "llama-3.3-70b", "messages": [{"role": "user", "content": "What is 6 times 7?"}]}
 FOUR_HUNDRED = "word " * 317 + "\nRating: [[1]]\n"  # 1,600 characters are 400 simulated tokens
+APPROACHES = json.dumps({f"approach_{number}": "word " * 60 for number in range(1, 6)}).ljust(1600)
 
 
 def row(name: str) -> list[int]:
@@ -35,7 +37,7 @@ def spent(api: Simulator) -> list[int]:
 
 def test_the_table_of_costs(simulate: Callable[..., Simulator]) -> None:
     """Each row of the table, asked of one server: OptiLLM's own approach and every effort."""
-    api = simulate(rules=(Rule(text=FOUR_HUNDRED),))
+    api = simulate(rules=(Rule(pattern="approach_1", text=APPROACHES), Rule(text=FOUR_HUNDRED)))
     arguments = ["--base-url", api.url, "--approach", "cepo_cerebras", "--cepo_use_reasoning", ""]
     with optillm(*arguments, environ={"CEREBRAS_API_KEY": KEY, "CEPO_CEREBRAS_FIT_TOKENS": "false"}) as server:
         for name, body in [

@@ -38,7 +38,7 @@ def test_another_family_rates(simulate: Simulate) -> None:
     solved = ask(api.url, bestofn_n=2, planning_n=1, planning_m=1, rating_model="auto", rate_always=True)
     models = [call.body["model"] for call in api.chat_calls]
     assert (models.count("llama-3.3-70b"), models.count("qwen-3.8-27b")) == (8, 2)
-    assert solved.fitted == ()
+    assert (solved.model, solved.judge, solved.fitted) == ("llama-3.3-70b", "qwen-3.8-27b", ())
 
 
 def test_without_another_family_the_model_rates_itself(simulate: Simulate) -> None:

@@ -248,3 +248,20 @@ def test_a_misspelt_field_that_may_be_a_text_is_not_quoted() -> None:
 def test_other_fields_are_left_alone(body: dict[str, Any]) -> None:
     """OpenAI's, OptiLLM's, other servers', and ours as they are spelled."""
     assert misspelt_fields(body) == ()
+
+
+@pytest.mark.parametrize(
+    ("base", "environ", "judge"),
+    [
+        ({}, {}, "auto"),
+        ({"rating_model": "ours"}, {}, "ours"),
+        ({}, {"CEPO_CEREBRAS_RATING_MODEL": "ours"}, "ours"),
+        ({}, {"CEPO_CEREBRAS_LOCKED": "model"}, None),
+        ({}, {"CEPO_CEREBRAS_LOCKED": "rating_model"}, None),
+    ],
+    ids=["default", "configured", "set", "model locked", "judge locked"],
+)
+def test_another_family_rates_high_efforts(base: dict[str, Any], environ: dict[str, str], judge: str | None) -> None:
+    """Unless the operator has chosen the judge, or lets no other model be called."""
+    assert load(base, environ, {"cepo_cerebras_effort": "high"}).rating_model == judge
+    assert load(base, environ, {}).rating_model == (None if judge == "auto" else judge)

@@ -34,11 +34,14 @@ def server(api: Simulator) -> Iterator[Server]:
 
 
 def test_a_default_request_with_reasoning_effort_answers(server: Server, api: Simulator) -> None:
-    """On a strict API: no call carries the field, and the usage reported is the API's own count."""
+    """On a strict API: no call carries the field, and the usage reported is the API's own count.
+
+    The simulated replies have no approaches, in two calls for them.
+    """
     api.clear()
     body = server.ask(QUESTION | {"reasoning_effort": "high"}).json()
     assert body["choices"][0]["message"]["content"].startswith("The simulated answer is 42.")
-    assert body["cepo_cerebras"]["calls"] == len(api.chat_calls) == 40
+    assert body["cepo_cerebras"]["calls"] == len(api.chat_calls) == 40 + 2
     assert not [call for call in api.chat_calls if "reasoning_effort" in call.body]
     assert body["usage"]["prompt_tokens"] == api.usage.prompt_tokens
     assert body["usage"]["completion_tokens"] == api.usage.completion_tokens
