@@ -19,9 +19,8 @@ from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion,
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import CepoError, Superseded
 from optillm_cerebras_cepo.core.events import CallHedged, Observer
-from optillm_cerebras_cepo.llm.metering import Ledger, UsageTotals
+from optillm_cerebras_cepo.llm.metering import Ledger, RecentCalls, UsageTotals
 from optillm_cerebras_cepo.llm.rate_limits.limiter import RateLimitedClient
-from optillm_cerebras_cepo.llm.recent_calls import RecentCalls
 
 KNOWN = 10  # calls of a kind before their durations are used
 UNUSUAL = 3.0  # times the median: such a call is what a second one is for, and does not show what is usual

@@ -1,13 +1,14 @@
 """Layers that limit and count the tokens of calls.
 
-One lowers a call's limit to the usual length of its reply, one takes the call from the budget, one counts it, one
-reports and records it.
+One lowers a call's limit to the usual length of its reply, one raises it if reasoning has used it up, one takes the
+call from the budget, one counts it, one reports and records it.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, replace
 from math import ceil
@@ -16,11 +17,39 @@ from operator import add
 from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion, Label, Step
 from optillm_cerebras_cepo.core.errors import CepoError
 from optillm_cerebras_cepo.core.events import CallFinished, Observer
-from optillm_cerebras_cepo.llm.recent_calls import RecentCalls
+from optillm_cerebras_cepo.llm.models import lookup
 
+WINDOW = 200  # remembered calls of each kind
+KINDS = 500  # remembered kinds: clients create them, so their number is bounded
 KNOWN = 8  # replies of a kind before its lengths are used
 SHARE = 0.95  # of the remembered replies that must fit
 REPLY_MARGIN = 1.25  # factor on the length that fits them
+REASONING_FACTOR = 4  # of the token limit of a call whose reasoning has used it up
+
+
+class RecentCalls:
+    """A number for each recent call, by model, step and `Label.kind`. Safe for many threads.
+
+    Beyond `KINDS` kinds, the kind whose last call is the oldest is forgotten.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: OrderedDict[tuple[str, Step, str], deque[float]] = OrderedDict()
+
+    def record(self, model: str, label: Label, value: float) -> None:
+        """Remember a call's number."""
+        kind = (model, label.step, label.kind)
+        with self._lock:
+            self._values.setdefault(kind, deque(maxlen=WINDOW)).append(value)
+            self._values.move_to_end(kind)
+            if len(self._values) > KINDS:
+                self._values.popitem(last=False)
+
+    def of(self, model: str, label: Label) -> tuple[float, ...]:
+        """Return the numbers of recent calls of this kind, in order."""
+        with self._lock:
+            return tuple(self._values.get((model, label.step, label.kind), ()))
 
 
 class ReplyLengths:
@@ -69,6 +98,31 @@ class AdaptiveMaxTokens:
         if tokens is not None and completion.finish_reason != "length":  # the full length of a cut reply is unknown
             self.lengths.record(request.model, request.label, tokens)
         return completion
+
+
+@dataclass(frozen=True)
+class ReasoningRoom:
+    """Layer that calls again with a higher token limit if reasoning has used up the whole limit.
+
+    A limit that the client has set stays: what it allows to spend is its own decision. A reply that is streamed cannot
+    be requested again.
+    """
+
+    inner: ChatClient
+
+    def complete(self, request: ChatRequest) -> Completion:
+        """Answer. Raises what the inner client raises."""
+        completion = self.inner.complete(request)
+        reasoned = completion.reasoning or completion.usage.reasoning_tokens or completion.text
+        if completion.finish_reason != "length" or completion.answer or completion.tool_calls or not reasoned:
+            return completion
+        raised = REASONING_FACTOR * request.max_tokens
+        raised = min(raised, lookup(request.model).max_output or raised)
+        if not request.may_take_more or request.listener or raised <= request.max_tokens:
+            return completion
+        completion = self.inner.complete(replace(request, max_tokens=raised))
+        change = f"max_completion_tokens raised to {raised}: reasoning had used up {request.max_tokens}"
+        return replace(completion, fitted=(*completion.fitted, change))
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from optillm_cerebras_cepo.llm.metering import (
     BudgetGuard,
     CallReporter,
     Ledger,
+    ReasoningRoom,
     RecordCall,
     ReplyLengths,
     UsageMeter,
 )
 from optillm_cerebras_cepo.llm.rate_limits.limiter import RateLimitedClient, RateLimiter
-from optillm_cerebras_cepo.llm.reasoning_room import ReasoningRoom
 from optillm_cerebras_cepo.llm.retry import Retry, RetryPolicy
 from optillm_cerebras_cepo.llm.unsupported_params import UnsupportedParams, UnsupportedParamsFilter
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from support.scripted import Scripted
 
 from optillm_cerebras_cepo.core.chat import ChatRequest, Completion, Label, Message, Step, Usage
-from optillm_cerebras_cepo.llm.metering import KNOWN, AdaptiveMaxTokens, ReplyLengths
-from optillm_cerebras_cepo.llm.recent_calls import KINDS, WINDOW
+from optillm_cerebras_cepo.llm.metering import KINDS, KNOWN, WINDOW, AdaptiveMaxTokens, ReplyLengths
 
 PLAN = Label(Step.PLAN)
 

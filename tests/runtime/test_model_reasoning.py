@@ -14,8 +14,8 @@ from support.solving import solve
 from optillm_cerebras_cepo.cepo.step_caller import REASONING_ROOM
 from optillm_cerebras_cepo.core.chat import Parameters, Question, Step
 from optillm_cerebras_cepo.core.errors import NoAnswer
+from optillm_cerebras_cepo.llm.metering import REASONING_FACTOR
 from optillm_cerebras_cepo.llm.models import MODELS, Model
-from optillm_cerebras_cepo.llm.reasoning_room import FACTOR
 from optillm_cerebras_cepo.runtime import RUNTIME
 from optillm_cerebras_cepo.settings.declaration import REASONING_EFFORTS, Settings
 from optillm_cerebras_cepo.simulator import Rule, Simulator
@@ -89,7 +89,7 @@ def test_reasoning_that_used_up_the_limit_gets_more(simulate: Simulate) -> None:
     api = simulate(models=("gpt-oss-120b",), rules=(Rule(text="Because.", reasoning=THOUGHT * 3),))
     solved = direct(api)
     limits = [call.body["max_completion_tokens"] for call in api.chat_calls]
-    assert limits == [2000, 2000 * FACTOR]
+    assert limits == [2000, 2000 * REASONING_FACTOR]
     assert solved.outcome.answer == "Because."
     assert solved.ledger.by_step[Step.DIRECT].reasoning_tokens > 2000
     assert ["raised" in line for line in solved.fitted] == [True]
