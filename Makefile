@@ -114,6 +114,10 @@ venvs: ## Make .venv and those of the pairs, side by side
 bench: venv ## Measure OptiLLM's loop and ours side by side, and write docs/benchmarks.md
 	PYTHONPATH=tests .venv/bin/python -m bench
 
+.PHONY: cpu
+cpu: venv ## Compare processor time with that of an older checkout with its own .venv: OLD=folder
+	PYTHONPATH=tests .venv/bin/python -m bench.cpu --old $(OLD)
+
 # A file of labelled pairs, a JSON object a line: question, a, b, same, source. Without it, the suite's own sets.
 ANSWERS ?= ../shared/data/answers/pairs.jsonl
 
