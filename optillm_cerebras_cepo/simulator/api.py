@@ -20,6 +20,7 @@ from .held_calls import HeldCalls
 from .latency import Sampler
 from .limits import Limiter
 from .options import SimulatorOptions
+from .prefix_cache import PrefixCache
 from .problems import Refused, Reply
 from .schema import ChatCompletionServerRequest
 from .validation import ValidRequest, parse, validate
@@ -45,6 +46,7 @@ class Api:
         self._model_lists = iter(options.lists)
         self._fault_sampler = FaultSampler(options.faults)
         self._sampler = Sampler(options.latency)
+        self._prefix_cache = PrefixCache()
         self._limiter = Limiter(
             options.limits, lambda: options.clock() * options.time_scale, options.time_scale, options.limit_headers
         )
@@ -109,6 +111,7 @@ class Api:
     async def _chat(self, request: web.Request, number: int) -> web.StreamResponse:
         body = await self._read(request, number)
         valid = validate(body, self._models, self._options.tier, self._options.validation_status)
+        valid = dataclasses.replace(valid, cached=self._prefix_cache.cached_tokens(valid.model.id, valid.request))
         self._check_fields(valid.request, body)
         answer = self._answer(valid, number)
         self._call_log.amend(number, label=answer.label)
@@ -197,7 +200,8 @@ class Api:
         capacity = self._options.max_in_flight
         if capacity is not None and self._call_log.in_flight >= capacity:
             raise Refused(problems.queue_exceeded())
-        self._limiter.admit(valid.model.id, valid.charge)
+        self._limiter.admit(valid.model.id, valid.charge, valid.cached)
+        self._prefix_cache.add(valid.model.id, valid.request)
         self._call_log.admit(number, valid.charge)
 
     def _limit_headers(self, number: int) -> dict[str, str]:

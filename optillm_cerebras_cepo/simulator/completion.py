@@ -41,6 +41,7 @@ class Completed:
     prompt_tokens: int
     completion_tokens: int
     reasoning_tokens: int
+    cached_tokens: int
     detailed: bool
     fault: Fault | None
     held: bool
@@ -82,6 +83,7 @@ def complete(valid: ValidRequest, answer: Answer) -> Completed:
         prompt_tokens=valid.prompt_tokens,
         completion_tokens=completion_tokens,
         reasoning_tokens=reasoning_tokens,
+        cached_tokens=valid.cached,
         detailed=valid.model.reasons,
         fault=answer.fault,
         held=answer.held,
@@ -200,7 +202,7 @@ def _tail(done: Completed, timing: Timing) -> dict[str, Any]:
         "total_tokens": done.prompt_tokens + done.completion_tokens,
     }
     if done.detailed:
-        usage["prompt_tokens_details"] = {"cached_tokens": 0}
+        usage["prompt_tokens_details"] = {"cached_tokens": done.cached_tokens}
         usage["completion_tokens_details"] = {"reasoning_tokens": done.reasoning_tokens}
     time_info = {
         "queue_time": 0.0,

@@ -11,7 +11,7 @@ from typing import Literal
 from . import problems
 from .problems import Refused, Unit
 
-Quantity = Literal["requests", "tokens"]
+Quantity = Literal["requests", "tokens", "uncached-tokens"]
 
 SECONDS: dict[Unit, int] = {"minute": 60, "hour": 3_600, "day": 86_400}
 
@@ -23,8 +23,10 @@ _RESETS: tuple[tuple[Quantity, Unit], ...] = (("requests", "day"), ("tokens", "m
 class RateLimits:
     """Rate limits of one model; None means unlimited. A bucket holds one window's limit, which is the largest burst.
 
-    `burst` is a smaller capacity of the bucket for requests per minute: with 300 requests per minute and a burst of 10,
-    the eleventh simultaneous request is refused, and 5 per second are admitted. Raise ValueError for invalid limits.
+    `uncached_tokens_per_minute` leaves out the prompt's tokens that the cache has; its name in headers and texts is
+    [assumed]. `burst` is a smaller capacity of the bucket for requests per minute: with 300 requests per minute and a
+    burst of 10, the eleventh simultaneous request is refused, and 5 per second are admitted. Raise ValueError for
+    invalid limits.
     """
 
     requests_per_minute: int | None = None
@@ -33,6 +35,7 @@ class RateLimits:
     tokens_per_minute: int | None = None
     tokens_per_hour: int | None = None
     tokens_per_day: int | None = None
+    uncached_tokens_per_minute: int | None = None
     burst: int | None = None
 
     def __post_init__(self) -> None:
@@ -51,6 +54,7 @@ class RateLimits:
             ("tokens", "minute"): self.tokens_per_minute,
             ("tokens", "hour"): self.tokens_per_hour,
             ("tokens", "day"): self.tokens_per_day,
+            ("uncached-tokens", "minute"): self.uncached_tokens_per_minute,
         }
         return {window: limit for window, limit in every.items() if limit is not None}
 
@@ -75,9 +79,8 @@ def parse_windows(text: str) -> frozenset[tuple[Quantity, Unit]]:
 
     Raise ValueError for unknown windows.
     """
-    every: dict[str, tuple[Quantity, Unit]] = {
-        f"{kind}-{unit}": (kind, unit) for kind in ("requests", "tokens") for unit in SECONDS
-    }
+    kinds: tuple[Quantity, ...] = ("requests", "tokens", "uncached-tokens")
+    every: dict[str, tuple[Quantity, Unit]] = {f"{kind}-{unit}": (kind, unit) for kind in kinds for unit in SECONDS}
     names = {"all": list(every), "none": []}.get(text, text.split(","))
     found = []
     for name in map(str.strip, names):
@@ -142,15 +145,19 @@ class Limiter:
         self._time_scale = time_scale
         self._buckets: dict[str, dict[tuple[Quantity, Unit], TokenBucket]] = {}
 
-    def admit(self, model: str, tokens: int) -> None:
-        """Charge a request and its tokens to all windows of the model, or raise Refused with 429 and charge none."""
+    def admit(self, model: str, tokens: int, cached: int = 0) -> None:
+        """Charge a request and its tokens to all windows of the model, or raise Refused with 429 and charge none.
+
+        `cached` are those of the tokens that the cache has.
+        """
         now = self._clock()
         buckets = self._buckets_of(model)
-        cost: dict[Quantity, int] = {"requests": 1, "tokens": tokens}
+        cost: dict[Quantity, int] = {"requests": 1, "tokens": tokens, "uncached-tokens": tokens - cached}
         for (kind, unit), bucket in buckets.items():
             if cost[kind] > bucket.level(now):
-                refusal = problems.request_quota_exceeded if kind == "requests" else problems.token_quota_exceeded
-                raise Refused(refusal(unit))
+                if kind == "requests":
+                    raise Refused(problems.request_quota_exceeded(unit))
+                raise Refused(problems.token_quota_exceeded(unit, uncached=kind != "tokens"))
         for (kind, _), bucket in buckets.items():
             bucket.take(cost[kind], now)
 

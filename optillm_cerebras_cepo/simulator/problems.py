@@ -145,9 +145,9 @@ def request_quota_exceeded(unit: Unit = "minute") -> Reply:
     return _flat(429, message, "too_many_requests_error", "quota", "request_quota_exceeded")
 
 
-def token_quota_exceeded(unit: Unit = "minute") -> Reply:
-    """Too many tokens in a window, named only in the text. [recorded] for minute and day, [assumed] for the hour."""
-    message = f"Tokens per {unit} limit exceeded - too many tokens processed."
+def token_quota_exceeded(unit: Unit = "minute", *, uncached: bool = False) -> Reply:
+    """Too many tokens in a window, named only in the text. [recorded] for minute and day, else [assumed]."""
+    message = f"{'Uncached tokens' if uncached else 'Tokens'} per {unit} limit exceeded - too many tokens processed."
     return _flat(429, message, "too_many_tokens_error", "quota", "token_quota_exceeded")
 
 

@@ -24,7 +24,8 @@ _RECORDED_EFFORTS = ("low", "medium", "high")
 class ValidRequest:
     """A valid request, its model, and its sizes in tokens.
 
-    `output_limit` is where the answer is cut; `charge` counts against the rate limits.
+    `output_limit` is where the answer is cut; `charge` counts against the rate limits. `cached` are the prompt's tokens
+    that the cache has.
     """
 
     request: ChatCompletionServerRequest
@@ -32,6 +33,7 @@ class ValidRequest:
     prompt_tokens: int
     output_limit: int
     charge: int
+    cached: int = 0
 
 
 def parse(raw: bytes) -> Any:

@@ -41,12 +41,14 @@ def send(
     headers: bool = True,
     idle: tuple[float, float] = (0.0, 0.0),
     dearer: float = 1.0,
+    cached: float = 0.0,
     known: Limits | None = None,
 ) -> Run:
     """Send calls as fast as the mirror lets them out, 64 at once at most, for so many made-up seconds.
 
     Each travels up to 20 ms to the API, and its reply takes half to one and a half of `latency`. `idle` is a time in
-    which nothing is sent, `dearer` how many times what is reckoned the API charges.
+    which nothing is sent, `dearer` how many times what is reckoned the API charges, `cached` the share of a call's
+    tokens that the API's cache has.
     """
     random, number, now, out = Random(seed), count(), 0.0, 0
     limiter = Limiter(api, lambda: now)
@@ -64,7 +66,8 @@ def send(
             break
         if what == "arrives":
             try:
-                limiter.admit("m", int(data.cost.tokens / max(1.0, known.cost_multiplier) * dearer))
+                tokens = int(data.cost.tokens / max(1.0, known.cost_multiplier) * dearer)
+                limiter.admit("m", tokens, int(tokens * cached))
                 later = now + latency * random.uniform(0.5, 1.5)
                 heappush(events, (later, next(number), "answered", data))
             except Refused as refusal:
@@ -112,6 +115,30 @@ def test_limit_is_used_and_kept(api: RateLimits, a_minute: float, at_start: floa
     run = send(api, 600.0, latency=latency)
     assert run.answered >= 0.95 * (at_start + 10 * a_minute)
     assert run.refused == 0
+
+
+@pytest.mark.parametrize("cached", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("latency", [0.05, 1.0])
+def test_two_limits_of_tokens_are_used_and_kept(cached: float, latency: float) -> None:
+    """One of all tokens and one of those that no cache has: whichever binds, in ten minutes from a cold start."""
+    total, uncached = 300_000, 100_000
+    run = send(
+        RateLimits(tokens_per_minute=total, uncached_tokens_per_minute=uncached), 600.0, cached=cached, latency=latency
+    )
+    allowed = min(total / TOKENS, uncached / (TOKENS * (1 - cached)))
+    assert run.answered >= 0.95 * 11 * allowed
+    assert run.refused <= 0.02 * run.answered
+    assert {window for window in run.known.buckets if "tokens" in window} == {"tokens-minute", "uncached-tokens-minute"}
+
+
+def test_a_limit_that_only_refusals_name_is_learned() -> None:
+    """Headers of the other limit stay what they are."""
+    shown = RateLimits(tokens_per_minute=300_000, uncached_tokens_per_minute=100_000)
+    run = send(shown, 600.0, headers=False)
+    assert run.answered >= 0.9 * 11 * 100_000 / TOKENS
+    assert run.refused <= 0.04 * run.answered
+    assert run.known.buckets["uncached-tokens-minute"].guessed
+    assert "tokens-minute" not in run.known.buckets
 
 
 def test_burst_after_idle_time_is_limited() -> None:

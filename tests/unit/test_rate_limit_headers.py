@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import string
 from typing import Literal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optillm_cerebras_cepo.core.rate_limit_headers import WINDOWS, Allowance, quota_of, refused_window, unit_of
+from optillm_cerebras_cepo.core.rate_limit_headers import (
+    MOST_WINDOWS,
+    WINDOWS,
+    Allowance,
+    quota_of,
+    refused_window,
+    unit_of,
+)
 from optillm_cerebras_cepo.simulator.problems import queue_exceeded, request_quota_exceeded, token_quota_exceeded
 
 
@@ -34,6 +43,35 @@ def test_invalid_headers_are_ignored() -> None:
 def test_headers_of_any_text_are_ignored(sent: dict[str, str]) -> None:
     """Whatever a gateway sends."""
     assert quota_of(sent) == {}
+
+
+@pytest.mark.parametrize("name", ["uncached-tokens-minute", "tokens-uncached-minute", "tokens-minute-uncached"])
+def test_a_limit_of_another_name_is_a_window_of_its_own(name: str) -> None:
+    """However the API orders the words; the header beside it keeps its own window."""
+    sent = {**headers("tokens-minute", "3000", "2000"), **headers(name, "1000", "500")}
+    assert quota_of(sent) == {"tokens-minute": Allowance(3000, 2000), "uncached-tokens-minute": Allowance(1000, 500)}
+
+
+@pytest.mark.parametrize("name", ["tokens", "minute", "calls-minute", "tokens-fortnight", "tokens-1-minute", ""])
+def test_a_header_without_kind_or_unit_is_no_window(name: str) -> None:
+    """Nobody knows what it limits."""
+    assert quota_of(headers(name, "30", "29")) == {}
+
+
+def test_an_api_cannot_fill_the_memory_with_windows() -> None:
+    """The first ones count."""
+    sent: dict[str, str] = {}
+    for letter in string.ascii_lowercase:
+        sent |= headers(f"{letter}-tokens-minute", "30", "29")
+    assert len(quota_of(sent)) == MOST_WINDOWS
+
+
+def test_refusals_of_uncached_tokens_are_not_those_of_all() -> None:
+    """The word before makes another window; any other word does not."""
+    text = token_quota_exceeded(uncached=True).body["message"]
+    assert refused_window(text) == "uncached-tokens-minute"
+    assert refused_window("Total tokens per minute limit exceeded") == "total-tokens-minute"
+    assert refused_window("Too many tokens per minute") == "tokens-minute"
 
 
 def test_refusals_name_their_window() -> None:

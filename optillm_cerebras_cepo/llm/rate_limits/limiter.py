@@ -195,8 +195,10 @@ class RateLimiter:
 
 def _used_up(wait: Wait) -> str:
     """Return, for example, `the limit of 5 requests a minute is used up`."""
-    kind, _, unit = wait.window.partition("-")
-    return f"the limit of {wait.limit:,.0f} {kind} {'an' if unit == 'hour' else 'a'} {unit} is used up"
+    kind, _, unit = wait.window.rpartition("-")
+    return (
+        f"the limit of {wait.limit:,.0f} {kind.replace('-', ' ')} {'an' if unit == 'hour' else 'a'} {unit} is used up"
+    )
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ class Cost:
 
     def units(self, window: str) -> float:
         """Return the part that this window counts."""
-        return self.requests if window.startswith("requests") else self.tokens
+        return self.requests if "requests-" in window else self.tokens
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(self.requests + other.requests, self.tokens + other.tokens)

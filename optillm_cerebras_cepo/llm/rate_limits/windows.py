@@ -31,7 +31,7 @@ def calls_within(limits: Limits, seconds: float, now: float) -> float:
     counts = [
         bucket.level_at(now) + seconds * bucket.rate
         for window, bucket in (*limits.buckets.items(), *limits.operator_limits.items())
-        if window.startswith("requests")
+        if "requests-" in window
     ]
     return max(0.0, min(counts, default=math.inf))
 
