@@ -202,7 +202,7 @@ class Api:
             raise Refused(problems.queue_exceeded())
         self._limiter.admit(valid.model.id, valid.charge, valid.cached)
         self._prefix_cache.add(valid.model.id, valid.request)
-        self._call_log.admit(number, valid.charge)
+        self._call_log.admit(number, valid.charge, valid.cached)
 
     def _limit_headers(self, number: int) -> dict[str, str]:
         """Return the rate-limit headers of the requested model, none for an unknown model."""

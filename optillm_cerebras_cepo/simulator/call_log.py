@@ -20,9 +20,9 @@ class Call:
     """One call. `status` and `ended` are None while it runs.
 
     Times are the clock's, in real seconds. `headers` have lower-case names and no Authorization value. `code` is that
-    of an error. `admission_tokens` is the charge against the rate limits, 0 for refused calls. `in_flight` counts the
-    calls running when this one began, including itself if it was admitted. `connection` numbers the TCP connections.
-    `label` is the one that the responder gave its answer.
+    of an error. `admission_tokens` is the charge against the rate limits, 0 for refused calls, and `cached_tokens` are
+    those of the prompt that the cache had. `in_flight` counts the calls running when this one began, including itself
+    if it was admitted. `connection` numbers the TCP connections. `label` is the one that the responder gave its answer.
     """
 
     number: int
@@ -38,6 +38,7 @@ class Call:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     admission_tokens: int = 0
+    cached_tokens: int = 0
     admitted: bool = False
     ended: float | None = None
     label: str = ""
@@ -133,13 +134,13 @@ class CallLog:
             if number in self._calls:
                 self._calls[number] = dataclasses.replace(self._calls[number], **changes)
 
-    def admit(self, number: int, tokens: int) -> None:
-        """Mark a call as admitted and running, and record its charge."""
+    def admit(self, number: int, tokens: int, cached: int = 0) -> None:
+        """Mark a call as admitted and running, and record its charge and its cached tokens."""
         with self._lock:
             self._running.add(number)
             running = len(self._running)
             self._peak = max(self._peak, running)
-        self.amend(number, admitted=True, admission_tokens=tokens, in_flight=running)
+        self.amend(number, admitted=True, admission_tokens=tokens, cached_tokens=cached, in_flight=running)
 
     def close(self, number: int, status: int, code: str = "") -> None:
         """End a call; only the first end is recorded."""
