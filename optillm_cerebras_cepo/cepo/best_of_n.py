@@ -55,7 +55,8 @@ def best_of_n(caller: StepCaller, rater: StepCaller, work: Workload, listener: L
     def answers_differ(finished: Sequence[Candidate]) -> bool:
         if caller.request.settings.rate_always:
             return True
-        return not vote(question, [candidate.answer for candidate in finished], same_formula).unanimous
+        answers = [candidate.answer for candidate in finished]
+        return len(answers) > 1 and not vote(question, answers, same_formula).unanimous
 
     judge = judge_of(rater, wanted, answers_differ)
     race = Race(caller.deadline, wanted, lambda: rater.kept_for_answer if work.ratings else rater.kept_for_choosing)
