@@ -27,7 +27,8 @@ sequence: a loop with these steps cannot be faster. Candidates that agree are fo
 which its plans agree: plan, execution, final answer.
 
 The rows with 1 s are a first request to an API without limit headers: our loop starts with four simultaneous calls and
-adds two for each reply, which costs it two rounds. In the other rows an earlier request is not counted.
+adds two for each reply, which costs it two rounds; its request with ratings comes after that. In the other rows an
+earlier request is not counted.
 
 {rows}
 
