@@ -168,11 +168,13 @@ class Completion:
 
     @property
     def answer(self) -> str:
-        """The text after the reasoning, which ends at `</think>`.
+        """The text after the reasoning, which ends at `</think>`; empty if the reply was cut before that.
 
         Some chat templates put the opening tag into the prompt, so that the reply has the closing tag alone.
         """
         _, closed, rest = self.text.partition("</think>")
+        if not closed and self.text.lstrip().startswith("<think>"):
+            return ""
         return (rest if closed else self.text).strip()
 
 

@@ -17,7 +17,6 @@ SECONDS = {"minute": 60.0, "hour": 3_600.0, "day": 86_400.0}
 KINDS = ("requests", "tokens")
 WINDOWS = tuple(f"{kind}-{unit}" for kind in KINDS for unit in SECONDS)
 """Names of the documented windows, as in the headers: `requests-minute` and so on."""
-MOST_WINDOWS = 12  # that are read of one reply: whatever an API sends, the memory for it is bounded
 
 _LIMIT, _REMAINING = "x-ratelimit-limit-", "x-ratelimit-remaining-"
 _REFUSED = re.compile(
@@ -43,7 +42,7 @@ def quota_of(headers: Mapping[str, str]) -> Quota:
     sent = {name: value for name, value in headers.items() if name.startswith("x-ratelimit-")}
     found: dict[str, Allowance] = {}
     for name, value in sent.items():
-        window = _window(name[len(_LIMIT) :]) if name.startswith(_LIMIT) and len(found) < MOST_WINDOWS else None
+        window = _window(name[len(_LIMIT) :]) if name.startswith(_LIMIT) else None
         limit, remaining = _number(value), _number(sent.get(_REMAINING + name[len(_LIMIT) :]))
         if window and limit is not None and remaining is not None and limit >= 1:
             found[window] = Allowance(limit, min(remaining, limit))

@@ -11,15 +11,7 @@ import flask
 
 from optillm_cerebras_cepo.cepo.request import CepoRequest
 from optillm_cerebras_cepo.core.errors import CepoError
-from optillm_cerebras_cepo.core.events import (
-    CallDelayed,
-    CallFinished,
-    CallHedged,
-    CandidateRated,
-    CandidatesCompared,
-    PlansCompared,
-    describe,
-)
+from optillm_cerebras_cepo.core.events import Event, describe
 from optillm_cerebras_cepo.host import responses
 from optillm_cerebras_cepo.host.execution import POLL, ContentDelta, Execution, Update, defect
 from optillm_cerebras_cepo.llm.models import lookup
@@ -85,14 +77,7 @@ class _Chunks:
                 yield from self._end(update)
             case CepoError():
                 yield _event(update.body())
-            case (
-                CallFinished()
-                | CallDelayed()
-                | CallHedged()
-                | PlansCompared()
-                | CandidatesCompared()
-                | CandidateRated()
-            ):
+            case _ if isinstance(update, Event):
                 # Clients show all reasoning above the answer, whenever it comes.
                 if self._show_progress and not self._has_begun:
                     yield self.delta(0, reasoning_content=describe(update) + "\n")

@@ -30,6 +30,7 @@ SHORTEST = 0.1  # seconds; a second call that begins earlier saves nothing that 
 SHARE_OF_CALLS = 0.1  # most second calls, as a share of all calls
 SAVED = 20.0  # most second calls at once, after many calls that needed none
 PAUSE = 10.0  # seconds without second calls after a call failed: the API has enough to do
+FASTER = "another call for the same was faster"
 
 
 class HedgePolicy:
@@ -119,10 +120,9 @@ class Hedging:
         started = time.monotonic()
         try:
             completion = send(request)
-        except Superseded:
-            raise
-        except CepoError:
-            self.policy.on_failure()
+        except CepoError as error:
+            if error.retryable:  # a limit or a failure of the API, not an end or a fault of this request
+                self.policy.on_failure()
             raise
         self.policy.on_reply(request.model, request.label, time.monotonic() - started)
         return completion
@@ -135,8 +135,7 @@ class _Race:
         self._hedging = hedging
         self._request = request
         self._seconds = seconds
-        self._deadline: Deadline | None = None  # of the second call
-        self._thread: threading.Thread | None = None
+        self._second: tuple[threading.Thread, Deadline] | None = None
         self._reply: Completion | None = None  # to the second call
 
     def run(self) -> Completion:
@@ -145,30 +144,33 @@ class _Race:
         try:
             return self._hedging._timed(first, self._hedging.inner.complete)
         except CepoError:
-            if self._thread:
-                self._thread.join()  # as long as the second call may take
+            self._join_second()  # as long as it may take
             if self._reply is None:
                 raise
-            # Its limits are known to the rate limiter, which would take them for those of the first call.
-            return replace(self._reply, quota={})
+            return self._reply
         finally:
-            if self._deadline and self._thread:
-                self._deadline.end(Superseded(FASTER))
-                self._thread.join()  # so that all is counted that was spent
+            self._join_second(Superseded(FASTER))  # so that all is counted that was spent
+
+    def _join_second(self, reason: CepoError | None = None) -> None:
+        """Wait until there is no second call any more; end it first if there is a reason."""
+        if self._second:
+            thread, deadline = self._second
+            if reason:
+                deadline.end(reason)
+            thread.join()
 
     def _begin_second(self, cancel_first: Callable[[CepoError], None]) -> None:
         """Make the second call on a thread of its own; the first call's thread waits for its reply."""
         if not self._hedging.policy.take():
             return
-        self._deadline = self._request.deadline.part()
-        name = "cepo-cerebras-second-call"
-        thread = threading.Thread(target=self._make_second, args=(self._deadline, cancel_first), name=name, daemon=True)
+        deadline, name = self._request.deadline.part(), "cepo-cerebras-second-call"
+        thread = threading.Thread(target=self._make_second, args=(deadline, cancel_first), name=name, daemon=True)
         try:
             thread.start()
         except RuntimeError:  # the system has no thread left
             self._hedging.policy.give_back()
             return
-        self._thread = thread
+        self._second = thread, deadline
 
     def _make_second(self, deadline: Deadline, cancel_first: Callable[[CepoError], None]) -> None:
         hedging, timeout = self._hedging, self._request.timeout
@@ -187,6 +189,3 @@ class _Race:
                 hedging.ledger.add(request.label.step, UsageTotals(hedged=-1))
             return  # the first call may still be answered
         cancel_first(Superseded(FASTER))
-
-
-FASTER = "another call for the same was faster"

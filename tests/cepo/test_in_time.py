@@ -18,8 +18,6 @@ from support.waiting import PATIENCE
 from optillm_cerebras_cepo.cepo.candidate import Candidate
 from optillm_cerebras_cepo.cepo.outcome import survivors
 from optillm_cerebras_cepo.cepo.request import (
-    CHOOSING_AT_MOST,
-    NEXT_CALL_FACTOR,
     CallTimes,
     kept_for_answer,
     kept_for_choosing,
@@ -266,24 +264,6 @@ def test_without_any_finished_candidate_none_is_ended() -> None:
     with pytest.raises(DeadlineExceeded):
         run(it)
     assert it.client.of(Step.DIRECT)
-
-
-def test_what_is_kept_for_the_answer_follows_from_the_calls() -> None:
-    """The longest with a margin, a tenth of all the time before any; never more than a quarter and the choosing."""
-    assert kept_for_answer(100, None) == 10 + CHOOSING_AT_MOST
-    assert kept_for_answer(100, 8) == NEXT_CALL_FACTOR * 8 + CHOOSING_AT_MOST
-    assert kept_for_answer(100, 90) == 25 + CHOOSING_AT_MOST
-    assert kept_for_answer(10, 0) == kept_for_choosing(10) == 0.2
-    assert kept_for_answer(float("inf"), 3) == kept_for_choosing(float("inf")) == 0
-
-
-def test_times_are_this_requests_where_it_has_any() -> None:
-    """Else those of earlier ones, if they are known."""
-    times = CallTimes(before=4.0)
-    assert (times.usual, times.longest, CallTimes().usual) == (4.0, None, None)
-    for seconds in (1.0, 9.0, 2.0):
-        times.add(seconds)
-    assert (times.usual, times.longest) == (2.0, 9.0)
 
 
 def test_a_request_without_a_limit_keeps_nothing() -> None:

@@ -61,6 +61,13 @@ def test_a_full_reply(ask: Any, api: Simulator) -> None:
     assert ours["seconds"] >= 0
 
 
+def test_a_reply_names_its_judge_if_it_is_another_model(ask: Any) -> None:
+    """Of another family than the one that answers; else the field is left out."""
+    judged = {"cepo_cerebras_rating_model": "auto"}
+    names = [ask(**SMALL, **other).get_json()["cepo_cerebras"].get("rating_model") for other in ({}, judged)]
+    assert names == [None, "qwen-3-235b-a22b-instruct-2507"]
+
+
 def test_a_wish_for_reasoning_is_answered_and_never_sent(ask: Any, api: Simulator) -> None:
     """OptiLLM's own approach fails on this request. The simulated replies have no approaches, in two calls for them."""
     response = ask(reasoning_effort="high")

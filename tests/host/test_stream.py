@@ -42,6 +42,7 @@ def test_a_stream_tells_progress_then_the_answer_then_what_it_took(serve: Any, s
     lines = deltas(stream, "reasoning_content")
     assert len([line for line in lines if "tokens in" in line]) == 27
     assert "candidate 2: rated 1\n" in lines
+    assert "3 of 3 candidates agree\n" in lines
     assert "".join(deltas(stream, "content")) == TEXT + "Rating: [[1]]"
     assert len(deltas(stream, "content")) > 1
     assert [one["finish_reason"] for chunk in stream for one in chunk["choices"] if one["finish_reason"]] == ["stop"]

@@ -15,7 +15,17 @@ from support.waiting import PATIENCE, until
 from optillm_cerebras_cepo.core.budget import Budget
 from optillm_cerebras_cepo.core.chat import ChatRequest, Completion, Label, Message, Step
 from optillm_cerebras_cepo.core.deadline import Deadline
-from optillm_cerebras_cepo.core.errors import ApiTimeout, ApiUnavailable, CepoError, Ended, RateLimited, Superseded
+from optillm_cerebras_cepo.core.errors import (
+    ApiTimeout,
+    ApiUnavailable,
+    CepoError,
+    DeadlineExceeded,
+    Ended,
+    OutOfTime,
+    RateLimited,
+    RefusedCall,
+    Superseded,
+)
 from optillm_cerebras_cepo.core.events import CallFinished, CallHedged, Event
 from optillm_cerebras_cepo.llm import hedging
 from optillm_cerebras_cepo.llm.context_window import TokenEstimates
@@ -169,6 +179,17 @@ def test_if_both_fail_the_first_calls_error_is_told() -> None:
     assert it.ledger.total.calls == 2
 
 
+def test_a_second_call_that_was_not_sent_is_not_counted() -> None:
+    """It failed on this side of the network."""
+    unsent = ApiTimeout("slow")
+    unsent.sent = False
+    api = Api(call2=unsent)
+    it = Hedged(api)
+    once(lambda: len(api.calls) == 2, lambda: api.answer(1, FIRST))
+    assert it.ask() is FIRST
+    assert (it.ledger.total.calls, it.ledger.total.hedged) == (1, 0)
+
+
 def test_the_requests_end_ends_both() -> None:
     """With its own reason."""
     api, whole = Api(), Deadline()
@@ -228,20 +249,31 @@ def _wait_for_turn(limiter: RateLimiter, deadline: Deadline) -> None:
         limiter.acquire((0,), Cost(1, 100), replace(CALL, deadline=deadline), lambda _: None)
 
 
-@pytest.mark.parametrize("error", [RateLimited("busy"), ApiUnavailable("down"), ApiTimeout("slow")])
-def test_after_a_failure_there_is_none_for_a_while(error: CepoError) -> None:
-    """The API has enough to do."""
-    it = Hedged(Api(call1=error))
-    it.policy = HedgePolicy(clock := Clock())
-    it.client = replace(it.client, policy=it.policy)
-    for _ in range(10):
-        it.policy.on_call()
+def failed_with(error: CepoError) -> tuple[HedgePolicy, Clock]:
+    """Return a policy that has a second call to make, after a call that failed with this error at time 0."""
+    it, clock = Hedged(Api(call1=error)), Clock()
+    policy = HedgePolicy(clock)
+    for _ in range(20):
+        policy.on_call()
     with pytest.raises(type(error)):
-        it.ask()
-    clock.now = PAUSE - 0.001
-    assert not it.policy.take()
+        replace(it.client, policy=policy).complete(CALL)
+    return policy, clock
+
+
+@pytest.mark.parametrize("error", [RateLimited("busy"), ApiUnavailable("down"), ApiTimeout("slow")])
+def test_after_a_failure_of_the_api_there_is_none_for_a_while(error: CepoError) -> None:
+    """It has enough to do."""
+    policy, clock = failed_with(error)
+    assert not policy.take()
     clock.now = PAUSE
-    assert it.policy.take()
+    assert policy.take()
+
+
+@pytest.mark.parametrize("error", [Ended("hung up"), OutOfTime("kept"), DeadlineExceeded("over"), RefusedCall("no")])
+def test_the_end_or_a_fault_of_one_request_changes_nothing_for_others(error: CepoError) -> None:
+    """A client that hangs up is no sign of the API's load."""
+    policy, _ = failed_with(error)
+    assert policy.take()
 
 
 class Clock:

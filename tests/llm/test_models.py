@@ -65,6 +65,7 @@ def test_another_family_has_another_first_word(name: str, found: str) -> None:
         ("llama3.3-70b", ["gpt-oss-120b", "qwen-3-235b-a22b-instruct-2507"], "qwen-3-235b-a22b-instruct-2507"),
         ("llama3.3-70b", ["gpt-oss-120b", "llama3.1-8b"], "llama3.1-8b"),
         ("qwen-3-32b", ["gpt-oss-120b", "qwen-3.8-27b"], "qwen-3.8-27b"),
+        ("qwen-3-235b-a22b-instruct-2507", ["llama-3.3-70b", "qwen-3.8-27b"], "qwen-3.8-27b"),
         ("our-own", ["gpt-oss-120b", "another"], "another"),
     ],
 )

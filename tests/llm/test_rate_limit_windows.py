@@ -198,3 +198,18 @@ def test_calls_go_out_with_a_margin() -> None:
     empty = Bucket(limit=60.0, seconds=60.0, capacity=60.0, level=0.0, at=0.0)
     assert empty.wait(1.0, 0.0) == 1.0 + MARGIN
     assert MARGIN > 0
+
+
+def test_an_api_cannot_fill_the_memory_with_windows() -> None:
+    """However many names its headers have; those that came first are kept up to date."""
+    known, tickets = Limits(initial_window=None), []
+    for _ in range(100):
+        known, ticket = windows.admit(known, Cost(1, 10), 0.0)
+        assert isinstance(ticket, Permit)
+        tickets.append(ticket)
+    for number, ticket in enumerate(tickets):
+        quota = {REQUESTS: Allowance(1000, 900), f"{'x' * number}-tokens-minute": Allowance(1e9, 1e9)}
+        known = windows.record_reply(known, ticket, quota, 1.0)
+        assert len(known.lowest_remaining) <= windows.MOST_WINDOWS
+    assert len(known.buckets) == windows.MOST_WINDOWS
+    assert REQUESTS in known.buckets

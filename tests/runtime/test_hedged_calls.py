@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import pytest
 from conftest import KEY
-from support.once import once
+from pytest_mock import MockerFixture
 from support.quiet import quiet
 from support.solving import solve
 
 from optillm_cerebras_cepo.core.chat import Question
 from optillm_cerebras_cepo.llm import hedging
-from optillm_cerebras_cepo.llm.hedging import KNOWN
+from optillm_cerebras_cepo.llm.hedging import KNOWN, HedgePolicy
 from optillm_cerebras_cepo.runtime import RUNTIME
 from optillm_cerebras_cepo.session import RequestResult
 from optillm_cerebras_cepo.settings.declaration import Settings
@@ -43,11 +43,11 @@ def test_a_second_call_answers(simulate: Callable[..., Simulator]) -> None:
     assert result.degraded == ()
 
 
-def test_without_the_setting_there_is_none(simulate: Callable[..., Simulator]) -> None:
-    """The held call is waited for."""
-    api = simulate(rules=(HELD,))
-    for number in range(KNOWN):
-        direct(api, f"question {number}")
-    once(lambda: api.stalled, api.release)
-    result = direct(api, "this one is held", hedged_calls=False)
-    assert (result.ledger.total.calls, result.ledger.total.hedged) == (1, 0)
+@pytest.mark.parametrize("hedged_calls", [True, False])
+def test_without_the_setting_no_call_is_late(
+    simulate: Callable[..., Simulator], mocker: MockerFixture, hedged_calls: bool
+) -> None:
+    """However long it takes: nobody asks."""
+    asked = mocker.spy(HedgePolicy, "late_after")
+    direct(simulate(), "a question", hedged_calls=hedged_calls)
+    assert asked.call_count == hedged_calls

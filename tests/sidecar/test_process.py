@@ -16,6 +16,7 @@ from support.sidecar_process import sidecar
 from support.waiting import until
 from support.wire import Wire, request
 
+from optillm_cerebras_cepo.llm.hedging import KNOWN
 from optillm_cerebras_cepo.simulator.answers import DEFAULT_TEXT, Rule
 from optillm_cerebras_cepo.simulator.options import SimulatorOptions
 from optillm_cerebras_cepo.simulator.server import Simulator
@@ -203,6 +204,28 @@ def test_metrics_count_requests(server: Server) -> None:
     assert 'cepo_cerebras_calls_total{status="200",step="plan"} ' in page
     assert 'cepo_cerebras_tokens_total{kind="completion",step="rating"} ' in page
     assert 'path="/v1/chat/completions",status="200"} ' in page
+
+
+def test_a_late_call_is_made_twice(simulate: Callable[..., Simulator]) -> None:
+    """The reply and the metrics tell of it, and no warning. The calls before have shown how long one takes."""
+    api = simulate(rules=(Rule(pattern="held", times=1, held=True),))
+    environ = {"CEREBRAS_API_KEY": KEY, "CEREBRAS_BASE_URL": api.url, "CEPO_CEREBRAS_RPM": "1000000"}
+    with sidecar(environ=environ | {"CEPO_CEREBRAS_HEDGED_CALLS": "true"}) as server:
+
+        def direct(text: str) -> dict[str, Any]:
+            body = {"model": "none-llama3.3-70b", "messages": [{"role": "user", "content": text}]}
+            details: dict[str, Any] = server.ask(body).json()["cepo_cerebras"]
+            return details
+
+        assert {direct(f"question {number}")["hedged"] for number in range(KNOWN)} == {0}
+        details = direct("this one is held")
+        assert (details["calls"], details["hedged"]) == (2, 1)
+        page = web.get(f"{server.url}/metrics").text
+        assert 'cepo_cerebras_hedged_calls_total{step="direct"} 1.0' in page
+        assert 'cepo_cerebras_calls_total{status="499",step="direct"} 1.0' in page
+        logged(server, message="request", calls=2)  # the last line of the request
+        warned = [line for line in map(json.loads, server.lines) if line["level"] == "WARNING"]
+        assert warned == []
 
 
 def test_a_refused_request_has_its_error_in_the_log(server: Server) -> None:

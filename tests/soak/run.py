@@ -96,7 +96,8 @@ def soak(seconds: float, clients: int = CLIENTS, legs: int = LEGS) -> Soak:
     done = Soak(seconds, clients)
     with simulated("--latency", "0.05", "--jitter", "0.9", *faults, sigma=0.3, seconds=0.2) as api:
         arguments = ("--base-url", api.url, "--approach", "cepo_cerebras")
-        with optillm(*arguments, environ={"CEREBRAS_API_KEY": KEY, **ONE_HEAP}) as server:
+        environ = {"CEREBRAS_API_KEY": KEY, "CEPO_CEREBRAS_HEDGED_CALLS": "true", **ONE_HEAP}
+        with optillm(*arguments, environ=environ) as server:
             asking = Clients(server.url, clients)
             for _ in range(legs):
                 done.legs.append(_leg(server, api, asking, seconds / legs))

@@ -44,8 +44,15 @@ def test_the_answer_is_what_follows_the_thoughts(thought: str, answer: str) -> N
 @given(st.text())
 def test_a_text_without_thoughts_is_the_answer(text: str) -> None:
     """Without a reasoning block the whole text counts."""
-    if "</think>" not in text:
+    if "think>" not in text:
         assert reply(text).answer == text.strip()
+
+
+@given(st.text())
+def test_a_reply_that_was_cut_in_its_thoughts_has_no_answer(thought: str) -> None:
+    """They are not shown for one."""
+    if "</think>" not in thought:
+        assert reply(f" <think>{thought}", "length").answer == ""
 
 
 def test_a_label_names_candidate_and_step() -> None:

@@ -23,6 +23,7 @@ TRAVEL_SECONDS = 0.1  # after this time, every call that went out has reached th
 GUESS_FACTOR = 0.9  # a first guess, as a share of what the API accepted before its first refusal
 GUESS_DECREASE, GUESS_INCREASE = 0.8, 1.1  # of a guess, after a further refusal and after a window without one
 MULTIPLIER_STEP = 1.1  # of the cost multiplier, after a refusal although the header shows room for the call
+MOST_WINDOWS = 24  # that are kept: whatever names an API sends, the memory for them is bounded
 CAPACITY_TOLERANCE = 0.1  # share of a bucket by which the copy may be wrong before its capacity is lowered
 
 
@@ -125,6 +126,8 @@ def _from_headers(
         at_least = seen.remaining - charged_since.units(window)
         limit = seen.limit * limits.share
         bucket = buckets.get(window)
+        if bucket is None and len(buckets) >= MOST_WINDOWS:
+            continue
         if bucket is None or bucket.guessed or bucket.limit != limit:
             # As far as can be observed, the bucket held what is left and what was charged.
             full = min(limit, seen.remaining + limits.total_cost.units(window))
@@ -136,8 +139,9 @@ def _from_headers(
         level = max(level, at_least) if limits.share == 1 else level
         capacity = max(bucket.capacity, min(limit, seen.remaining * limits.share))
         buckets[window] = bucket.with_level(min(level, at_most, capacity), now, capacity)
-    lowest = {name: min(seen.remaining, limits.lowest_remaining.get(name, math.inf)) for name, seen in quota.items()}
-    return buckets, {**limits.lowest_remaining, **lowest}
+    known = limits.lowest_remaining
+    lowest = {name: min(quota[name].remaining, known.get(name, math.inf)) for name in quota.keys() & buckets.keys()}
+    return buckets, {**known, **lowest}
 
 
 def _finish_call(
