@@ -10,9 +10,8 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from math import ceil
-from operator import add
 
 from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion, Label, Step
 from optillm_cerebras_cepo.core.errors import CepoError
@@ -171,7 +170,8 @@ class UsageTotals:
         return self.prompt_tokens + self.completion_tokens
 
     def __add__(self, other: UsageTotals) -> UsageTotals:
-        return UsageTotals(*map(add, astuple(self), astuple(other)))
+        mine, others = vars(self), vars(other)  # `dataclasses.astuple` copies each value, for every call
+        return UsageTotals(**{name: mine[name] + others[name] for name in mine})
 
 
 class Ledger:
