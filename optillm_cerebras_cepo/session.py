@@ -15,7 +15,7 @@ from optillm_cerebras_cepo.cepo.request import CallTimes, CepoRequest, RequestTr
 from optillm_cerebras_cepo.cepo.solve import solve
 from optillm_cerebras_cepo.cepo.step_caller import ModelAccess, StepCaller
 from optillm_cerebras_cepo.core.budget import Budget
-from optillm_cerebras_cepo.core.chat import ChatClient, Listener
+from optillm_cerebras_cepo.core.chat import ChatClient, Listener, Step
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import CepoError, ModelUnavailable
 from optillm_cerebras_cepo.core.events import CallFinished, Event, Observer, ignore
@@ -24,7 +24,7 @@ from optillm_cerebras_cepo.llm.context_window import ContextWindows, TokenEstima
 from optillm_cerebras_cepo.llm.hedging import HedgePolicy
 from optillm_cerebras_cepo.llm.metering import Ledger, RecordCall, ReplyLengths
 from optillm_cerebras_cepo.llm.models import lookup
-from optillm_cerebras_cepo.llm.rate_limits.limiter import RateLimiter
+from optillm_cerebras_cepo.llm.rate_limits.limiter import RateLimiter, limits_name
 from optillm_cerebras_cepo.llm.rate_limits.priority_queue import PrioritySemaphore
 from optillm_cerebras_cepo.llm.rate_limits.registry import LimiterRegistry
 from optillm_cerebras_cepo.llm.retry import RetryPolicy
@@ -175,7 +175,8 @@ class RequestSession:
         return found or model
 
     def _access(self, client: ChatClient, model: str, deadline: Deadline) -> ModelAccess:
-        limiter, estimates = self._limiter(model), self._shared.token_estimates
+        limiter = self._limiter(limits_name(model, self._request.settings.tier(Step.PLAN)))
+        estimates = self._shared.token_estimates
         return ModelAccess(
             client,
             model,
@@ -200,10 +201,10 @@ class RequestSession:
         layers = RequestLayers(self._policy, self._limiter, self._age, self._ledger, self._observe, hooks.record_call)
         return stack(self._api, knowledge, layers)
 
-    def _limiter(self, model: str) -> RateLimiter:
+    def _limiter(self, name: str) -> RateLimiter:
         settings = self._request.settings
         return self._shared.limiters.limiter(
-            settings.redis_url, self._api.address, model, settings.concurrency, operator_limits(settings)
+            settings.redis_url, self._api.address, name, settings.concurrency, operator_limits(settings)
         )
 
     def _observe(self, event: Event) -> None:

@@ -14,6 +14,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
@@ -112,6 +113,23 @@ class CepoRequest:
     settings: Settings
     parameters: Parameters = field(default_factory=Parameters)
     response_format: RequestedFormat | None = None
+
+    @cached_property
+    def cache_key(self) -> str | None:
+        """What all calls of the request, and of later turns of its conversation, send as `prompt_cache_key`.
+
+        It is a digest of the conversation's beginning; None if the setting is off.
+        """
+        if not self.settings.cache_keys:
+            return None
+        question = self.question
+        if question.passthrough:
+            first = [message.wire() for message in question.passthrough.messages]
+            opening = first[: 1 + next((place for place, turn in enumerate(first) if turn["role"] == "user"), 0)]
+        else:
+            user = question.history[0].wire() if question.history else {"role": "user", "content": question.text}
+            opening = [{"role": "system", "content": question.system}, user]
+        return blake2b(json.dumps(opening).encode(), digest_size=16).hexdigest()
 
 
 class Notes:

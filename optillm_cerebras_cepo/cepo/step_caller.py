@@ -19,6 +19,7 @@ from optillm_cerebras_cepo.cepo.request import (
 )
 from optillm_cerebras_cepo.core.budget import Budget, Resources
 from optillm_cerebras_cepo.core.chat import (
+    QUEUED_TIERS,
     ChatClient,
     ChatRequest,
     Completion,
@@ -191,6 +192,7 @@ class StepCaller:
         # Steps before the answer leave time for one more call.
         is_last = writes or step in (Step.RATING, Step.REPAIR)
         deadline = self.deadline.part(self.kept_for_choosing if is_last else self.kept_for_answer)
+        tier = self.request.settings.tier(step)
         options = {**options, **self._reasoning(step)}
         by_client = label.kind == PASSTHROUGH or self._uses_client_parameters(label)
         label = self._with_kind(label, max_tokens, options)
@@ -200,7 +202,8 @@ class StepCaller:
             max_tokens,
             label,
             temperature,
-            {**options, **self._identity(label)},
+            {**options, **({"service_tier": tier} if tier else {}), **self._identity(label)},
+            headers=self._headers(tier),
             deadline=deadline,
             model_deadline=self.model.deadline,
             budget=self.budget if writes else self.budget.whole,
@@ -216,12 +219,18 @@ class StepCaller:
         return completion
 
     def _identity(self, label: Label) -> dict[str, Any]:
-        """Return the client's `user`, and its `seed` shifted so that no two calls of a step have the same."""
+        """Return the client's `user`, the cache key, and the `seed`, shifted: no two calls of a step have the same."""
         wanted = self.request.parameters
         fields: dict[str, Any] = {} if wanted.user is None else {"user": wanted.user}
+        if cache_key := wanted.prompt_cache_key or self.request.cache_key:
+            fields["prompt_cache_key"] = cache_key
         if wanted.seed is not None:
             fields["seed"] = _shifted(wanted.seed, self.tracker.seed_offsets.next(label))
         return fields
+
+    def _headers(self, tier: str | None) -> dict[str, str]:
+        threshold = self.request.settings.queue_threshold
+        return {"queue_threshold": str(threshold)} if threshold and tier in QUEUED_TIERS else {}
 
     def _conversation(self, prompts: Sequence[Message]) -> tuple[Message, ...]:
         """Return OptiLLM's prompts within the client's conversation.

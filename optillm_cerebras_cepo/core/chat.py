@@ -29,6 +29,7 @@ class Parameters:
     # Of type json_object or json_schema; a schema has a name.
     response_format: Mapping[str, Any] | None = field(default=None, repr=False)
     user: str | None = field(default=None, repr=False)
+    prompt_cache_key: str | None = field(default=None, repr=False)  # at most 1,024 characters
     n: int = 1  # answers, 1..8
     frequency_penalty: float | None = None  # -2..2
     presence_penalty: float | None = None  # -2..2
@@ -36,6 +37,10 @@ class Parameters:
     stream: bool = False
     include_usage: bool = False  # send a last chunk with the usage; with stream only
     fitted: tuple[str, ...] = ()  # fields that were dropped for the API, a line for each kind
+
+
+QUEUED_TIERS = ("auto", "flex")
+"""Values of `service_tier` whose calls may wait in a queue: with limits of their own."""
 
 
 class Step(str, Enum):
@@ -115,6 +120,7 @@ class ChatRequest:
     label: Label
     temperature: float | None = None  # 0 to 2; None for the model's default
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)  # further fields, under the API's names
+    headers: Mapping[str, str] = field(default_factory=dict)  # of the HTTP request
     timeout: float | None = None  # seconds; None for no limit
     deadline: Deadline = field(default_factory=Deadline, compare=False)  # ends the call
     # Ended by an error that ends all calls of the request to this model.

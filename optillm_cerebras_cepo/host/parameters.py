@@ -16,6 +16,7 @@ from optillm_cerebras_cepo.host.api_schema import FORMATS, RemovedFields, clean
 
 MAX_ANSWERS = 8  # `n` of one request; each answer takes as many calls as a single one
 MAX_STOPS = 4
+MAX_CACHE_KEY = 1_024  # characters
 SEED_LIMIT = 2**63
 SCHEMA_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # of a json_schema; the API refuses a schema without a name
 
@@ -26,6 +27,7 @@ _UNSET: Mapping[str, tuple[object, ...]] = {
     "logit_bias": ({},),
     "response_format": ({},),
     "user": ("",),
+    "prompt_cache_key": ("",),
     "logprobs": (False,),
     "top_logprobs": (0,),
     "audio": ({}, False),
@@ -68,6 +70,7 @@ def parameters_from(body: Mapping[str, Any]) -> Parameters:
         seed=_integer(given, "seed", -SEED_LIMIT, SEED_LIMIT - 1),
         response_format=_response_format(given, removed),
         user=_user(given),
+        prompt_cache_key=_cache_key(given),
         n=_integer(given, "n", 1, MAX_ANSWERS) or 1,
         frequency_penalty=_number(given, "frequency_penalty", -2, 2),
         presence_penalty=_number(given, "presence_penalty", -2, 2),
@@ -116,6 +119,14 @@ def _user(given: Mapping[str, Any]) -> str | None:
     value = given.get("user")
     if not isinstance(value, str | None):
         raise BadRequest("user must be a string", param="user")
+    return value
+
+
+def _cache_key(given: Mapping[str, Any]) -> str | None:
+    value = given.get("prompt_cache_key")
+    if value is not None and not (isinstance(value, str) and len(value) <= MAX_CACHE_KEY):
+        message = f"prompt_cache_key must be a string of at most {MAX_CACHE_KEY:,} characters"
+        raise BadRequest(message, param="prompt_cache_key")
     return value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import cerebras.cloud.sdk as sdk
@@ -124,7 +124,10 @@ class SdkClient:
         # The SDK's own `create` walks through the types of parameters and reply, which takes nearly a millisecond and
         # verifies neither, so the reply has to be read with care in any case.
         response = await self._client.post(
-            self._chat_url, cast_to=httpx.Response, body=request.body(), options=_options(request.timeout)
+            self._chat_url,
+            cast_to=httpx.Response,
+            body=request.body(),
+            options=_options(request.timeout, request.headers),
         )
         completion = completion_of(_json(response), request.model)
         if completion is None:
@@ -141,7 +144,7 @@ class SdkClient:
             self._chat_url,
             cast_to=object,
             body=request.body(),
-            options=_options(request.timeout),
+            options=_options(request.timeout, request.headers),
             stream=True,
             stream_cls=sdk.AsyncStream[object],
         )
@@ -207,7 +210,8 @@ def _json(response: httpx.Response) -> object:
     return repaired(body) if escaped else body
 
 
-def _options(timeout: float | None) -> sdk.RequestOptions:
+def _options(timeout: float | None, headers: Mapping[str, str] | None = None) -> sdk.RequestOptions:
     """Limit the time for connecting only: the SDK's other time-outs restart with each byte. The loop limits all."""
     connect = CONNECT_TIMEOUT if timeout is None else min(CONNECT_TIMEOUT, timeout)
-    return {"timeout": httpx.Timeout(None, connect=connect)}
+    options: sdk.RequestOptions = {"timeout": httpx.Timeout(None, connect=connect)}
+    return {**options, "headers": headers} if headers else options

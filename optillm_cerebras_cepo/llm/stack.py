@@ -44,7 +44,7 @@ class RequestLayers:
 
     Attributes:
         policy: of its retries.
-        limiter: returns the rate limiter of a model.
+        limiter: returns the rate limiter for a name of `limits_name`.
         age: its number; older requests have smaller numbers.
         ledger: where its calls and tokens are counted.
         observer: is told of finished and delayed calls.

@@ -26,6 +26,7 @@ REQUIRED = frozenset({"tools", "tool_choice"})
 STRUCTURED = REQUIRED | {"response_format"}
 # Numbers whose nearest allowed value means nearly the same. A clamped seed would be the same for every call.
 CLAMPED = frozenset({"temperature", "top_p", "frequency_penalty", "presence_penalty"})
+OWN = frozenset({"prompt_cache_key"})  # not asked for by the client, so that it is not told if they are dropped
 LIMIT = "max_completion_tokens"  # lowered, never dropped
 
 
@@ -151,7 +152,7 @@ def _with_params(request: ChatRequest, values: Mapping[str, Any]) -> ChatRequest
 def _changes(original: ChatRequest, sent: ChatRequest) -> tuple[str, ...]:
     """Return a line for each field that was dropped or changed."""
     before, after = _params(original), _params(sent)
-    lines = [f"{name} dropped" for name in sorted(before.keys() - after.keys())]
+    lines = [f"{name} dropped" for name in sorted(before.keys() - after.keys() - OWN)]
     for name, value in after.items():
         if value != before[name]:
             shown = value if isinstance(value, int) else f"{value:g}"

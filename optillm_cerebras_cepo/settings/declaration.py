@@ -37,6 +37,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 CAPS = {"bestofn_n": "max_bestofn_n", "planning_n": "max_planning_m", "planning_m": "max_planning_m"}
 
 REASONING_EFFORTS = ("none", "low", "medium", "high")  # values of the API's `reasoning_effort`
+SERVICE_TIERS = ("auto", "default", "flex", "priority")  # values of the API's `service_tier`
 ANOTHER_FAMILY = "auto"  # as `rating_model`: the first listed model of another family than the one that answers
 
 
@@ -66,6 +67,17 @@ class Settings(BaseModel):
     call_timeout: Seconds = Field(default=120.0, description="seconds that one call may take")
     min_tokens_per_second: float = Field(
         default=50.0, gt=0, description="a call with a slower reply is cancelled and retried"
+    )
+    service_tier: str | None = Field(
+        default=None,
+        description="the API's `service_tier`, for accounts that have it: auto, default, flex or priority, or by step"
+        " (`rating=flex`)",
+    )
+    queue_threshold: Annotated[int, Field(ge=50, le=20_000)] | None = Field(
+        default=None, description="milliseconds that a call of tier flex or auto may be queued; the API refuses others"
+    )
+    cache_keys: bool = Field(
+        default=True, description="tell the API by a `prompt_cache_key` which calls have a prompt's beginning in common"
     )
     call_attempts: Few = Field(default=5, description="attempts of one call, including the first")
     hedged_calls: bool = Field(
@@ -140,8 +152,11 @@ class Settings(BaseModel):
 
     def reasoning(self, step: Step) -> str | None:
         """Return the value of `reasoning_effort` for a step; None if none is set."""
-        chosen = _reasoning_by_step(self.model_reasoning or "")
-        return chosen.get(step.value, chosen.get(""))
+        return _of_step(self.model_reasoning, step)
+
+    def tier(self, step: Step) -> str | None:
+        """Return the value of `service_tier` for a step; None if none is set."""
+        return _of_step(self.service_tier, step)
 
     def limits(self, step: Step) -> StepParameters:
         """Return a step's temperature and token limit. A repair has those of the step that writes the answer."""
@@ -176,12 +191,12 @@ class Settings(BaseModel):
     @field_validator("model_reasoning")
     @classmethod
     def _known_reasoning(cls, value: str | None) -> str | None:
-        for step, effort in _reasoning_by_step(value or "").items():
-            if step and step not in {known.value for known in Step}:
-                raise ValueError(f"names no step of {', '.join(known.value for known in Step)}")
-            if effort not in REASONING_EFFORTS:
-                raise ValueError(f"must be {', '.join(REASONING_EFFORTS)}, or such a value for each step")
-        return value
+        return _checked_by_step(value, REASONING_EFFORTS)
+
+    @field_validator("service_tier")
+    @classmethod
+    def _known_tier(cls, value: str | None) -> str | None:
+        return _checked_by_step(value, SERVICE_TIERS)
 
     @field_validator("locked")
     @classmethod
@@ -206,7 +221,22 @@ class Settings(BaseModel):
         return self
 
 
-def _reasoning_by_step(value: str) -> dict[str, str]:
-    """Return the values of `model_reasoning` by step; that of all other steps under an empty name."""
-    pairs = (part.strip().rpartition("=") for part in value.split(",") if part.strip())
-    return {step.strip(): effort.strip() for step, _, effort in pairs}
+def _by_step(value: str | None) -> dict[str, str]:
+    """Return the values of `low,final=medium` by step; that of all other steps under an empty name."""
+    pairs = (part.strip().rpartition("=") for part in (value or "").split(",") if part.strip())
+    return {step.strip(): chosen.strip() for step, _, chosen in pairs}
+
+
+def _of_step(value: str | None, step: Step) -> str | None:
+    chosen = _by_step(value)
+    return chosen.get(step.value, chosen.get(""))
+
+
+def _checked_by_step(value: str | None, allowed: tuple[str, ...]) -> str | None:
+    """Return the value. Raise ValueError if it names an unknown step or has a value that is not allowed."""
+    for step, chosen in _by_step(value).items():
+        if step and step not in {known.value for known in Step}:
+            raise ValueError(f"names no step of {', '.join(known.value for known in Step)}")
+        if chosen not in allowed:
+            raise ValueError(f"must be {', '.join(allowed)}, or such a value for each step")
+    return value

@@ -44,7 +44,7 @@ REASONING = {
 }
 
 # Fields of OpenAI's API and of other servers that have the name of a setting.
-OTHERS = frozenset({"model", "usage"})
+OTHERS = frozenset({"model", "usage", "service_tier"})
 SHOWN = re.compile("[A-Za-z_-]{1,64}")  # a field that a message may name: another one may be a text of the client
 OUR_PREFIX = re.compile("cepo_cerebras_?|cerebras_cepo_?|cepocerebras_?|cepo_|cerebras_")  # its usual misspellings
 

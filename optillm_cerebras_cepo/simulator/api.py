@@ -111,6 +111,7 @@ class Api:
     async def _chat(self, request: web.Request, number: int) -> web.StreamResponse:
         body = await self._read(request, number)
         valid = validate(body, self._models, self._options.tier, self._options.validation_status)
+        self._check_queue_threshold(request)
         valid = dataclasses.replace(valid, cached=self._prefix_cache.cached_tokens(valid.model.id, valid.request))
         self._check_fields(valid.request, body)
         answer = self._answer(valid, number)
@@ -122,6 +123,8 @@ class Api:
             self._call_log.close(number, answer.reply.status, answer.reply.code)
             return _send(answer.reply, self._limit_headers(number))
         done = completion.complete(valid, answer)
+        if valid.request.service_tier == "auto" and (call := self._call_log.find(number)):
+            done = dataclasses.replace(done, tier_used=call.tier)
         timing = self._sampler.draw(done.completion_tokens, answer.latency).scaled(self._options.time_scale)
         if done.fault == "hang":
             with self._held_calls.stalling(number):
@@ -145,6 +148,13 @@ class Api:
                 raise Refused(problems.unsupported([f"body.{name}"], status))
         if request.temperature is not None and request.temperature > highest:
             raise Refused(problems.invalid([("temperature", problems.at_most(highest))], status))
+
+    def _check_queue_threshold(self, request: web.Request) -> None:
+        """Raise Refused for a header `queue_threshold` that is no number from 50 to 20,000 [assumed: with 400]."""
+        value = request.headers.get("queue_threshold")
+        if value is not None and not (value.isdecimal() and 50 <= int(value) <= 20_000):
+            text = "Input should be between 50 and 20000"
+            raise Refused(problems.invalid([("queue_threshold", text)], self._options.validation_status))
 
     def _answer(self, valid: ValidRequest, number: int) -> Answer:
         """Admit the call and return its answer, or raise Refused and charge nothing."""
@@ -200,15 +210,17 @@ class Api:
         capacity = self._options.max_in_flight
         if capacity is not None and self._call_log.in_flight >= capacity:
             raise Refused(problems.queue_exceeded())
-        self._limiter.admit(valid.model.id, valid.charge, valid.cached)
+        tier = self._limiter.admit(valid.model.id, valid.charge, valid.cached, valid.request.service_tier)
         self._prefix_cache.add(valid.model.id, valid.request)
-        self._call_log.admit(number, valid.charge, valid.cached)
+        self._call_log.admit(number, valid.charge, valid.cached, tier)
 
     def _limit_headers(self, number: int) -> dict[str, str]:
         """Return the rate-limit headers of the requested model, none for an unknown model."""
-        body = self._call_log.body_of(number)
-        model = body.get("model") if isinstance(body, dict) else None
-        return self._limiter.headers(model) if isinstance(model, str) and model in self._models else {}
+        call = self._call_log.find(number)
+        if call is None or not isinstance(call.body, dict):
+            return {}
+        model, tier = call.body.get("model"), call.tier or call.body.get("service_tier")
+        return self._limiter.headers(model, tier == "flex") if isinstance(model, str) and model in self._models else {}
 
     def _connection(self, request: web.Request) -> int:
         transport = request.transport

@@ -21,8 +21,9 @@ class Call:
 
     Times are the clock's, in real seconds. `headers` have lower-case names and no Authorization value. `code` is that
     of an error. `admission_tokens` is the charge against the rate limits, 0 for refused calls, and `cached_tokens` are
-    those of the prompt that the cache had. `in_flight` counts the calls running when this one began, including itself
-    if it was admitted. `connection` numbers the TCP connections. `label` is the one that the responder gave its answer.
+    those of the prompt that the cache had. `tier` is the service tier that admitted the call. `in_flight` counts the
+    calls running when this one began, including itself if it was admitted. `connection` numbers the TCP connections.
+    `label` is the one that the responder gave its answer.
     """
 
     number: int
@@ -39,6 +40,7 @@ class Call:
     completion_tokens: int = 0
     admission_tokens: int = 0
     cached_tokens: int = 0
+    tier: str = ""
     admitted: bool = False
     ended: float | None = None
     label: str = ""
@@ -122,11 +124,10 @@ class CallLog:
             )
             return number
 
-    def body_of(self, number: int) -> Any:
-        """Return a call's parsed body, or None."""
+    def find(self, number: int) -> Call | None:
+        """Return a call; None if it was deleted."""
         with self._lock:
-            call = self._calls.get(number)
-            return call.body if call is not None else None
+            return self._calls.get(number)
 
     def amend(self, number: int, **changes: Any) -> None:
         """Set fields of a call."""
@@ -134,13 +135,14 @@ class CallLog:
             if number in self._calls:
                 self._calls[number] = dataclasses.replace(self._calls[number], **changes)
 
-    def admit(self, number: int, tokens: int, cached: int = 0) -> None:
-        """Mark a call as admitted and running, and record its charge and its cached tokens."""
+    def admit(self, number: int, tokens: int, cached: int = 0, tier: str = "default") -> None:
+        """Mark a call as admitted and running, and record its charge, its cached tokens and its service tier."""
         with self._lock:
             self._running.add(number)
             running = len(self._running)
             self._peak = max(self._peak, running)
-        self.amend(number, admitted=True, admission_tokens=tokens, cached_tokens=cached, in_flight=running)
+        changes = {"admission_tokens": tokens, "cached_tokens": cached, "tier": tier, "in_flight": running}
+        self.amend(number, admitted=True, **changes)
 
     def close(self, number: int, status: int, code: str = "") -> None:
         """End a call; only the first end is recorded."""

@@ -30,7 +30,8 @@ _numbers = itertools.count(1)
 class Completed:
     """A finished call: its reply and its tokens. Reasoning tokens are completion tokens.
 
-    `tools` are pairs of an id and a tool call. `detailed` says whether usage has the token details of reasoning models.
+    `tools` are pairs of an id and a tool call. `tier_used` is the service tier of a call that left it to the API.
+    `detailed` says whether usage has the token details of reasoning models.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Completed:
     fault: Fault | None
     held: bool
     tools: tuple[tuple[str, ToolUse], ...] = ()
+    tier_used: str = ""
 
 
 def complete(valid: ValidRequest, answer: Answer) -> Completed:
@@ -192,6 +194,7 @@ def _head(done: Completed, kind: str) -> dict[str, Any]:
         "created": int(time.time()),
         "model": done.model,
         "system_fingerprint": "fp_simulated",
+        **({"service_tier_used": done.tier_used} if done.tier_used else {}),
     }
 
 

@@ -59,6 +59,9 @@ class RateLimits:
         return {window: limit for window, limit in every.items() if limit is not None}
 
 
+FLEX_FACTOR = 3
+"""Limits of tier `flex`, in multiples of the others: "several multiples". [assumed]"""
+
 UNLIMITED = RateLimits()
 
 FREE_TIER = RateLimits(
@@ -143,15 +146,27 @@ class Limiter:
         self._shown = parse_windows(shown)
         self._clock = clock
         self._time_scale = time_scale
-        self._buckets: dict[str, dict[tuple[Quantity, Unit], TokenBucket]] = {}
+        self._buckets: dict[tuple[str, bool], dict[tuple[Quantity, Unit], TokenBucket]] = {}
 
-    def admit(self, model: str, tokens: int, cached: int = 0) -> None:
-        """Charge a request and its tokens to all windows of the model, or raise Refused with 429 and charge none.
+    def admit(self, model: str, tokens: int, cached: int = 0, tier: str | None = None) -> str:
+        """Charge a request and its tokens to all windows, or raise Refused with 429 and charge none.
 
-        `cached` are those of the tokens that the cache has.
+        Return the service tier that admitted the call. A call of tier `flex` is charged to windows of that tier's; one
+        of tier `auto` too, if those of the model have no room. `cached` are those of the tokens that the cache has.
         """
+        if tier != "auto":
+            self._charge(model, tokens, cached, flex=tier == "flex")
+            return tier or "default"
+        try:
+            self._charge(model, tokens, cached, flex=False)
+        except Refused:
+            self._charge(model, tokens, cached, flex=True)
+            return "flex"
+        return "default"
+
+    def _charge(self, model: str, tokens: int, cached: int, flex: bool) -> None:
         now = self._clock()
-        buckets = self._buckets_of(model)
+        buckets = self._buckets_of(model, flex)
         cost: dict[Quantity, int] = {"requests": 1, "tokens": tokens, "uncached-tokens": tokens - cached}
         for (kind, unit), bucket in buckets.items():
             if cost[kind] > bucket.level(now):
@@ -161,11 +176,11 @@ class Limiter:
         for (kind, _), bucket in buckets.items():
             bucket.take(cost[kind], now)
 
-    def headers(self, model: str) -> dict[str, str]:
+    def headers(self, model: str, flex: bool = False) -> dict[str, str]:
         """Return the current x-ratelimit headers. Resets are in real seconds, as the client should wait."""
         now = self._clock()
         found: dict[str, str] = {}
-        for (kind, unit), bucket in self._buckets_of(model).items():
+        for (kind, unit), bucket in self._buckets_of(model, flex).items():
             if (kind, unit) not in self._shown:
                 continue
             found[f"x-ratelimit-limit-{kind}-{unit}"] = str(int(bucket.window))
@@ -174,12 +189,12 @@ class Limiter:
                 found[f"x-ratelimit-reset-{kind}-{unit}"] = str(bucket.seconds_until_full(now) / self._time_scale)
         return found
 
-    def _buckets_of(self, model: str) -> dict[tuple[Quantity, Unit], TokenBucket]:
-        if model not in self._buckets:
-            now = self._clock()
+    def _buckets_of(self, model: str, flex: bool) -> dict[tuple[Quantity, Unit], TokenBucket]:
+        if (model, flex) not in self._buckets:
+            now, factor = self._clock(), FLEX_FACTOR if flex else 1
             bursts = {("requests", "minute"): self._burst}
-            self._buckets[model] = {
-                window: TokenBucket(limit, SECONDS[window[1]], now, bursts.get(window))
+            self._buckets[model, flex] = {
+                window: TokenBucket(limit * factor, SECONDS[window[1]], now, bursts.get(window))
                 for window, limit in self._windows.items()
             }
-        return self._buckets[model]
+        return self._buckets[model, flex]

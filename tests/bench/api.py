@@ -26,6 +26,7 @@ class Call:
     ended: float
     completion_tokens: int
     admission_tokens: int
+    cached_tokens: int
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -21,13 +22,15 @@ REPLY = 0.5  # simulated seconds per call
 LEARNING = 60.0  # simulated seconds in which the limits must be learned
 FEW = {"bestofn_n": 1, "planning_n": 1, "planning_m": 1}  # settings of a quick run
 COLOURS = {"OptiLLM": OPTILLM, "ours": OURS}
+TWO_BUCKETS = "1.5M tokens/min, 500K of them uncached"
 HEADLINE = "300 requests/min"  # the limit at the top of the page
 
 TEXT = """\
 Enough parallel requests to reach the limit, from a cold start with a full bucket. *Simulated time* gives the simulated
 minutes and the factor by which they are shortened; our waits are shortened by the same factor, those of OptiLLM's SDK
 (two retries, 1.4 s in total) are not. The loops must learn the limits from headers and refusals. *Used* is the share
-of the limit that was admitted, in calls or tokens; the limit is the full bucket plus the refill. *Refused* is the
+of the limit that was admitted, in calls or tokens; the limit is the full bucket plus the refill. Of two limits it is
+that of the one that is used more: *uncached* tokens are those that the API's cache does not have. *Refused* is the
 share of calls with status 429 after the first minute. Requests that run at the end are finished and counted. OptiLLM's
 loop fails a request when one of its calls is refused three times. A request of `auto` whose plans agree is five calls:
 under a limit of five a minute it takes a minute, after others that used the limit up.
@@ -57,6 +60,7 @@ class Limit:
     minutes: float
     scale: float
     clients: int
+    uncached: float | None = None  # tokens per minute that the API's cache does not have, beside all tokens
 
     @property
     def seconds(self) -> float:
@@ -72,6 +76,9 @@ LIMITS: Mapping[str, Limit] = {
     "1,000 requests/min": Limit("requests_per_minute=1000", 1_000, 1_000, 3, 6, 16),
     "30K tokens/min": Limit("tokens_per_minute=30_000", 30_000, 30_000, 20, 60, 4),
     "1M tokens/min": Limit("tokens_per_minute=1_000_000", 1_000_000, 1_000_000, 4, 12, 16),
+    TWO_BUCKETS: Limit(
+        "tokens_per_minute=1_500_000,uncached_tokens_per_minute=500_000", 1_500_000, 1_500_000, 4, 12, 16, 500_000
+    ),
 }
 
 
@@ -169,11 +176,16 @@ def outcome(
     within = [call for call in calls if call.started < began + seconds]
     later = [call for call in within if call.started > began + LEARNING / limit.scale]
     admitted = [call for call in within if call.admission_tokens]
+    minutes = seconds * limit.scale / 60
     used = sum(call.admission_tokens if "tokens" in limit.option else 1 for call in admitted)
+    shares = [used / (limit.burst + limit.allows * minutes)]
+    if limit.uncached is not None:
+        uncached = sum(call.admission_tokens - call.cached_tokens for call in admitted)
+        shares.append(uncached / (limit.uncached * (1 + minutes)))
     return Outcome(
         len(results),
         sum(result.answer is not None for result in results),
-        used / (limit.burst + limit.allows * seconds * limit.scale / 60),
+        max(shares),
         sum(call.status == 429 for call in later) / max(1, len(later)),
     )
 
@@ -187,7 +199,7 @@ def _draw(outcomes: Mapping[str, Mapping[str, Outcome]], pictures: Path) -> str:
         axes.bar_label(bars, [f"{share:.0f}" for share in shares], padding=2, color=GREY)
     axes.set_xticks(
         range(len(outcomes)),
-        [name.replace(" requests", "\nrequests").replace(" tokens", "\ntokens") for name in outcomes],
+        [re.sub(r" (?=requests|tokens)|(?<=,) ", "\n", name) for name in outcomes],
     )
     axes.set_ylim(0, 112)
     axes.set_ylabel("answered requests (%)")

@@ -11,7 +11,7 @@ from support.redis_server import redis_server
 from support.replicas import Replicas, Told, replicas
 
 from bench.api import simulated
-from bench.limits import LIMITS, REPLY, Limit, Outcome, outcome
+from bench.limits import LIMITS, REPLY, TWO_BUCKETS, Limit, Outcome, outcome
 from bench.loops import LoopResult
 from bench.page import Claim, Section, table
 
@@ -24,6 +24,7 @@ MEASURED = (
     "300 requests/min, burst of 10",
     "1,000 requests/min",
     "1M tokens/min",
+    TWO_BUCKETS,
 )
 
 TEXT = """\

@@ -64,7 +64,8 @@ def length(request: ChatRequest) -> int:
     prompt = [message.content for message in request.messages if isinstance(message, Message)]
     templates = [words in str(prompt) for words in ("Response 1:", "propose 2", "Can you solve")]
     templates += [request.label.step is Step.DIRECT and NO_PLAN.text in str(prompt)]
-    wishes = {name: value for name, value in request.options.items() if name != "top_p"}
+    neutral = ("top_p", "prompt_cache_key")
+    wishes = {name: value for name, value in request.options.items() if name not in neutral}
     return 100 + crc32(repr((request.label.step, len(prompt), templates, wishes)).encode()) % 800
 
 

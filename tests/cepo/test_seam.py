@@ -68,7 +68,7 @@ def test_the_direct_answer_has_its_own_too() -> None:
 
 def test_no_reasoning_effort_and_no_think_switch() -> None:
     """By default they reach no model."""
-    it = Desk()
+    it = Desk(cache_keys=False)
     make_candidate(it.caller, 1)
     assert len(it.client.requests) == 8
     for request in it.client.requests:
@@ -78,7 +78,7 @@ def test_no_reasoning_effort_and_no_think_switch() -> None:
 
 def test_an_effort_that_optillm_asks_for_goes_no_further() -> None:
     """Not even to a model that takes it: the client's effort steers the plan instead."""
-    it = Desk()
+    it = Desk(cache_keys=False)
     caller = changed(it.caller, client=it.client, id="gpt-oss-120b")
     asked = {"model": "m", "messages": [{"role": "user", "content": "x"}], "reasoning_effort": "high", "stop": None}
     for seam in (CandidateSeam(caller, 1, always), Seam(caller, Label(Step.RATING))):

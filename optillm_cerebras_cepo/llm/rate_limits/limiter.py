@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, TypeVar
 
-from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion, Step
+from optillm_cerebras_cepo.core.chat import QUEUED_TIERS, ChatClient, ChatRequest, Completion, Step
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import QuotaExhausted, RateLimited
 from optillm_cerebras_cepo.core.events import CallDelayed, Observer
@@ -201,13 +201,27 @@ def _used_up(wait: Wait) -> str:
     )
 
 
+def limits_name(model: str, tier: str | None) -> str:
+    """Return the name of the limits that calls of this model and service tier count against.
+
+    Calls of tier `flex` have limits of their own, several times those of the model. Which limits a call of tier `auto`
+    counts against is only known afterwards, so that its limits are learned apart too.
+    Source: inference-docs.cerebras.ai/capabilities/service-tiers.
+    """
+    return f"{model} {tier}" if tier in QUEUED_TIERS else model
+
+
+def _limits_of(request: ChatRequest) -> str:
+    return limits_name(request.model, request.options.get("service_tier"))
+
+
 @dataclass(frozen=True)
 class RateLimitedClient:
     """Layer that sends each call of one request through its model's rate limiter.
 
     Attributes:
         inner: makes the calls.
-        limiter: returns the rate limiter of a model.
+        limiter: returns the rate limiter for a name of `limits_name`.
         estimates: of the prompts' tokens.
         age: number of the request; older requests have smaller numbers.
         observer: is told of long waits.
@@ -222,14 +236,14 @@ class RateLimitedClient:
 
     def complete(self, request: ChatRequest) -> Completion:
         """Answer when it is this call's turn. Raises what the limiter and the inner client raise."""
-        limiter = self.limiter(request.model)
+        limiter = self.limiter(_limits_of(request))
         priority = (self.age, STEP_PRIORITY[request.label.step])
         permit = limiter.acquire(priority, self._cost(request), request, self.observer)
         return self._send(limiter, permit, request)
 
     def at_once(self, request: ChatRequest) -> Callable[[ChatRequest], Completion] | None:
         """Return what makes this call if it may go out at once and no other needs the room; it must be called."""
-        limiter = self.limiter(request.model)
+        limiter = self.limiter(_limits_of(request))
         permit = limiter.acquire_at_once(self._cost(request), request.deadline)
         return partial(self._send, limiter, permit) if permit else None
 
