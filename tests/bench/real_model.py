@@ -6,6 +6,7 @@ import importlib.util
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,7 +31,29 @@ or irrelevant, and many ratings are invalid. It is too weak for conclusions abou
 two processor cores; the table shows how requests end with such replies. OptiLLM's calls and tokens are counted in its
 client.
 
-{rows}"""
+{rows}
+
+### The final step
+
+`auto` with and without the final step (`planning_max_tokens_step4` 0), which asks the question again after the plans
+and the review; one candidate, {asked} questions for a capital. *Right*: the answer names it. *Names only it*: the
+answer is at most {few} words long, as the question asks.
+
+{final}"""
+
+CAPITALS = {
+    "France": "Paris",
+    "Italy": "Rome",
+    "Japan": "Tokyo",
+    "Spain": "Madrid",
+    "Germany": "Berlin",
+    "Russia": "Moscow",
+    "England": "London",
+    "China": "Beijing",
+    "Egypt": "Cairo",
+    "Greece": "Athens",
+}
+FEW_WORDS = 6
 
 
 class CountingClient:
@@ -67,8 +90,26 @@ def run(pictures: Path, quick: bool) -> Section:
                 done = loop(question)
                 calls, tokens = (done.calls, done.tokens) if done.calls else (counting.calls, counting.tokens)
                 rows.append([number, name, calls, tokens, f"{done.seconds:.0f}", _describe(done)])
+        final = _final_step(model)
     head = ["question", "", "calls", "completion tokens", "seconds", "outcome"]
-    return Section(title, TEXT.format(tokens=TOKENS, rows=table(head, rows)))
+    asked = len(CAPITALS)
+    text = TEXT.format(tokens=TOKENS, rows=table(head, rows), asked=asked, few=FEW_WORDS, final=final)
+    return Section(title, text)
+
+
+def _final_step(model: LocalModel) -> str:
+    rows = []
+    for name, limit in (("with the final step", TOKENS), ("without it", 0)):
+        settings = {**SMALL, "effort": "auto", "bestofn_n": 1, "planning_max_tokens_step4": limit}
+        loop = our_loop(model.base_url, model.api_key, model=model.model, **settings)
+        done = [loop(f"What is the capital of {country}? Answer with its name alone.") for country in CAPITALS]
+        right = [
+            one.answer for one, city in zip(done, CAPITALS.values(), strict=True) if one.answer and city in one.answer
+        ]
+        short = sum(len(answer.split()) <= FEW_WORDS for answer in right)
+        calls, seconds = (fmean(getattr(one, figure) for one in done) for figure in ("calls", "seconds"))
+        rows.append([name, len(right), short, f"{calls:.1f}", f"{seconds:.1f}"])
+    return table(["", "right", "names only it", "calls", "seconds"], rows)
 
 
 def _loops(model: LocalModel, counting: CountingClient) -> dict[str, Loop]:
