@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,13 +17,14 @@ from optillm_cerebras_cepo.cepo.step_caller import ModelAccess, StepCaller
 from optillm_cerebras_cepo.core.budget import Budget
 from optillm_cerebras_cepo.core.chat import ChatClient, Listener, Step
 from optillm_cerebras_cepo.core.deadline import Deadline
-from optillm_cerebras_cepo.core.errors import CepoError, ModelUnavailable
+from optillm_cerebras_cepo.core.errors import BadConfiguration, CepoError, ModelUnavailable, NoPrice
 from optillm_cerebras_cepo.core.events import CallFinished, Event, Observer, ignore
+from optillm_cerebras_cepo.core.prices import Price, prices_in
 from optillm_cerebras_cepo.llm.catalogue import Catalogue
 from optillm_cerebras_cepo.llm.context_window import ContextWindows, TokenEstimates
 from optillm_cerebras_cepo.llm.hedging import HedgePolicy
 from optillm_cerebras_cepo.llm.metering import Ledger, RecordCall, ReplyLengths
-from optillm_cerebras_cepo.llm.models import lookup
+from optillm_cerebras_cepo.llm.models import lookup, price_of
 from optillm_cerebras_cepo.llm.rate_limits.limiter import RateLimiter, limits_name
 from optillm_cerebras_cepo.llm.rate_limits.priority_queue import PrioritySemaphore
 from optillm_cerebras_cepo.llm.rate_limits.registry import LimiterRegistry
@@ -32,6 +33,7 @@ from optillm_cerebras_cepo.llm.sdk import SdkClient
 from optillm_cerebras_cepo.llm.stack import ModelKnowledge, RequestLayers, stack
 from optillm_cerebras_cepo.llm.unsupported_params import UnsupportedParams
 from optillm_cerebras_cepo.settings.declaration import ANOTHER_FAMILY, Settings
+from optillm_cerebras_cepo.settings.loading import BODY
 
 
 @dataclass
@@ -73,9 +75,21 @@ class RequestResult:
     planned: bool  # whether the request was to be planned
     forwarded: str  # why the client's messages were passed through; empty if they were not
     ledger: Ledger  # calls and tokens
+    costs: Mapping[Step, float | None]  # dollars by step; None if the price of a model is unknown
     seconds: float  # duration of the request
     degraded: tuple[str, ...]  # what failed and was left out, a line each
     fitted: tuple[str, ...]  # what was changed to suit the model, a line each
+
+    @property
+    def cost(self) -> float | None:
+        """Dollars of all calls; None if the price of a model is unknown."""
+        return total_cost(self.costs)
+
+
+def total_cost(costs: Mapping[Step, float | None]) -> float | None:
+    """Return the sum of all steps' dollars, without the noise of its last digits; None if one is unknown."""
+    known = [cost for cost in costs.values() if cost is not None]
+    return round(sum(known), 8) if len(known) == len(costs) else None
 
 
 class RequestSession:
@@ -110,10 +124,14 @@ class RequestSession:
         )
         shared.limiters.connect(settings.redis_url)
         self._ledger = Ledger()
+        try:
+            self._own_prices = prices_in(settings.prices) if settings.prices else {}
+        except ValueError as error:  # the file was changed after the settings were read
+            raise BadConfiguration(f"CEPO_CEREBRAS_PRICES {error}") from None
         self._durations: list[float] = []
 
     def run(self) -> RequestResult:
-        """Answer the question. Raise a CepoError if there is no answer; its `spent` has the calls and tokens."""
+        """Answer the question. Raise a CepoError if there is no answer; its `spent` has calls, tokens and dollars."""
         started, model = time.monotonic(), ""
         try:
             caller, rater = self._callers()
@@ -123,7 +141,8 @@ class RequestSession:
         except CepoError as error:
             total = self._ledger.total
             names = ("calls", "prompt_tokens", "completion_tokens")
-            error.spent = {name: getattr(total, name) for name in names} if total.calls else {}
+            if total.calls:
+                error.spent = {**{name: getattr(total, name) for name in names}, "cost": total_cost(self._costs())}
             raise
         finally:
             self.deadline.end()
@@ -138,6 +157,7 @@ class RequestSession:
             self._planned,
             question.passthrough.reason if question.passthrough else "",
             self._ledger,
+            self._costs(),
             time.monotonic() - started,
             tracker.degraded.lines,
             tracker.fitted.lines,
@@ -149,25 +169,46 @@ class RequestSession:
         resolve = partial(self._shared.catalogue.resolve, self._api, policy=self._policy, deadline=self.deadline)
         access = self._access(client, resolve(settings.model), self.deadline.part())
         times = CallTimes(self._shared.call_seconds.get(access.id))
-        caller = StepCaller(
-            self._request,
-            access,
-            RequestTracker(self._hooks.observer, call_times=times),
-            access.deadline,
-            Budget(settings.max_calls, settings.max_total_tokens),
-        )
+        tracker = RequestTracker(self._hooks.observer, call_times=times)
         if not settings.rating_model:
+            caller = StepCaller(self._request, access, tracker, access.deadline, self._budget({access.id}))
             return caller, caller
-        deadline, model = self.deadline.part(), settings.rating_model
+        deadline, model, called = self.deadline.part(), settings.rating_model, {access.id}
         try:
             model = self._of_another_family(access.id) if model == ANOTHER_FAMILY else resolve((model,))
+            called |= {model}
         except CepoError as error:
             if error.discards_answers:
                 raise
             deadline.end(error)  # each rating is left out, with this reason
         if settings.rating_model == ANOTHER_FAMILY and model == access.id:
-            caller.tracker.fitted.add(f"rating_model: no model of another family is listed; {model} rates")
+            tracker.fitted.add(f"rating_model: no model of another family is listed; {model} rates")
+        caller = StepCaller(self._request, access, tracker, access.deadline, self._budget(called))
         return caller, replace(caller, model=self._access(client, model, deadline), deadline=deadline)
+
+    def _budget(self, models: Collection[str]) -> Budget:
+        """Return the request's budget. A limit of its cost is one of tokens that all cost what the dearest do."""
+        settings = self._request.settings
+        limits = {"max_total_tokens": settings.max_total_tokens}
+        if settings.max_cost is not None:
+            prices = {model: self._price(model) for model in models}
+            if unknown := [model for model, price in prices.items() if price is None]:
+                raise NoPrice(
+                    f"max_cost needs the price of {' and '.join(unknown)}, which is not known; use max_total_tokens, or"
+                    " set CEPO_CEREBRAS_PRICES on the server",
+                    param=BODY + "max_cost",
+                )
+            dearest = max(price.dearest for price in prices.values() if price)
+            limits["max_cost"] = int(settings.max_cost / dearest) if dearest else None
+        known = {name: limit for name, limit in limits.items() if limit is not None}
+        name = min(known, key=known.__getitem__, default="max_total_tokens")
+        return Budget(settings.max_calls, known.get(name), name)
+
+    def _costs(self) -> Mapping[Step, float | None]:
+        return {step: self._ledger.cost(step, self._price) for step in self._ledger.by_step}
+
+    def _price(self, model: str) -> Price | None:
+        return price_of(model, self._own_prices)
 
     def _of_another_family(self, model: str) -> str:
         """Return the first model of another family than this one's; this one if none is listed."""

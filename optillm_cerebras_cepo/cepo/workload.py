@@ -135,7 +135,9 @@ def shortfall(settings: Settings, cost: Resources, resources: Resources) -> str:
     if cost.calls > resources.calls:
         return f"max_calls {settings.max_calls} allows no more"
     if cost.tokens > resources.tokens:
-        return f"max_total_tokens {settings.max_total_tokens} allows no more"
+        limits = {"max_total_tokens": settings.max_total_tokens, "max_cost": settings.max_cost}
+        named = " or ".join(f"{name} {value:.12g}" for name, value in limits.items() if value is not None)
+        return f"{named} allows no more"
     if cost.calls > resources.rate_limit_calls:
         return f"the API's rate limits allow no more calls in the remaining {resources.seconds:.3g} s"
     if cost.seconds > resources.seconds:

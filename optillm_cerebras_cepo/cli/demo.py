@@ -22,7 +22,7 @@ from optillm_cerebras_cepo.demo.local_model import serving
 from optillm_cerebras_cepo.llm.connection import normalized
 from optillm_cerebras_cepo.settings.declaration import Settings
 
-DEFAULT_QUESTION = "Anna has 3 apples and buys 4 more. How many apples does she have?"
+DEFAULT_QUESTION = "What is the capital of France?"  # which the small local model knows; it cannot add
 CEREBRAS_URL = "https://api.cerebras.ai"
 APPROACH = "cepo_cerebras"
 START_SECONDS = 120.0  # time-out; OptiLLM starts in 2 s with the slim dependencies, in up to 30 s with all

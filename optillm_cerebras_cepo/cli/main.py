@@ -17,6 +17,7 @@ from optillm_cerebras_cepo.core.errors import BadConfiguration
 COMMANDS = {
     "serve": "run the production server: OptiLLM with this plugin, serving only the allowed approaches",
     "demo": "ask one question through a real optillm; a local model answers if CEREBRAS_API_KEY is not set",
+    "trace": "list the traces of requests, or show one",
     "simulate": "run a simulated Cerebras API",
 }
 

@@ -48,10 +48,14 @@ class Budget:
     Args:
         calls: None for no limit.
         tokens: of all prompts and replies together; None for no limit.
+        tokens_setting: the setting that limits the tokens, for errors.
 
     """
 
-    def __init__(self, calls: int | None = None, tokens: int | None = None) -> None:
+    def __init__(
+        self, calls: int | None = None, tokens: int | None = None, tokens_setting: str = "max_total_tokens"
+    ) -> None:
+        self._tokens_setting = tokens_setting
         self._max_calls, self._max_tokens = calls, tokens
         self._calls = math.inf if calls is None else calls
         self._tokens = math.inf if tokens is None else tokens
@@ -130,7 +134,7 @@ class Budget:
             available = self._tokens - tokens - prompt_tokens
             if available < max_tokens and not self._running:
                 if available < min(MIN_USEFUL_TOKENS, max_tokens):
-                    raise OutOfBudget(_message("max_total_tokens", self._max_tokens, "tokens", tokens > 0))
+                    raise OutOfBudget(_message(self._tokens_setting, self._max_tokens, "tokens", tokens > 0))
                 max_tokens = int(available)
             if available >= max_tokens:
                 self._release(payer)

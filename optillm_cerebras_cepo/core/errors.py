@@ -41,7 +41,7 @@ class CepoError(Exception):
         message: safe to show to any client.
         param: the field at fault, as in OpenAI's errors.
         retry_after: seconds that the API asked to wait; None if it did not.
-        spent: calls and tokens of the whole request; empty before its first call.
+        spent: calls, tokens and dollars of the whole request; empty before its first call.
         sent: False if the call was never sent, so that it is not counted.
 
     """
@@ -66,7 +66,7 @@ class CepoError(Exception):
         self.message = message
         self.param = param
         self.retry_after = retry_after
-        self.spent: Mapping[str, int] = {}
+        self.spent: Mapping[str, float | None] = {}
         self.sent = True
 
     @property
@@ -242,6 +242,10 @@ class DeadlineExceeded(CepoError, status=504, type="timeout_error", code="deadli
 
 class OutOfTime(CepoError, status=504, type="timeout_error", code="out_of_time"):
     """The remaining time is reserved for steps that the answer needs; those continue."""
+
+
+class NoPrice(BadRequest, code="no_price"):
+    """A request limits its cost, and the price of its model is not known."""
 
 
 class OutOfBudget(CepoError, status=422, type="invalid_request_error", code="out_of_budget"):

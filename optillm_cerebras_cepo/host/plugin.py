@@ -13,8 +13,8 @@ from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import BadConfiguration, CepoError
 from optillm_cerebras_cepo.core.events import Observer
 from optillm_cerebras_cepo.host import SLUG, configuration, hooks, optillm, responses, stream
-from optillm_cerebras_cepo.host.conversation_log import LogEntry
 from optillm_cerebras_cepo.host.execution import Execution, current_client, defect, request_observer
+from optillm_cerebras_cepo.host.recording import Recording
 from optillm_cerebras_cepo.host.request import IncomingRequest, incoming_request, parse_request, question_from_text
 from optillm_cerebras_cepo.host.responses import NotACerebrasClient
 from optillm_cerebras_cepo.llm.sdk import SdkClient, address_of
@@ -85,6 +85,7 @@ def run(
             stream.send_events(execution, request, hung_up)
             return {"choices": [], "usage": {}}, 0  # OptiLLM makes a response of it, which the stream replaces
         result = execution.result(hung_up)
+        responses.send_cost(result)
         tokens = result.ledger.total.completion_tokens
         if incoming and incoming.makes_reply:
             return responses.full(result), tokens
@@ -117,27 +118,23 @@ def _request(
 
 
 def _execution(request: CepoRequest, api: SdkClient) -> Execution:
-    """Return the execution of a request, with its calls in OptiLLM's conversation log where it keeps one."""
+    """Return the execution of a request, which is recorded where the operator asked for it."""
+    observer, streams = request_observer(), request.parameters.stream
     deadline = Deadline(request.settings.deadline)
-    streams = request.parameters.stream
-    found = optillm.log_entry()
-    entry = LogEntry(*found, hold=streams) if found else None
+    recording = Recording(request.settings, observer.request_id if observer else None, streams)
 
-    def solve(observer: Observer, listener: Listener) -> RequestResult:
-        result, error = None, "internal error"
+    def solve(observe: Observer, listener: Listener) -> RequestResult:
+        result: RequestResult | CepoError = CepoError("internal error")
         try:
-            recorder = entry.record if entry else None
-            hooks = RequestHooks(observer, listener if streams else None, recorder)
+            hooks = RequestHooks(recording.observer(observe), listener if streams else None, recording.recorder)
             result = RUNTIME.answer(api, request, hooks, deadline)
-        except CepoError as failure:
-            error = failure.message
+            return result
+        except CepoError as error:
+            result = error
             raise
         finally:
-            if entry and streams:  # OptiLLM writes all other entries
-                entry.finish(responses.full(result) if result else None, None if result else error)
-        return result
+            recording.finish(result)
 
-    observer = request_observer()
     if observer:
         observer.on_start(request.settings.effort)
     return Execution(solve, deadline, observer)

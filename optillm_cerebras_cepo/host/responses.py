@@ -83,9 +83,10 @@ def account(result: RequestResult) -> dict[str, Any]:
         **({"rating_model": result.judge} if result.judge != result.model else {}),
         **counts(result.ledger.total),
         "usage": {
-            step.value: {**counts(spent), "reasoning_tokens": spent.reasoning_tokens}
+            step.value: {**counts(spent), "reasoning_tokens": spent.reasoning_tokens, "cost": result.costs[step]}
             for step, spent in result.ledger.by_step.items()
         },
+        "cost": result.cost,
         "hedged": result.ledger.total.hedged,
         "uncounted": result.ledger.total.uncounted,
         "candidates": [
@@ -97,6 +98,13 @@ def account(result: RequestResult) -> dict[str, Any]:
         "fitted": list(result.fitted),
         "seconds": round(result.seconds, 3),
     }
+
+
+def ended(result: RequestResult | CepoError) -> tuple[int, dict[str, Any]]:
+    """Return the status of a response, and what its body says beside the answer."""
+    if isinstance(result, CepoError):
+        return result.status, result.body()
+    return 200, {"cepo_cerebras": account(result)}
 
 
 def counts(spent: UsageTotals) -> dict[str, int]:
@@ -122,6 +130,18 @@ def head(kind: str, model: str) -> dict[str, Any]:
         "model": model,
         "system_fingerprint": FINGERPRINT,
     }
+
+
+def send_cost(result: RequestResult) -> None:
+    """Add the cost to the response that OptiLLM makes for the current request, if it is known."""
+    if result.cost is None or not flask.has_request_context():
+        return
+    header = f"{result.cost:.8f}"
+
+    @flask.after_this_request
+    def add(response: flask.Response) -> flask.Response:
+        response.headers["x-cepo-cerebras-cost"] = header
+        return response
 
 
 def send(response: flask.Response) -> None:

@@ -181,11 +181,11 @@ class _Race:
             if send is None:
                 hedging.policy.give_back()
                 return
-            hedging.ledger.add(request.label.step, UsageTotals(hedged=1))
+            hedging.ledger.add(request.label.step, request.model, UsageTotals(hedged=1))
             hedging.observer(CallHedged(request.label, self._seconds))
             self._reply = hedging._timed(request, send)
         except CepoError as error:
             if not error.sent:
-                hedging.ledger.add(request.label.step, UsageTotals(hedged=-1))
+                hedging.ledger.add(request.label.step, request.model, UsageTotals(hedged=-1))
             return  # the first call may still be answered
         cancel_first(Superseded(FASTER))

@@ -16,6 +16,7 @@ from math import ceil
 from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion, Label, Step
 from optillm_cerebras_cepo.core.errors import CepoError
 from optillm_cerebras_cepo.core.events import CallFinished, Observer
+from optillm_cerebras_cepo.core.prices import Price
 from optillm_cerebras_cepo.llm.models import lookup
 
 WINDOW = 200  # remembered calls of each kind
@@ -175,22 +176,40 @@ class UsageTotals:
 
 
 class Ledger:
-    """Calls and tokens of one request, by step. Safe for many threads."""
+    """Calls and tokens of one request, by step and model. Safe for many threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._steps: dict[Step, UsageTotals] = {}
+        self._spent: dict[tuple[Step, str], UsageTotals] = {}
 
-    def add(self, step: Step, usage: UsageTotals) -> None:
-        """Add to the totals of a step."""
+    def add(self, step: Step, model: str, usage: UsageTotals) -> None:
+        """Add to the totals of a step and a model."""
         with self._lock:
-            self._steps[step] = self._steps.get(step, UsageTotals()) + usage
+            self._spent[step, model] = self._spent.get((step, model), UsageTotals()) + usage
 
     @property
     def by_step(self) -> Mapping[Step, UsageTotals]:
-        """A copy of the totals, in the order of `Step`."""
+        """A copy of the totals by step, in the order of `Step`."""
+        return {step: sum(found, UsageTotals()) for step in Step if (found := list(self._of(step).values()))}
+
+    def cost(self, step: Step, price_of: Callable[[str], Price | None]) -> float | None:
+        """Return the dollars of a step; None if the price of a model is unknown.
+
+        A reply that states no tokens costs nothing here, so the cost is then too low.
+        """
+        cost = 0.0
+        for model, spent in self._of(step).items():
+            price = price_of(model)
+            if price is not None:
+                cost += price.cost(spent.prompt_tokens, spent.completion_tokens)
+            elif spent.total_tokens:
+                return None
+        return round(cost, 8)
+
+    def _of(self, wanted: Step) -> Mapping[str, UsageTotals]:
+        """Return the totals of a step by model."""
         with self._lock:
-            return {step: self._steps[step] for step in Step if step in self._steps}
+            return {model: spent for (step, model), spent in self._spent.items() if step is wanted}
 
     @property
     def total(self) -> UsageTotals:
@@ -210,22 +229,22 @@ class UsageMeter:
         # OptiLLM's defect: tokens_of_unused_attempts_are_not_counted
         # OptiLLM's defect: tokens_of_ratings_are_not_counted
         step = request.label.step
-        self.ledger.add(step, UsageTotals(calls=1))
+        self.ledger.add(step, request.model, UsageTotals(calls=1))
         try:
             completion = self.inner.complete(request)
         except CepoError as error:
             if not error.sent:
-                self.ledger.add(step, UsageTotals(calls=-1))
+                self.ledger.add(step, request.model, UsageTotals(calls=-1))
             raise
         usage = completion.usage
         uncounted = int(usage.completion_tokens is None)
         prompt, reply = usage.prompt_tokens or 0, usage.completion_tokens or 0
-        self.ledger.add(step, UsageTotals(0, prompt, reply, uncounted, usage.reasoning_tokens))
+        self.ledger.add(step, request.model, UsageTotals(0, prompt, reply, uncounted, usage.reasoning_tokens))
         return completion
 
 
-RecordCall = Callable[[ChatRequest, "Completion | CepoError"], None]
-"""Is given each finished call, on the thread that made it. It must not raise."""
+RecordCall = Callable[[ChatRequest, "Completion | CepoError", float], None]
+"""Is given each finished call and its seconds, on the thread that made it. It must not raise."""
 
 
 @dataclass(frozen=True)
@@ -242,13 +261,14 @@ class CallReporter:
         try:
             completion = self.inner.complete(request)
         except CepoError as error:
+            seconds = time.monotonic() - started
             if error.sent:
-                self.observer(CallFinished(request.label, time.monotonic() - started, error=error))
+                self.observer(CallFinished(request.label, seconds, error=error))
             if self.recorder:
-                self.recorder(request, error)
+                self.recorder(request, error, seconds)
             raise
         seconds = time.monotonic() - started
         self.observer(CallFinished(request.label, seconds, completion.usage, completion.finish_reason))
         if self.recorder:
-            self.recorder(request, completion)
+            self.recorder(request, completion, seconds)
         return completion

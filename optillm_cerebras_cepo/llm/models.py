@@ -9,10 +9,11 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from optillm_cerebras_cepo.core.errors import ModelUnavailable
+from optillm_cerebras_cepo.core.prices import Price
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Model:
         efforts: accepted values of `reasoning_effort`; if empty, the field is refused.
         refuses: other fields that are refused with 400.
         think_switch: whether " /think" at the end of a prompt turns reasoning on.
+        price: of the pay-as-you-go tier; None if unknown.
         source: the documentation.
 
     """
@@ -36,6 +38,7 @@ class Model:
     efforts: tuple[str, ...] = ()
     refuses: frozenset[str] = frozenset()
     think_switch: bool = False
+    price: Price | None = None
     source: str = "not in the table"
 
 
@@ -45,15 +48,30 @@ _QWEN3 = "Qwen3 technical report (arXiv 2505.09388): /think and /no_think"
 
 # OptiLLM's defect: reasoning_effort_goes_to_models_that_refuse_it
 # The API's schema has `reasoning_effort` for every model, but only the reasoning models accept it, each with its own
-# values. Limits are those of the paid tier; the free tier's context is about half.
+# values. Limits are those of the paid tier; the free tier's context is about half. Prices are those of LiteLLM's table
+# (model_prices_and_context_window.json) in November 2026, in which retired models have their last price; that of
+# qwen-3-235b is from models.dev. What the API charges for cached tokens is not known.
 MODELS = (
-    Model("llama-3.3-70b", 131_072, 65_536, source=f"{_REFERENCE}: reasoning_effort never listed for it"),
-    Model("llama3.1-8b", 32_768, 8_192, source=f"{_REFERENCE}: reasoning_effort never listed for it"),
+    Model(
+        "llama-3.3-70b",
+        131_072,
+        65_536,
+        price=Price(0.85, 1.20),
+        source=f"{_REFERENCE}: reasoning_effort never listed for it",
+    ),
+    Model(
+        "llama3.1-8b",
+        32_768,
+        8_192,
+        price=Price(0.10, 0.10),
+        source=f"{_REFERENCE}: reasoning_effort never listed for it",
+    ),
     Model(
         "qwen-3-235b-a22b-instruct-2507",
         131_072,
         40_960,
         refuses=frozenset({"prediction"}),
+        price=Price(0.60, 1.20),
         source=f"{_REFERENCE}: an instruct model, without reasoning; prediction refused on qwen",
     ),
     Model(
@@ -62,15 +80,24 @@ MODELS = (
         40_960,
         refuses=frozenset({"prediction"}),
         think_switch=True,
+        price=Price(0.40, 0.80),
         source=f"{_REFERENCE}: prediction refused on qwen; {_QWEN3}",
     ),
-    Model("gpt-oss-120b", 131_072, 40_000, ("low", "medium", "high"), source=f"{_OVERVIEW}: `none` answers 400"),
+    Model(
+        "gpt-oss-120b",
+        131_072,
+        40_000,
+        ("low", "medium", "high"),
+        price=Price(0.35, 0.75),
+        source=f"{_OVERVIEW}: `none` answers 400",
+    ),
     Model(
         "qwen-3.8-27b",
         131_072,
         32_768,
         ("none", "low", "medium", "high"),
         frozenset({"prediction"}),
+        price=Price(0.99, 1.49),
         source=f"{_OVERVIEW}; {_REFERENCE}: prediction refused on qwen",
     ),
     Model(
@@ -96,6 +123,11 @@ _BY_KEY = {_key(model.id): model for model in MODELS}
 def lookup(name: str) -> Model:
     """Return the row of a model, however it is spelled; for an unknown model, an empty row with the given name."""
     return _BY_KEY.get(_key(name)) or Model(name)
+
+
+def price_of(name: str, own: Mapping[str, Price]) -> Price | None:
+    """Return the price of a model, the operator's own before that of the table; None if it is unknown."""
+    return next((price for model, price in own.items() if _key(model) == _key(name)), lookup(name).price)
 
 
 def family(name: str) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from optillm_cerebras_cepo.core.chat import Step
+from optillm_cerebras_cepo.core.prices import prices_in
 
 # OptiLLM's numbers for the planning steps; a rating's fields are called bestofn_*.
 _SUFFIX = {
@@ -86,6 +87,13 @@ class Settings(BaseModel):
 
     max_calls: Count | None = Field(default=None, description="most calls of a request, including retries")
     max_total_tokens: Count | None = Field(default=None, description="most tokens of a request, prompts and replies")
+    max_cost: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="most US dollars of a request, as if all of its tokens cost what the dearest do"
+    )
+    prices: str | None = Field(
+        default=None,
+        description='JSON file of dollars per million tokens, such as `{"MODEL": {"prompt": 0.85, "completion": 1.2}}`',
+    )
 
     concurrency: Count = Field(default=64, description="calls to one model at the same time")
     rpm: Count | None = Field(
@@ -97,6 +105,8 @@ class Settings(BaseModel):
     redis_url: str | None = Field(
         default=None, description="Redis in which processes share their rate limits", repr=False
     )
+    trace_dir: str | None = Field(default=None, description="folder to which each request's trace is written")
+    trace_text: bool = Field(default=False, description="whether traces contain prompts and replies")
     locked: tuple[str, ...] = Field(
         default=(), description="settings that no request may change, such as `model,effort`"
     )
@@ -197,6 +207,13 @@ class Settings(BaseModel):
     @classmethod
     def _known_tier(cls, value: str | None) -> str | None:
         return _checked_by_step(value, SERVICE_TIERS)
+
+    @field_validator("prices")
+    @classmethod
+    def _readable(cls, value: str | None) -> str | None:
+        if value is not None:
+            prices_in(value)
+        return value
 
     @field_validator("locked")
     @classmethod

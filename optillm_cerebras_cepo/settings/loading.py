@@ -49,10 +49,23 @@ SHOWN = re.compile("[A-Za-z_-]{1,64}")  # a field that a message may name: anoth
 OUR_PREFIX = re.compile("cepo_cerebras_?|cerebras_cepo_?|cepocerebras_?|cepo_|cerebras_")  # its usual misspellings
 
 # Settings that only the operator may set: they concern all requests, or limit what a request may set.
-OPERATORS = frozenset({"concurrency", "rpm", "tpm", "redis_url", "locked", "max_bestofn_n", "max_planning_m"})
+OPERATORS = frozenset(
+    {
+        "concurrency",
+        "rpm",
+        "tpm",
+        "redis_url",
+        "locked",
+        "max_bestofn_n",
+        "max_planning_m",
+        "prices",
+        "trace_dir",
+        "trace_text",
+    }
+)
 
 # Settings that limit what a request may spend. A request may set a lower value than the operator, not a higher one.
-BUDGETS = frozenset({"max_calls", "max_total_tokens"})
+BUDGETS = frozenset({"max_calls", "max_total_tokens", "max_cost"})
 PAIR = {"planning_n", "planning_m"}  # plans, and attempts at plans
 
 
@@ -141,7 +154,7 @@ def _check_value(name: str, value: object, operators: object) -> None:
             raise BadRequest(f"{field} must be true or false", param=field)
     elif (isinstance(default, int | float) or name in BUDGETS) and not is_number:
         raise BadRequest(f"{field} must be a number", param=field)
-    if name in BUDGETS and isinstance(operators, int) and isinstance(value, int | float) and value > operators:
+    if name in BUDGETS and isinstance(operators, int | float) and isinstance(value, int | float) and value > operators:
         raise BadRequest(f"{field}: {value} is more than the operator's {operators}", param=field)
 
 

@@ -19,6 +19,7 @@ PREFIX = "CEPO_CEREBRAS_"
 
 CEREBRAS_KEY = API_KEY
 CLIENT_KEY = "CEPO_CEREBRAS_CLIENT_KEY"
+TRACE_DIR = "CEPO_CEREBRAS_TRACE_DIR"  # a setting of requests too, which `optillm` takes from the environment
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Options:
     max_queue: int = 64
     max_body: float = 16.0
     grace: float = 25.0
+    trace_dir: str = ""
 
 
 class _Flag(NamedTuple):
@@ -72,6 +74,7 @@ FLAGS = {
     # The plugin itself refuses bodies above 16 MiB.
     "max_body": _Flag(_number(float, 2**-20, 16), "a number of MiB, at most 16", "size limit of a request body in MiB"),
     "grace": _Flag(_number(float, 0, 999_999), "a number of seconds", "seconds for running requests after SIGTERM"),
+    "trace_dir": _Flag(str, "a folder", "folder to which the trace of each request is written"),
 }
 
 
@@ -101,7 +104,10 @@ def options_from(arguments: Sequence[str], environ: MutableMapping[str, str]) ->
             except (ValueError, KeyError):
                 wrong = BadConfiguration if from_flag is None else WrongUsage
                 raise wrong(f"{source} must be {flag.requirement}.") from None
-    return Options(**values), others
+    options = Options(**values)
+    if options.trace_dir:
+        environ[TRACE_DIR] = options.trace_dir
+    return options, others
 
 
 def flag_name(name: str) -> str:
@@ -111,9 +117,10 @@ def flag_name(name: str) -> str:
 
 def options_help() -> str:
     """Return the help: a line for each option, with its default."""
+    defaults = {field.name: field.default for field in fields(Options)}
     shown = {
-        field.name: ",".join(field.default) if isinstance(field.default, tuple) else str(field.default).lower()
-        for field in fields(Options)
+        name: ",".join(value) if isinstance(value, tuple) else str(value).lower() or "none"
+        for name, value in defaults.items()
     }
     return "\n".join(f"  {flag_name(name):20} {flag.help} (default: {shown[name]})" for name, flag in FLAGS.items())
 

@@ -46,6 +46,7 @@ class Metrics:
         self._tokens = counter("cepo_cerebras_tokens", "Tokens of completed calls", ["step", "kind"])
         self._call_seconds = seconds("cepo_cerebras_call_seconds", "Seconds of a call", ["step"])
         self._waiting = counter("cepo_cerebras_waiting_seconds", "Seconds that calls waited before a retry")
+        self._cost = counter("cepo_cerebras_cost_dollars", "US dollars of requests, where prices are known", ["effort"])
         self._degraded = counter("cepo_cerebras_degraded", "Answers that left something out")
         gauge("cepo_cerebras_requests_in_flight", "Chat requests in progress").set_function(in_flight)
         gauge("cepo_cerebras_info", "Version", ["version"]).labels(__version__).set(1)
@@ -68,6 +69,10 @@ class Metrics:
     def count_degraded(self) -> None:
         """Count an answer that left something out."""
         self._degraded.inc()
+
+    def count_cost(self, effort: str, dollars: float) -> None:
+        """Count what a request cost."""
+        self._cost.labels(effort).inc(dollars)
 
     def count_response(self, path: str, approach: str, effort: str, status: int, seconds: float) -> None:
         """Count a response. `path` must be one of the server's own or `other`: each new value takes memory."""
@@ -125,12 +130,16 @@ class RequestRecord:
     def on_end(self, result: RequestResult | CepoError) -> None:
         """Store what the answer cost, or its error. Not the result itself: it would keep the request in memory."""
         if isinstance(result, CepoError):
+            cost = result.spent.get("cost")
             self._result = {"error": result.code or result.type, **result.spent}
         else:
             degraded = len(result.degraded)
-            self._result = {"model": result.model, **counts(result.ledger.total), "degraded": degraded}
+            cost, spent = result.cost, counts(result.ledger.total)
+            self._result = {"model": result.model, **spent, "cost": cost, "degraded": degraded}
             if degraded:
                 self._metrics.count_degraded()
+        if cost is not None:
+            self._metrics.count_cost(self.effort, cost)
         with self._lock:
             self._is_running = False
             callback, self._when_ended = self._when_ended, None

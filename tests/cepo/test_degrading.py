@@ -176,7 +176,7 @@ def test_after_such_an_error_no_further_call_is_made(simulate: Callable[..., Sim
     with pytest.raises(kind) as caught:
         solve(RUNTIME, Question("What is 6 times 7?"), Settings(rpm=6000), RUNTIME.client(api.url, KEY))
     assert sorted(status or 0 for status in quiet(api)) == [status] + [CLIENT_GONE] * 8
-    assert caught.value.spent == {"calls": 9, "prompt_tokens": 0, "completion_tokens": 0}
+    assert caught.value.spent == {"calls": 9, "prompt_tokens": 0, "completion_tokens": 0, "cost": 0}
 
 
 def test_whatever_fails_but_a_direct_answer_there_is_one(simulate: Callable[..., Simulator]) -> None:

@@ -37,6 +37,8 @@ from optillm_cerebras_cepo.core.errors import Ended, Superseded
 from optillm_cerebras_cepo.settings.declaration import Settings
 from optillm_cerebras_cepo.sidecar.options import FLAGS
 from optillm_cerebras_cepo.simulator.server import Simulator
+from optillm_cerebras_cepo.trace.folder import TraceFolder
+from optillm_cerebras_cepo.trace.recorder import TraceRecorder
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -91,7 +93,7 @@ def named(block: Block) -> str:
 
 def test_every_block_says_how_it_is_tested() -> None:
     """Every kind has a test here, except make targets (`ci`, `bench`, `upstream`) and `image` (`make image-test`)."""
-    kinds = {"run", "ci", "bench", "install", "serve", "ask", "image", "apply", "upstream", "pytest"}
+    kinds = {"run", "ci", "bench", "install", "serve", "ask", "image", "apply", "upstream", "pytest", "trace"}
     assert {block.kind for block in blocks()} == kinds
 
 
@@ -156,6 +158,17 @@ def test_install(block: Block, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "Successfully installed optillm-cerebras-cepo" in done.stdout
+
+
+@pytest.mark.parametrize("block", blocks("trace"), ids=named)
+def test_trace(block: Block, tmp_path: Path) -> None:
+    """The commands show the traces of a folder, and write a page."""
+    TraceFolder(str(tmp_path / "traces")).write(TraceRecorder().finish(200, {}))
+    done = subprocess.run(
+        ["bash", "-euc", block.text], cwd=tmp_path, env=environ(), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "<!doctype html>" in (tmp_path / "trace.html").read_text()
 
 
 def health_path(block: Block) -> str:

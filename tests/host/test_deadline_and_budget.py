@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from support.stalled_time import stalled_time
 
+from optillm_cerebras_cepo.llm.models import lookup
 from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.problems import Reply
 from optillm_cerebras_cepo.simulator.server import Simulator
@@ -18,13 +19,15 @@ SMALL = {"cepo_cerebras_bestofn_n": 1, "cepo_cerebras_planning_n": 1, "cepo_cere
 DOWN = Rule(reply=Reply(503, {"message": "down"}))
 
 
-def cost(api: Simulator) -> dict[str, int]:
+def cost(api: Simulator) -> dict[str, float]:
     """What the API has counted."""
-    tokens = api.usage
+    tokens, price = api.usage, lookup("llama-3.3-70b").price
+    assert price
     return {
         "calls": len(api.chat_calls),
         "prompt_tokens": tokens.prompt_tokens,
         "completion_tokens": tokens.completion_tokens,
+        "cost": round(price.cost(tokens.prompt_tokens, tokens.completion_tokens), 8),
     }
 
 
@@ -46,7 +49,7 @@ def test_an_error_in_a_stream_has_the_requests_usage(serve: Any, simulate: Simul
     last = response.get_data(as_text=True).strip().split("\n\n")[-1]
     body = json.loads(last.removeprefix("data: "))
     assert body["error"]["code"] == "api_unavailable"
-    assert body["cepo_cerebras"] == cost(api) == {"calls": 2, "prompt_tokens": 0, "completion_tokens": 0}
+    assert body["cepo_cerebras"] == cost(api) == {"calls": 2, "prompt_tokens": 0, "completion_tokens": 0, "cost": 0}
 
 
 def test_an_error_before_any_call_has_no_usage(ask: Any) -> None:

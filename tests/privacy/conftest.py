@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import optillm.server as server
@@ -21,7 +22,7 @@ class Said:
     Attributes:
         status: of the response.
         answer: the text that the client has asked for.
-        told: all else of the response: head, error, events of the stream.
+        told: all else of the response: head, error, events of the stream; and the trace.
         logged: every record at every level, but what OptiLLM's server says by itself at DEBUG.
         printed: standard output and error of the process.
 
@@ -35,9 +36,12 @@ class Said:
 
 
 @pytest.fixture
-def listen(plugins: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+def listen(
+    plugins: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Said]:
     """Ask OptiLLM's app before this API, and hear all that is said meanwhile."""
     monkeypatch.setenv("CEREBRAS_API_KEY", KEY)
+    monkeypatch.setenv("CEPO_CEREBRAS_TRACE_DIR", str(tmp_path))
 
     def ask(api: Simulator, bearer: str = BEARER, **body: Any) -> Said:
         monkeypatch.setitem(server.server_config, "base_url", api.url)
@@ -52,6 +56,7 @@ def listen(plugins: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
         choices = [choice for one in bodies for choice in one.get("choices", [])]
         answers = [str(choice.get("message", choice.get("delta", {})).get("content") or "") for choice in choices]
         told = "\n".join(json.dumps(without_answer(one)) for one in bodies) if bodies else text
+        told += "".join(path.read_text() for path in tmp_path.iterdir())
         printed = capfd.readouterr()
         return Said(
             response.status_code, "".join(answers), f"{response.headers}\n{told}", heard.ours, printed.out + printed.err

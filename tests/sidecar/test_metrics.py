@@ -55,6 +55,13 @@ def test_requests_by_path_approach_effort_and_status(metrics: Metrics) -> None:
     assert values(metrics, "cepo_cerebras_request_seconds_count") == {'{effort="auto"}': 1.0}
 
 
+def test_dollars_by_effort(metrics: Metrics) -> None:
+    """They add up."""
+    for dollars in (0.25, 0.5):
+        metrics.count_cost("auto", dollars)
+    assert values(metrics, "cepo_cerebras_cost_dollars_total") == {'{effort="auto"}': 0.75}
+
+
 def test_requests_in_flight_and_process_metrics(metrics: Metrics) -> None:
     """Memory, CPU time and open files come from the client library."""
     assert values(metrics, "cepo_cerebras_requests_in_flight") == {"": 2.0}

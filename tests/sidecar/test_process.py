@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -106,6 +107,18 @@ def test_the_request_id_is_everywhere(server: Server) -> None:
     }
     assert line["bytes"] == len(reply.content)
     assert logged(server, request_id="mine-1", logger="optillm_cerebras_cepo.progress")
+
+
+def test_the_cost_is_in_the_reply_its_header_the_log_and_the_metrics(server: Server) -> None:
+    """The same everywhere."""
+    reply = web.post(f"{server.url}/v1/chat/completions", json=ASK, headers={"x-request-id": "costly-1"})
+    cost = reply.json()["cepo_cerebras"]["cost"]
+    assert cost > 0
+    assert float(reply.headers["x-cepo-cerebras-cost"]) == cost
+    assert logged(server, request_id="costly-1", logger="optillm_cerebras_cepo.access")["cost"] == cost
+    counted = web.get(f"{server.url}/metrics").text
+    (total,) = re.findall(r'^cepo_cerebras_cost_dollars_total{effort="medium"} (\S+)$', counted, re.MULTILINE)
+    assert float(total) >= cost
 
 
 def test_successful_probes_are_not_logged(server: Server) -> None:

@@ -144,8 +144,19 @@ def _values(declared: dict[str, Any]) -> str:
 
 
 def models() -> str:
-    """Return the models that have a row in the table of models."""
-    return ", ".join(f"`{model.id}`" for model in MODELS)
+    """Return the table of models, for readers."""
+    rows = (
+        (
+            f"`{model.id}`",
+            f"{model.context:,}" if model.context else "",
+            ", ".join(model.efforts),
+            f"{model.price.prompt:.2f} / {model.price.completion:.2f}" if model.price else "unknown",
+        )
+        for model in MODELS
+    )
+    return table(
+        ("model", "context (tokens)", "`reasoning_effort`", "dollars per million tokens, prompts / replies"), rows
+    )
 
 
 def flags() -> str:
@@ -163,6 +174,7 @@ def metrics() -> str:
     seen = Metrics(lambda: 0)
     seen.count_event(CallFinished(Label(Step.PLAN, 1), 1.0, Usage(1, 1)))
     seen.count_response("/v1/chat/completions", "cepo_cerebras", "medium", 200, 1.0)
+    seen.count_cost("medium", 0.01)
     return table(("name", "type", "labels", "meaning"), _families(seen.render().decode()))
 
 

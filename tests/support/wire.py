@@ -23,6 +23,7 @@ HEADERS = frozenset(
         "date",
         "retry-after",
         "transfer-encoding",
+        "x-cepo-cerebras-cost",
         "x-request-id",
         "x-should-retry",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,11 +24,13 @@ def test_later_sources_win() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
-def test_every_setting_is_read_from_environment_and_request(name: str) -> None:
+def test_every_setting_is_read_from_environment_and_request(name: str, tmp_path: Path) -> None:
     """One declaration serves both: a request can set all but what is the operator's.
 
     `tests/host/test_pins.py` shows that every field of OptiLLM's CepoConfig is a setting.
     """
+    prices = tmp_path / "prices.json"
+    prices.write_text("{}")
     other: dict[str, Any] = {
         "model": "a,b",
         "effort": "none",
@@ -48,6 +51,10 @@ def test_every_setting_is_read_from_environment_and_request(name: str) -> None:
         "usage": "answer",
         "redis_url": "redis://127.0.0.1",
         "locked": "effort",
+        "trace_dir": "traces",
+        "trace_text": True,
+        "max_cost": 0.5,
+        "prices": str(prices),
         "max_bestofn_n": 9,
         "max_planning_m": 9,
     }

@@ -1,0 +1,89 @@
+"""A trace as lines for a terminal: its result, and a bar for each call and wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+BAR = 48  # characters of the timeline
+MARKS = {"call": "█", "failed": "▒", "wait": "░"}
+
+
+def summary(trace: Mapping[str, Any]) -> str:
+    """Return one line: id, time, effort, status, seconds, calls, tokens, dollars."""
+    ours = trace.get("cepo_cerebras", {})
+    started = str(trace["started"])[:19].replace("T", " ")
+    return (
+        f"{trace['id']}  {started}  {ours.get('effort', '-'):7} {trace['status']}  {trace['seconds']:7.1f} s"
+        f"  {ours.get('calls', 0):3} calls  {_tokens(ours):>9} tokens  {dollars(ours.get('cost'))}"
+    )
+
+
+def lines(trace: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines of a whole trace."""
+    ours = trace.get("cepo_cerebras", {})
+    yield summary(trace)
+    if error := trace.get("error"):
+        yield f"failed: {error['message']}"
+    yield from decisions(trace)
+    yield ""
+    whole = max(trace["seconds"], 0.001)
+    yield f"{'':24} 0 s{f'{whole:.1f} s':>{BAR - 3}}"
+    entries = [(call, "failed" if "error" in call else "call") for call in trace["calls"]]
+    entries += [(wait, "wait") for wait in trace["waits"]]
+    for entry, kind in sorted(entries, key=lambda pair: (pair[0]["candidate"], pair[0]["started"])):
+        yield f"{name(entry):24} {_bar(entry, whole, MARKS[kind])} {what(entry, kind)}"
+    for field in ("degraded", "fitted"):
+        for line in ours.get(field, ()):
+            yield f"{field}: {line}"
+
+
+def dollars(cost: float | None) -> str:
+    """Return a cost with as many digits as it needs; a question mark if it is unknown."""
+    if cost is None:
+        return "$?"
+    if 0 < cost < 0.0001:
+        return "<$0.0001"
+    return f"${cost:.2f}" if cost >= 1 or not cost else f"${cost:.4f}"
+
+
+def _tokens(ours: Mapping[str, Any]) -> str:
+    return f"{ours.get('prompt_tokens', 0) + ours.get('completion_tokens', 0):,}"
+
+
+def decisions(trace: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what was compared, rated and chosen, a line each."""
+    for event in trace["events"]:
+        match event["kind"]:
+            case "plans_compared":
+                yield f"candidate {event['candidate']}: {event['agreeing']} of {event['plans']} plans agree"
+            case "candidates_compared":
+                yield f"{event['agreeing']} of {event['candidates']} candidates agree"
+            case "rated":
+                rating = "no rating" if event["rating"] is None else f"rated {event['rating']:g}"
+                yield f"candidate {event['candidate']}: {rating}"
+    for candidate in trace.get("cepo_cerebras", {}).get("candidates", ()):
+        if candidate["chosen"]:
+            yield f"candidate {candidate['candidate']} was chosen"
+
+
+def name(entry: Mapping[str, Any]) -> str:
+    """Return what a call or a wait belongs to: its candidate and step."""
+    return f"candidate {entry['candidate']} {entry['step']}" if entry["candidate"] else str(entry["step"])
+
+
+def _bar(entry: Mapping[str, Any], whole: float, mark: str) -> str:
+    """Return the entry's time as a bar within the whole request."""
+    began, ended = float(entry["started"]), float(entry["started"] + entry["seconds"])
+    first = min(BAR - 1, int(BAR * began / whole))
+    last = min(BAR, max(first + 1, round(BAR * ended / whole)))
+    return " " * first + mark * (last - first) + " " * (BAR - last)
+
+
+def what(entry: Mapping[str, Any], kind: str) -> str:
+    """Return what came of a `call`, a `failed` call or a `wait`."""
+    if kind == "call":
+        tokens = entry["completion_tokens"]
+        cut = ", cut at its token limit" if entry["finish_reason"] == "length" else ""
+        return f"{entry['seconds']:.1f} s, {'?' if tokens is None else tokens} tokens{cut}"
+    return f"{entry['seconds']:.1f} s, {'failed' if kind == 'failed' else 'waits'}: {entry['message']}"
