@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
-from optillm_cerebras_cepo.trace.text import decisions, dollars, name, what
+from optillm_cerebras_cepo.trace.text import decisions, dollars, kind_of, name, what
 
 SLACK = 0.002  # seconds by which a call may begin before the one that it waited for is recorded as finished
 
@@ -63,16 +63,16 @@ def _groups(trace: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows: dict[int, list[dict[str, Any]]] = {}
     for kind, entries in (("call", trace["calls"]), ("wait", trace["waits"])):
         for entry in entries:
-            kind_of = "failed" if kind == "call" and "error" in entry else kind
+            shown = kind_of(entry) if kind == "call" else kind
             rows.setdefault(entry["candidate"], []).append(
                 {
-                    "kind": kind_of,
+                    "kind": shown,
                     "name": name(entry),
                     "step": entry["step"],
                     "critical": id(entry) in critical,
                     "left": round(min(99.7, 100 * entry["started"] / whole), 2),
                     "width": round(max(0.3, min(100 * entry["seconds"] / whole, 100)), 2),
-                    "what": what(entry, kind_of),
+                    "what": what(entry, shown),
                     "started": entry["started"],
                     "entry": entry,
                 }

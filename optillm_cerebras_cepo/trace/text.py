@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 BAR = 48  # characters of the timeline
-MARKS = {"call": "█", "failed": "▒", "wait": "░"}
+MARKS = {"call": "█", "failed": "▒", "cancelled": "·", "wait": "░"}
+CANCELLED = ("superseded", "ended")  # calls that were given up, and did not fail
 
 
 def summary(trace: Mapping[str, Any]) -> str:
@@ -29,7 +30,7 @@ def lines(trace: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     whole = max(trace["seconds"], 0.001)
     yield f"{'':24} 0 s{f'{whole:.1f} s':>{BAR - 3}}"
-    entries = [(call, "failed" if "error" in call else "call") for call in trace["calls"]]
+    entries = [(call, kind_of(call)) for call in trace["calls"]]
     entries += [(wait, "wait") for wait in trace["waits"]]
     for entry, kind in sorted(entries, key=lambda pair: (pair[0]["candidate"], pair[0]["started"])):
         yield f"{name(entry):24} {_bar(entry, whole, MARKS[kind])} {what(entry, kind)}"
@@ -67,6 +68,13 @@ def decisions(trace: Mapping[str, Any]) -> Iterator[str]:
             yield f"candidate {candidate['candidate']} was chosen"
 
 
+def kind_of(call: Mapping[str, Any]) -> str:
+    """Return whether a call was answered (`call`), `failed`, or was `cancelled`."""
+    if "error" not in call:
+        return "call"
+    return "cancelled" if call["error"] in CANCELLED else "failed"
+
+
 def name(entry: Mapping[str, Any]) -> str:
     """Return what a call or a wait belongs to: its candidate and step."""
     return f"candidate {entry['candidate']} {entry['step']}" if entry["candidate"] else str(entry["step"])
@@ -81,9 +89,9 @@ def _bar(entry: Mapping[str, Any], whole: float, mark: str) -> str:
 
 
 def what(entry: Mapping[str, Any], kind: str) -> str:
-    """Return what came of a `call`, a `failed` call or a `wait`."""
+    """Return what came of a call of this kind, or of a `wait`."""
     if kind == "call":
         tokens = entry["completion_tokens"]
         cut = ", cut at its token limit" if entry["finish_reason"] == "length" else ""
         return f"{entry['seconds']:.1f} s, {'?' if tokens is None else tokens} tokens{cut}"
-    return f"{entry['seconds']:.1f} s, {'failed' if kind == 'failed' else 'waits'}: {entry['message']}"
+    return f"{entry['seconds']:.1f} s, {'waits' if kind == 'wait' else kind}: {entry['message']}"

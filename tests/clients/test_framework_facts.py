@@ -146,7 +146,7 @@ def test_llm_asks_for_the_most(programs: Programs, model: House) -> None:
     """The highest of its efforts is our highest."""
     model.api.clear()
     assert programs.run(LLM, "max_effort", model)["content"].startswith(ANSWER_BEGINS)
-    assert len(model.api.chat_calls) == 45
+    assert len(model.api.chat_calls) == 42  # 40, and two for approaches, which the simulated model does not name
 
 
 def test_langchain_keeps_a_short_conversation(programs: Programs, model: House) -> None:

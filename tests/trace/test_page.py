@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optillm_cerebras_cepo.core.chat import ChatRequest, Completion, Label, Message, Step, Usage
-from optillm_cerebras_cepo.core.errors import ApiUnavailable, RateLimited
+from optillm_cerebras_cepo.core.errors import ApiUnavailable, RateLimited, Superseded
 from optillm_cerebras_cepo.core.events import CallDelayed, CandidateRated, CandidatesCompared, PlansCompared
 from optillm_cerebras_cepo.trace.page import critical_path, page
 from optillm_cerebras_cepo.trace.recorder import MOST_CALLS, MOST_TEXT, TraceRecorder
@@ -32,6 +32,7 @@ def recorded(texts: bool = False) -> dict[str, Any]:
     request = ChatRequest("m", (Message("user", EVIL),), 100, Label(Step.PLAN, 1))
     recorder.record(request, Completion("m", EVIL, "length", Usage(10, 20)), 0.001)
     recorder.record(request, ApiUnavailable("the API answered 503"), 0.001)
+    recorder.record(request, Superseded("another call was faster"), 0.001)
     recorder.observe(CallDelayed(Label(Step.RATING), 1.5, RateLimited("the limit is used up")))
     for event in (PlansCompared(1, 2, 3), CandidateRated(1, 0.5), CandidateRated(2, None), CandidatesCompared(1, 2)):
         recorder.observe(event)
@@ -81,8 +82,14 @@ def test_no_text_becomes_a_part_of_the_page(texts: bool) -> None:
 def test_the_page_has_a_bar_for_each_call_and_wait() -> None:
     """With what came of it."""
     html = page(recorded())
-    assert html.count('class="bar ') == 3
-    for words in ("cut at its token limit", "failed: the API answered 503", "waits: the limit is used up", "rated 0.5"):
+    assert html.count('class="bar ') == 4
+    for words in (
+        "cut at its token limit",
+        "failed: the API answered 503",
+        "cancelled: another",
+        "waits: the limit is used up",
+        "rated 0.5",
+    ):
         assert words in html
 
 
