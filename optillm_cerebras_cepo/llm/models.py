@@ -50,7 +50,7 @@ _QWEN3 = "Qwen3 technical report (arXiv 2505.09388): /think and /no_think"
 # The API's schema has `reasoning_effort` for every model, but only the reasoning models accept it, each with its own
 # values. Limits are those of the paid tier; the free tier's context is about half. Prices are those of LiteLLM's table
 # (model_prices_and_context_window.json) in November 2026, in which retired models have their last price; that of
-# qwen-3-235b is from models.dev. What the API charges for cached tokens is not known.
+# qwen-3-235b's replies is not verified. What the API charges for cached tokens is not known.
 MODELS = (
     Model(
         "llama-3.3-70b",
