@@ -33,7 +33,6 @@ from optillm_cerebras_cepo.llm.sdk import SdkClient
 from optillm_cerebras_cepo.llm.stack import ModelKnowledge, RequestLayers, stack
 from optillm_cerebras_cepo.llm.unsupported_params import UnsupportedParams
 from optillm_cerebras_cepo.settings.declaration import ANOTHER_FAMILY, Settings
-from optillm_cerebras_cepo.settings.loading import BODY
 
 
 @dataclass
@@ -187,7 +186,7 @@ class RequestSession:
         return caller, replace(caller, model=self._access(client, model, deadline), deadline=deadline)
 
     def _budget(self, models: Collection[str]) -> Budget:
-        """Return the request's budget. A limit of its cost is one of tokens that all cost what the dearest do."""
+        """Return the request's budget. `max_cost` becomes a limit of tokens, which all count as the dearest kind."""
         settings = self._request.settings
         limits = {"max_total_tokens": settings.max_total_tokens}
         if settings.max_cost is not None:
@@ -195,8 +194,7 @@ class RequestSession:
             if unknown := [model for model, price in prices.items() if price is None]:
                 raise NoPrice(
                     f"max_cost needs the price of {' and '.join(unknown)}, which is not known; use max_total_tokens, or"
-                    " set CEPO_CEREBRAS_PRICES on the server",
-                    param=BODY + "max_cost",
+                    " set CEPO_CEREBRAS_PRICES on the server"
                 )
             dearest = max(price.dearest for price in prices.values() if price)
             limits["max_cost"] = int(settings.max_cost / dearest) if dearest else None
@@ -205,7 +203,7 @@ class RequestSession:
         return Budget(settings.max_calls, known.get(name), name)
 
     def _costs(self) -> Mapping[Step, float | None]:
-        return {step: self._ledger.cost(step, self._price) for step in self._ledger.by_step}
+        return self._ledger.costs(self._price)
 
     def _price(self, model: str) -> Price | None:
         return price_of(model, self._own_prices)

@@ -10,24 +10,23 @@ from pathlib import Path
 
 from optillm_cerebras_cepo.cli import CommandError
 from optillm_cerebras_cepo.core.command_line import Parser
+from optillm_cerebras_cepo.core.environment import TRACE_DIR
 from optillm_cerebras_cepo.trace.folder import TraceFolder
 from optillm_cerebras_cepo.trace.page import page
 from optillm_cerebras_cepo.trace.text import lines, summary
-
-VARIABLE = "CEPO_CEREBRAS_TRACE_DIR"
 
 
 def run(arguments: Sequence[str], say: Callable[[str], None]) -> None:
     """Print the latest traces, or one with its timeline. Raise CommandError if there is none."""
     parser = Parser("cepo-cerebras trace")
     parser.add_argument("id", nargs="?", metavar="ID", help="beginning of a trace's id, a request's id, or `last`")
-    parser.add_argument("--trace-dir", default=os.environ.get(VARIABLE), help=f"folder (default: {VARIABLE})")
+    parser.add_argument("--trace-dir", default=os.environ.get(TRACE_DIR), help=f"folder (default: {TRACE_DIR})")
     parser.add_argument("--number", type=int, default=20, help="traces that are listed (default: 20)")
     parser.add_argument("--json", action="store_true", help="print the trace's file")
     parser.add_argument("--html", metavar="FILE", help="write a page with the timeline, which needs no other file")
     given = parser.parse(arguments)
     if not given.trace_dir:
-        raise CommandError(f"name the folder of traces: --trace-dir DIR, or set {VARIABLE}")
+        raise CommandError(f"name the folder of traces: --trace-dir DIR, or set {TRACE_DIR}")
     folder = TraceFolder(given.trace_dir)
     if given.id is None:
         listed = list(itertools.islice(folder.latest(), max(1, given.number)))

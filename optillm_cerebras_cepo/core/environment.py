@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 API_KEY = "CEREBRAS_API_KEY"
 BASE_URL = "CEREBRAS_BASE_URL"
+TRACE_DIR = "CEPO_CEREBRAS_TRACE_DIR"  # a setting of requests, which the sidecar's flag and `trace` use too
 
 # Each name that is read, with names that other libraries use for the same.
 NAMES = {

@@ -190,26 +190,27 @@ class Ledger:
     @property
     def by_step(self) -> Mapping[Step, UsageTotals]:
         """A copy of the totals by step, in the order of `Step`."""
-        return {step: sum(found, UsageTotals()) for step in Step if (found := list(self._of(step).values()))}
+        found: dict[Step, UsageTotals] = {}
+        for (step, _), spent in self._copy():
+            found[step] = found.get(step, UsageTotals()) + spent
+        return {step: found[step] for step in Step if step in found}
 
-    def cost(self, step: Step, price_of: Callable[[str], Price | None]) -> float | None:
-        """Return the dollars of a step; None if the price of a model is unknown.
+    def costs(self, price_of: Callable[[str], Price | None]) -> Mapping[Step, float | None]:
+        """Return the dollars of each step; None where the price of a model is unknown.
 
         A reply that states no tokens costs nothing here, so the cost is then too low.
         """
-        cost = 0.0
-        for model, spent in self._of(step).items():
-            price = price_of(model)
-            if price is not None:
-                cost += price.cost(spent.prompt_tokens, spent.completion_tokens)
-            elif spent.total_tokens:
-                return None
-        return round(cost, 8)
+        found: dict[Step, float | None] = {}
+        for (step, model), spent in self._copy():
+            price, before = price_of(model), found.get(step, 0.0)
+            known = before is not None and (price is not None or not spent.total_tokens)
+            cost = price.cost(spent.prompt_tokens, spent.completion_tokens) if price else 0.0
+            found[step] = round((before or 0.0) + cost, 8) if known else None
+        return found
 
-    def _of(self, wanted: Step) -> Mapping[str, UsageTotals]:
-        """Return the totals of a step by model."""
+    def _copy(self) -> list[tuple[tuple[Step, str], UsageTotals]]:
         with self._lock:
-            return {model: spent for (step, model), spent in self._spent.items() if step is wanted}
+            return list(self._spent.items())
 
     @property
     def total(self) -> UsageTotals:

@@ -88,7 +88,7 @@ class Settings(BaseModel):
     max_calls: Count | None = Field(default=None, description="most calls of a request, including retries")
     max_total_tokens: Count | None = Field(default=None, description="most tokens of a request, prompts and replies")
     max_cost: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="most US dollars of a request, as if all of its tokens cost what the dearest do"
+        default=None, description="most US dollars of a request, reckoned as if replies and prompts cost the same"
     )
     prices: str | None = Field(
         default=None,

@@ -155,7 +155,7 @@ def _check_value(name: str, value: object, operators: object) -> None:
     elif (isinstance(default, int | float) or name in BUDGETS) and not is_number:
         raise BadRequest(f"{field} must be a number", param=field)
     if name in BUDGETS and isinstance(operators, int | float) and isinstance(value, int | float) and value > operators:
-        raise BadRequest(f"{field}: {value} is more than the operator's {operators}", param=field)
+        raise BadRequest(f"{field}: {value} is more than the operator's {operators:.12g}", param=field)
 
 
 def refuse_unknown(

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from optillm_cerebras_cepo.core.command_line import Parser, WrongUsage
-from optillm_cerebras_cepo.core.environment import API_KEY
+from optillm_cerebras_cepo.core.environment import API_KEY, TRACE_DIR
 from optillm_cerebras_cepo.core.errors import BadConfiguration
 
 PREFIX = "CEPO_CEREBRAS_"
 
 CEREBRAS_KEY = API_KEY
 CLIENT_KEY = "CEPO_CEREBRAS_CLIENT_KEY"
-TRACE_DIR = "CEPO_CEREBRAS_TRACE_DIR"  # a setting of requests too, which `optillm` takes from the environment
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from optillm_cerebras_cepo.core.events import (
     CandidatesCompared,
     Event,
     PlansCompared,
+    describe,
 )
 
 VERSION = 1
@@ -67,7 +68,7 @@ class TraceRecorder:
             case CandidateRated():
                 found = {"kind": "rated", "candidate": event.candidate, "rating": event.rating}
         if found is not None:
-            self._add(self._events, {"at": now, **found})
+            self._add(self._events, {"at": now, **found, "message": describe(event)})
 
     def record(self, request: ChatRequest, result: Completion | CepoError, seconds: float) -> None:
         """Record a finished call that took so many seconds; one that was never sent is left out."""

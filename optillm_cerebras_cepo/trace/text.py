@@ -53,16 +53,8 @@ def _tokens(ours: Mapping[str, Any]) -> str:
 
 
 def decisions(trace: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what was compared, rated and chosen, a line each."""
-    for event in trace["events"]:
-        match event["kind"]:
-            case "plans_compared":
-                yield f"candidate {event['candidate']}: {event['agreeing']} of {event['plans']} plans agree"
-            case "candidates_compared":
-                yield f"{event['agreeing']} of {event['candidates']} candidates agree"
-            case "rated":
-                rating = "no rating" if event["rating"] is None else f"rated {event['rating']:g}"
-                yield f"candidate {event['candidate']}: {rating}"
+    """Yield what was compared, rated, called twice and chosen, a line each."""
+    yield from (event["message"] for event in trace["events"])
     for candidate in trace.get("cepo_cerebras", {}).get("candidates", ()):
         if candidate["chosen"]:
             yield f"candidate {candidate['candidate']} was chosen"

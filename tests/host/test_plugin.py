@@ -56,6 +56,7 @@ def test_a_full_reply(ask: Any, api: Simulator) -> None:
         "final": 3,
     }
     assert sum(spent["prompt_tokens"] for spent in ours["usage"].values()) == api.usage.prompt_tokens
+    assert sum(spent["cost"] for spent in ours["usage"].values()) == pytest.approx(ours["cost"])
     assert ours["candidates"][0] == {"candidate": 1, "rating": None, "chosen": True}
     assert (ours["degraded"], ours["fitted"], ours["agreement"], ours["uncounted"]) == ([], [], 1.0, 0)
     assert ours["seconds"] >= 0

@@ -93,8 +93,9 @@ def test_a_request_that_fails_has_a_trace(simulate: Callable[..., Simulator], se
 
 def test_a_stream_has_a_trace(ask: Any, folder: Path) -> None:
     """Written when it ends."""
-    assert ask(**SMALL, stream=True).get_data()
+    streamed = ask(**SMALL, stream=True).get_data(as_text=True)
     assert len(only(folder)["calls"]) == 4
+    assert streamed.count("candidate 1 plan: ") == 1  # it reports progress all the same
 
 
 def test_a_folder_that_cannot_be_written_costs_no_answer(

@@ -87,6 +87,14 @@ def test_a_cost_cannot_be_limited_without_a_price(simulate: Simulate) -> None:
     assert not api.chat_calls
 
 
+def test_a_judge_without_a_price_cannot_be_limited_either(simulate: Simulate) -> None:
+    """Its calls would not be counted. A judge that is not served costs nothing."""
+    api = simulate(models=("llama-3.3-70b", "ours=llama3.1-8b"))
+    with pytest.raises(NoPrice, match="the price of ours"):
+        solved(api, rating_model="ours", max_cost=1.0, **ONE)
+    assert solved(api, rating_model="nobodys", max_cost=1.0, **ONE).cost > 0
+
+
 def test_the_smaller_of_two_limits_counts(simulate: Simulate) -> None:
     """Tokens, or dollars."""
     api = simulate()

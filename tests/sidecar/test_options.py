@@ -24,6 +24,13 @@ def test_our_variables_are_removed_from_the_environment() -> None:
     assert environ == {f"{PREFIX}EFFORT": "low"}
 
 
+@pytest.mark.parametrize(("arguments", "environ"), [(["--trace-dir", "t"], {}), ([], {f"{PREFIX}TRACE_DIR": "t"})])
+def test_the_folder_of_traces_is_a_setting_too(arguments: list[str], environ: dict[str, str]) -> None:
+    """The approach reads it from the environment, as with `optillm`."""
+    options_from(arguments, environ)
+    assert environ == {f"{PREFIX}TRACE_DIR": "t"}
+
+
 @pytest.mark.parametrize("arguments", [["--choose-by-message"], ["--choose-by-message", "true"]])
 def test_a_switch_needs_no_value(arguments: list[str]) -> None:
     """It does not take OptiLLM's next flag as its value."""

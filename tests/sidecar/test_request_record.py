@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 from support.error_kinds import error_kinds
 
 from optillm_cerebras_cepo.core.errors import Ended, NoAnswer
@@ -48,6 +49,18 @@ def test_an_error_is_logged_with_its_cost() -> None:
     line = seen.log_fields()
     assert (line["error"], line["calls"], line["approach"], line["effort"]) == ("no_answer", 3, "cepo_cerebras", "auto")
     assert "every way failed" not in str(line)
+
+
+def test_a_failed_request_is_counted_with_what_it_cost(mocker: MockerFixture) -> None:
+    """If that is known."""
+    metrics = mocker.create_autospec(Metrics, instance=True)
+    for cost in (0.25, None):
+        seen, failure = RequestRecord({}, metrics), NoAnswer("every way failed")
+        failure.spent = {"calls": 3, "cost": cost}
+        seen.on_start("auto")
+        seen.on_end(failure)
+        assert seen.log_fields()["cost"] == cost
+    metrics.count_cost.assert_called_once_with("auto", 0.25)
 
 
 def test_a_client_that_hung_up_is_marked() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optillm_cerebras_cepo.core.chat import ChatRequest, Completion, Label, Message, Step, Usage
-from optillm_cerebras_cepo.core.errors import ApiUnavailable, RateLimited, Superseded
+from optillm_cerebras_cepo.core.errors import ApiUnavailable, OutOfBudget, RateLimited, Superseded
 from optillm_cerebras_cepo.core.events import CallDelayed, CandidateRated, CandidatesCompared, PlansCompared
 from optillm_cerebras_cepo.trace.page import critical_path, page
 from optillm_cerebras_cepo.trace.recorder import MOST_CALLS, MOST_TEXT, TraceRecorder
@@ -131,6 +131,12 @@ def test_the_critical_path_is_what_the_end_waited_for() -> None:
     assert critical_path(calls) == [calls[1], calls[4], calls[5]]
 
 
+def test_another_candidate_is_not_on_the_critical_path() -> None:
+    """Even if its calls ended later: nothing of this candidate waited for them."""
+    own, others, last = call(1, "plan", 0.0, 1.0), call(2, "plan", 0.0, 1.9), call(1, "execute", 2.0, 1.0)
+    assert critical_path([own, others, last]) == [own, last]
+
+
 def test_a_wait_is_on_the_critical_path() -> None:
     """With the call that failed before it."""
     failed = call(1, "plan", 0.0, 1.0, error="api_unavailable", message="later")
@@ -152,6 +158,14 @@ def test_calls_of_the_critical_path_follow_each_other(drawn: list[tuple[int, str
         assert before["started"] + before["seconds"] <= after["started"] + 0.01
     if calls:
         assert path[-1]["started"] + path[-1]["seconds"] == max(one["started"] + one["seconds"] for one in calls)
+
+
+def test_a_call_that_was_never_sent_is_left_out() -> None:
+    """It took nothing of the API."""
+    recorder, error = TraceRecorder(), OutOfBudget("all calls are used")
+    error.sent = False
+    recorder.record(ChatRequest("m", (), 100, Label(Step.PLAN, 1)), error, 0.0)
+    assert recorder.finish(200, {})["calls"] == []
 
 
 def test_a_trace_is_bounded() -> None:

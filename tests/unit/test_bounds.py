@@ -117,7 +117,7 @@ def test_an_operator_beyond_its_own_cap_is_told() -> None:
     assert misconfigured({"MAX_PLANNING_M": "2", "PLANNING_M": "2"}).startswith("CEPO_CEREBRAS_MAX_PLANNING_M: plann")
 
 
-@pytest.mark.parametrize("name", ["max_calls", "max_total_tokens"])
+@pytest.mark.parametrize("name", ["max_calls", "max_total_tokens", "max_cost"])
 def test_a_budget_can_be_lowered_and_not_raised(name: str) -> None:
     """Where the operator gives one; else a request may give itself any."""
     field, environ = f"cepo_cerebras_{name}", {name.upper(): "20"}

@@ -232,6 +232,20 @@ def test_what_can_only_be_a_setting_is_refused(name: str) -> None:
     assert caught.value.param == name
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("concurrency", "rpm", "tpm", "redis_url", "locked", "max_bestofn_n", "max_planning_m"),
+        *("prices", "trace_dir", "trace_text"),
+    ],
+)
+def test_what_concerns_the_server_is_the_operators(name: str) -> None:
+    """A client that could set these would take others' limits, or have files of the server read or written."""
+    assert name in OPERATORS
+    with pytest.raises(BadRequest, match="set by the operator only"):
+        load({}, {}, {f"cepo_cerebras_{name}": "x"})
+
+
 def test_a_misspelt_field_that_may_be_a_text_is_not_quoted() -> None:
     """The right name stands in its place."""
     with pytest.raises(BadRequest) as caught:
@@ -246,6 +260,7 @@ def test_a_misspelt_field_that_may_be_a_text_is_not_quoted() -> None:
         {
             "model": "x",
             "usage": {"include": True},
+            "service_tier": "auto",
             "user": "u",
             "metadata": {},
             "store": True,

@@ -205,7 +205,7 @@ def limits_name(model: str, tier: str | None) -> str:
     """Return the name of the limits that calls of this model and service tier count against.
 
     Calls of tier `flex` have limits of their own, several times those of the model. Which limits a call of tier `auto`
-    counts against is only known afterwards, so that its limits are learned apart too.
+    counts against is only known afterwards, so that its limits are learned separately too.
     Source: inference-docs.cerebras.ai/capabilities/service-tiers.
     """
     return f"{model} {tier}" if tier in QUEUED_TIERS else model
