@@ -23,7 +23,7 @@ from optillm_cerebras_cepo.core.prices import Price, prices_in
 from optillm_cerebras_cepo.llm.catalogue import Catalogue
 from optillm_cerebras_cepo.llm.context_window import ContextWindows, TokenEstimates
 from optillm_cerebras_cepo.llm.hedging import HedgePolicy
-from optillm_cerebras_cepo.llm.metering import Ledger, RecordCall, ReplyLengths
+from optillm_cerebras_cepo.llm.metering import CallRecorder, Ledger, ReplyLengths
 from optillm_cerebras_cepo.llm.models import lookup, price_of
 from optillm_cerebras_cepo.llm.rate_limits.limiter import RateLimiter, limits_name
 from optillm_cerebras_cepo.llm.rate_limits.priority_queue import PrioritySemaphore
@@ -60,7 +60,7 @@ class RequestHooks:
 
     observer: Observer = ignore  # receives progress events, from any thread
     listener: Listener | None = None  # receives the answer while it is written, if no other answer can replace it
-    record_call: RecordCall | None = None  # receives every call with its texts, for a log that the operator asked for
+    recorder: CallRecorder | None = None  # receives every call with its texts, for who asked for them
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,7 @@ class RequestSession:
             knowledge = replace(knowledge, reply_lengths=None)
         if not settings.hedged_calls:
             knowledge = replace(knowledge, hedges=None)
-        layers = RequestLayers(self._policy, self._limiter, self._age, self._ledger, self._observe, hooks.record_call)
+        layers = RequestLayers(self._policy, self._limiter, self._age, self._ledger, self._observe, hooks.recorder)
         return stack(self._api, knowledge, layers)
 
     def _limiter(self, name: str) -> RateLimiter:

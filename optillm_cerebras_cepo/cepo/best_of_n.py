@@ -152,7 +152,8 @@ def adaptive(caller: StepCaller, rater: StepCaller, work: Workload, listener: Li
 
     def plans_differ(solutions: Sequence[str]) -> bool:
         ballot = vote(question, solutions, same_formula)
-        caller.tracker.observer(PlansCompared(len(results) + 1, len(ballot.majority), len(solutions)))
+        numbers = tuple(tuple(index + 1 for index in group) for group in ballot.groups)
+        caller.tracker.observer(PlansCompared(len(results) + 1, numbers))
         return not (ballot.unanimous and len(solutions) >= min(2, settings.planning_n))
 
     def listen(seam: CandidateSeam) -> Listener | None:
@@ -194,7 +195,8 @@ def adaptive(caller: StepCaller, rater: StepCaller, work: Workload, listener: Li
 def _compared(caller: StepCaller, candidates: Sequence[Candidate], same_formula: SameFormula) -> Vote:
     ballot = vote(caller.request.question.text, [candidate.answer for candidate in candidates], same_formula)
     if len(candidates) > 1:
-        caller.tracker.observer(CandidatesCompared(len(ballot.majority), len(candidates)))
+        numbers = tuple(tuple(candidates[index].number for index in group) for group in ballot.groups)
+        caller.tracker.observer(CandidatesCompared(numbers))
     return ballot
 
 

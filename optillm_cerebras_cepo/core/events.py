@@ -39,19 +39,20 @@ class CallHedged:
 
 @dataclass(frozen=True)
 class PlansCompared:
-    """The plans of a candidate were executed, and `agreeing` of them have the same answer."""
+    """The plans of a candidate were executed; `groups` of them have the same answer, the largest first.
+
+    The numbers in a group are those of the solutions, from 1, in the order in which they were finished.
+    """
 
     candidate: int
-    agreeing: int
-    plans: int
+    groups: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
 class CandidatesCompared:
-    """All candidates are finished, and `agreeing` of them have the same answer."""
+    """All candidates are finished; `groups` of their numbers have the same answer, the largest first."""
 
-    agreeing: int
-    candidates: int
+    groups: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,12 @@ def describe(event: Event) -> str:
         case CallHedged():
             return f"{event.label}: no reply after {event.seconds:.1f} s, later than usual; a second call is made"
         case PlansCompared():
-            return f"candidate {event.candidate}: {event.agreeing} of {event.plans} plans agree"
+            return f"candidate {event.candidate}: {_agreeing(event.groups)} plans agree"
         case CandidatesCompared():
-            return f"{event.agreeing} of {event.candidates} candidates agree"
+            return f"{_agreeing(event.groups)} candidates agree"
         case CandidateRated():
             return f"candidate {event.candidate}: {'no rating' if event.rating is None else f'rated {event.rating:g}'}"
+
+
+def _agreeing(groups: tuple[tuple[int, ...], ...]) -> str:
+    return f"{len(groups[0])} of {sum(map(len, groups))}"

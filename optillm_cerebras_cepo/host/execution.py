@@ -20,7 +20,6 @@ from typing import Any, Protocol
 
 import flask
 
-from optillm_cerebras_cepo.core.chat import Listener
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import HUNG_UP, CepoError, Ended, Superseded
 from optillm_cerebras_cepo.core.events import CallFinished, Event, Observer, describe
@@ -137,18 +136,25 @@ class ContentDelta:
 
 
 @dataclass(frozen=True)
+class TraceEntry:
+    """An entry of the live trace, by the name of its list (`trace/recorder.py`)."""
+
+    entry: Mapping[str, Mapping[str, Any]] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class NoUpdate:
     """Nothing has happened within the time that `updates` was given."""
 
 
-Update = Event | ContentDelta | NoUpdate | RequestResult | CepoError
+Update = Event | ContentDelta | TraceEntry | NoUpdate | RequestResult | CepoError
 
 
 class Execution:
     """Execution of one request. Call either `result`, or `start` and then `updates`.
 
     Args:
-        solve: answers the request, with an observer of events and a listener to the answer's chunks.
+        solve: answers the request. It gets an observer of events, and a function that publishes further updates.
         deadline: the request's; `give_up` ends it.
         observer: is called for all events and the end.
 
@@ -156,7 +162,7 @@ class Execution:
 
     def __init__(
         self,
-        solve: Callable[[Observer, Listener], RequestResult],
+        solve: Callable[[Observer, Callable[[Update], None]], RequestResult],
         deadline: Deadline,
         observer: RequestObserver | None = None,
     ) -> None:
@@ -245,7 +251,7 @@ class Execution:
 
     def _outcome(self) -> RequestResult | CepoError:
         try:
-            return self._solve(self._observe, lambda delta: self._publish(ContentDelta(delta)))
+            return self._solve(self._observe, self._publish)
         except KeyboardInterrupt:  # only the main thread gets it, and nobody waits for its answer
             raise
         except BaseException as error:  # also SystemExit of a library: it must end this request, not the server

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from optillm_cerebras_cepo.cepo.request import CepoRequest
-from optillm_cerebras_cepo.core.chat import Listener
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import BadConfiguration, CepoError
 from optillm_cerebras_cepo.core.events import Observer
 from optillm_cerebras_cepo.host import SLUG, configuration, hooks, optillm, responses, stream
-from optillm_cerebras_cepo.host.execution import Execution, current_client, defect, request_observer
+from optillm_cerebras_cepo.host.execution import Execution, Update, current_client, defect, request_observer
 from optillm_cerebras_cepo.host.recording import Recording
 from optillm_cerebras_cepo.host.request import IncomingRequest, incoming_request, parse_request, question_from_text
 from optillm_cerebras_cepo.host.responses import NotACerebrasClient
 from optillm_cerebras_cepo.llm.sdk import SdkClient, address_of
 from optillm_cerebras_cepo.runtime import RUNTIME
-from optillm_cerebras_cepo.session import RequestHooks, RequestResult
+from optillm_cerebras_cepo.session import RequestResult
 
 __all__ = ["SLUG", "register", "run"]
 
@@ -79,7 +78,7 @@ def run(
     try:
         incoming = incoming_request()
         request = _request(incoming, system_prompt, initial_query, request_config or {})
-        execution, hung_up = _execution(request, _client(client)), current_client()
+        execution, hung_up = execution_of(request, _client(client)), current_client()
         if request.parameters.stream:
             execution.start()
             stream.send_events(execution, request, hung_up)
@@ -117,17 +116,16 @@ def _request(
     return replace(request, question=question, parameters=replace(request.parameters, n=1, stream=False))
 
 
-def _execution(request: CepoRequest, api: SdkClient) -> Execution:
-    """Return the execution of a request, which is recorded where the operator asked for it."""
+def execution_of(request: CepoRequest, api: SdkClient) -> Execution:
+    """Return the execution of a request, which is recorded as its settings say."""
     observer, streams = request_observer(), request.parameters.stream
     deadline = Deadline(request.settings.deadline)
     recording = Recording(request.settings, observer.request_id if observer else None, streams)
 
-    def solve(observe: Observer, listener: Listener) -> RequestResult:
+    def solve(observe: Observer, publish: Callable[[Update], None]) -> RequestResult:
         result: RequestResult | CepoError = CepoError("internal error")
         try:
-            hooks = RequestHooks(recording.observer(observe), listener if streams else None, recording.recorder)
-            result = RUNTIME.answer(api, request, hooks, deadline)
+            result = RUNTIME.answer(api, request, recording.hooks(observe, publish), deadline)
             return result
         except CepoError as error:
             result = error

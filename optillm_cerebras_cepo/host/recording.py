@@ -1,24 +1,27 @@
-"""What is recorded of one request, where the operator asked for it: OptiLLM's conversation log, and a trace."""
+"""What is recorded of one request: OptiLLM's conversation log, a trace in a folder, a live trace in the stream."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from optillm_cerebras_cepo.core.chat import ChatRequest, Completion
 from optillm_cerebras_cepo.core.errors import CepoError
 from optillm_cerebras_cepo.core.events import Event, Observer
 from optillm_cerebras_cepo.host import optillm, responses
 from optillm_cerebras_cepo.host.conversation_log import LogEntry
-from optillm_cerebras_cepo.llm.metering import RecordCall
-from optillm_cerebras_cepo.session import RequestResult
+from optillm_cerebras_cepo.host.execution import ContentDelta, TraceEntry, Update
+from optillm_cerebras_cepo.llm.metering import CallRecorder
+from optillm_cerebras_cepo.session import RequestHooks, RequestResult
 from optillm_cerebras_cepo.settings.declaration import Settings
 from optillm_cerebras_cepo.trace.folder import TraceFolder
-from optillm_cerebras_cepo.trace.recorder import TraceRecorder
+from optillm_cerebras_cepo.trace.recorder import Texts, TraceRecorder
 
 
 class Recording:
     """Records of one request, made in its context.
 
     Args:
-        settings: say whether there is a trace.
+        settings: say which traces there are.
         request_id: the sidecar's id of the request; None without one.
         streams: whether the reply is a stream; OptiLLM writes the log's entries of all others.
 
@@ -27,39 +30,63 @@ class Recording:
     def __init__(self, settings: Settings, request_id: str | None, streams: bool) -> None:
         found = optillm.log_entry()
         self._entry = LogEntry(*found, hold=streams) if found else None
-        self._finishes_entry = streams
+        self._settings = settings
+        self._request_id = request_id
+        self._streams = streams
         self._folder = TraceFolder(settings.trace_dir) if settings.trace_dir else None
-        self._trace = TraceRecorder(request_id, texts=settings.trace_text) if self._folder else None
+        self._trace = TraceRecorder(request_id, texts="all" if settings.trace_text else "none")
+        self._traces = [self._trace] if self._folder else []
 
-    def observer(self, observe: Observer) -> Observer:
+    def hooks(self, observe: Observer, publish: Callable[[Update], None]) -> RequestHooks:
+        """Return what is informed of the request: the records, this observer, and the stream.
+
+        Args:
+            observe: observer of events.
+            publish: is given the parts of the answer, and the entries of the live trace.
+
+        """
+        if not self._streams:
+            return RequestHooks(self._observer(observe), None, self._recorder)
+        if self._settings.live_trace != "off":
+            texts: Texts = "replies" if self._settings.live_trace == "replies" else "none"
+            live = TraceRecorder(self._request_id, texts=texts, publish=lambda entry: publish(TraceEntry(entry)))
+            self._traces.append(live)
+        return RequestHooks(self._observer(observe), lambda delta: publish(ContentDelta(delta)), self._recorder)
+
+    def _observer(self, observe: Observer) -> Observer:
         """Return an observer that also records each event."""
-        trace = self._trace
-        if trace is None:
+        if not self._traces:
             return observe
+        observers = [*(trace.observe for trace in self._traces), observe]
 
-        def both(event: Event) -> None:
-            trace.observe(event)
-            observe(event)
+        def all_of_them(event: Event) -> None:
+            for observer in observers:
+                observer(event)
 
-        return both
+        return all_of_them
 
     @property
-    def recorder(self) -> RecordCall | None:
-        """What each call is given to; None if nothing is recorded."""
-        return self._record if self._entry or self._trace else None
+    def _recorder(self) -> CallRecorder | None:
+        """What is told of each call; None if nothing is recorded."""
+        return self._begin if self._entry or self._traces else None
 
     def finish(self, result: RequestResult | CepoError) -> None:
         """Write what was recorded, with the result of the request."""
-        if self._entry and self._finishes_entry:
+        if self._entry and self._streams:
             if isinstance(result, CepoError):
                 self._entry.finish(None, result.message)
             else:
                 self._entry.finish(responses.full(result), None)
-        if self._trace and self._folder:
+        if self._folder:
             self._folder.write(self._trace.finish(*responses.ended(result)))
 
-    def _record(self, request: ChatRequest, result: Completion | CepoError, seconds: float) -> None:
-        if self._entry:
-            self._entry.record(request, result)
-        if self._trace:
-            self._trace.record(request, result, seconds)
+    def _begin(self, request: ChatRequest) -> Callable[[Completion | CepoError, float], None]:
+        ends = [trace.begin(request) for trace in self._traces]
+
+        def end(result: Completion | CepoError, seconds: float) -> None:
+            if self._entry:
+                self._entry.record(request, result)
+            for trace_end in ends:
+                trace_end(result, seconds)
+
+        return end

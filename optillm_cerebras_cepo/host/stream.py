@@ -13,7 +13,7 @@ from optillm_cerebras_cepo.cepo.request import CepoRequest
 from optillm_cerebras_cepo.core.errors import CepoError
 from optillm_cerebras_cepo.core.events import Event, describe
 from optillm_cerebras_cepo.host import responses
-from optillm_cerebras_cepo.host.execution import POLL, ContentDelta, Execution, Update, defect
+from optillm_cerebras_cepo.host.execution import POLL, ContentDelta, Execution, TraceEntry, Update, defect
 from optillm_cerebras_cepo.llm.models import lookup
 from optillm_cerebras_cepo.session import RequestResult
 
@@ -73,6 +73,8 @@ class _Chunks:
         match update:
             case ContentDelta():
                 yield from self._content(update.delta)
+            case TraceEntry():
+                yield self._chunk([], cepo_cerebras={"trace": update.entry})
             case RequestResult():
                 yield from self._end(update)
             case CepoError():

@@ -244,20 +244,25 @@ class UsageMeter:
         return completion
 
 
-RecordCall = Callable[[ChatRequest, "Completion | CepoError", float], None]
-"""Is given each finished call and its seconds, on the thread that made it. It must not raise."""
+CallRecorder = Callable[[ChatRequest], Callable[["Completion | CepoError", float], None]]
+"""Is told of each call when it begins; what it returns is told of its end and of its seconds.
+
+Both are called on the thread that makes the call, and must not raise. A call that ends with an error that is not `sent`
+was never made.
+"""
 
 
 @dataclass(frozen=True)
 class CallReporter:
-    """Layer that reports each finished call to the observer, and passes it with its texts to the recorder."""
+    """Layer that reports each finished call to the observer, and each call with its texts to the recorder."""
 
     inner: ChatClient
     observer: Observer
-    recorder: RecordCall | None
+    recorder: CallRecorder | None
 
     def complete(self, request: ChatRequest) -> Completion:
         """Answer. Raises what the inner client raises; the observer is told of calls that were sent only."""
+        end = self.recorder(request) if self.recorder else None
         started = time.monotonic()
         try:
             completion = self.inner.complete(request)
@@ -265,11 +270,11 @@ class CallReporter:
             seconds = time.monotonic() - started
             if error.sent:
                 self.observer(CallFinished(request.label, seconds, error=error))
-            if self.recorder:
-                self.recorder(request, error, seconds)
+            if end:
+                end(error, seconds)
             raise
         seconds = time.monotonic() - started
         self.observer(CallFinished(request.label, seconds, completion.usage, completion.finish_reason))
-        if self.recorder:
-            self.recorder(request, completion, seconds)
+        if end:
+            end(completion, seconds)
         return completion

@@ -12,10 +12,10 @@ from optillm_cerebras_cepo.llm.hedging import HedgePolicy, Hedging
 from optillm_cerebras_cepo.llm.metering import (
     AdaptiveMaxTokens,
     BudgetGuard,
+    CallRecorder,
     CallReporter,
     Ledger,
     ReasoningRoom,
-    RecordCall,
     ReplyLengths,
     UsageMeter,
 )
@@ -57,7 +57,7 @@ class RequestLayers:
     age: int
     ledger: Ledger
     observer: Observer
-    recorder: RecordCall | None = None
+    recorder: CallRecorder | None = None
 
 
 def stack(api: ChatClient, knowledge: ModelKnowledge, request: RequestLayers) -> ChatClient:

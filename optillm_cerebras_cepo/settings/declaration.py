@@ -113,6 +113,9 @@ class Settings(BaseModel):
     max_bestofn_n: Count | None = Field(default=None, description="most candidates that a request may set")
     max_planning_m: Count | None = Field(default=None, description="most attempts per candidate that a request may set")
     progress: bool = Field(default=True, description="whether streams report progress as `reasoning_content`")
+    live_trace: Literal["off", "numbers", "replies"] = Field(
+        default="off", description="whether streams contain the trace as it grows, with each call's reply or without"
+    )
     usage: Literal["total", "answer"] = Field(
         default="total", description="what a reply's `usage` counts: all calls, or only the one that wrote the answer"
     )

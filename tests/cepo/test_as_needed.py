@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import pytest
 from support.desk import Desk, run
 from support.scripted import completion
 
+from optillm_cerebras_cepo.cepo.request import RequestTracker
 from optillm_cerebras_cepo.core.chat import ChatRequest, Step
 from optillm_cerebras_cepo.core.errors import ApiUnavailable, WrongKey
+from optillm_cerebras_cepo.core.events import CandidatesCompared, Event, PlansCompared
 
 
 def auto(*executions: str, final: str = "", **settings: Any) -> tuple[Desk, Any]:
@@ -163,3 +167,24 @@ def test_auto_begins_no_candidate_after_a_hopeless_error() -> None:
     with pytest.raises(WrongKey):
         run(it)
     assert {request.label.candidate for request in it.client.requests} == {1}
+
+
+def test_groups_of_equal_answers_are_reported() -> None:
+    """Of the plans of each candidate, and of the candidates at the end, by their numbers."""
+    told: list[Event] = []
+    solutions = (5, 6, 5, 7, 8, 9)
+    left, lock = [f"The answer is {n}." for n in solutions], threading.Lock()
+
+    def answer(request: ChatRequest) -> str:
+        if request.label.step is Step.EXECUTE:
+            with lock:
+                return left.pop(0)
+        return f"The answer is {request.label.candidate}." if request.label.step is Step.FINAL else "a plan"
+
+    it = Desk(answer, effort="auto", bestofn_n=2)
+    it.caller = replace(it.caller, tracker=RequestTracker(observer=told.append))
+    run(it)
+    plans = [event.groups for event in told if isinstance(event, PlansCompared) and len(event.groups[0]) > 1]
+    assert [sorted(map(len, groups), reverse=True) for groups in plans] == [[2, 1]]
+    assert all(sorted(chain(*groups)) == [1, 2, 3] for groups in plans)
+    assert [event.groups for event in told if isinstance(event, CandidatesCompared)] == [((1,), (2,))]

@@ -141,3 +141,40 @@ def test_the_command_needs_a_folder(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     with pytest.raises(SystemExit):
         main(["trace"])
     assert "--trace-dir DIR" in capsys.readouterr().err
+
+
+def live(response: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Return the entries of a stream's live trace, each with the name of its list."""
+    events = [line.removeprefix("data: ") for line in response.get_data(as_text=True).split("\n\n")]
+    ours = [json.loads(line).get("cepo_cerebras", {}) for line in events if line.startswith("{")]
+    found = [one["trace"] for one in ours if "trace" in one]
+    return [(name, entry) for one in found for name, entry in one.items()]
+
+
+def test_a_stream_has_a_live_trace_where_it_is_asked_for(ask: Any, folder: Path) -> None:
+    """Its entries are those of the trace, and each call was announced before."""
+    entries = live(ask(stream=True, cepo_cerebras_live_trace="numbers", cepo_cerebras_rate_always=True))
+    trace = only(folder)
+    ended = {call["number"]: call for name, call in entries if name == "calls" and "seconds" in call}
+    begun = [call["number"] for name, call in entries if name == "calls" and "seconds" not in call]
+    assert len(begun) == len(set(begun)) == 27
+    assert ended.keys() == set(begun)
+    assert [entry["kind"] for name, entry in entries if name == "events"] == [one["kind"] for one in trace["events"]]
+    assert not any("text" in call for call in ended.values())
+    for call in ended.values():
+        assert {"finish_reason", "prompt_tokens", "completion_tokens", "max_tokens", "started"} <= call.keys()
+
+
+def test_a_live_trace_has_replies_where_they_are_asked_for(ask: Any) -> None:
+    """And never a prompt, which has OptiLLM's own words."""
+    response = ask(**SMALL, stream=True, cepo_cerebras_live_trace="replies")
+    calls = [call for name, call in live(response) if name == "calls" and "seconds" in call]
+    assert len(calls) == 4
+    assert all(call["text"] for call in calls)
+    assert not any("messages" in call for call in calls)
+
+
+@pytest.mark.parametrize("body", [{"stream": True}, {"cepo_cerebras_live_trace": "replies"}], ids=str)
+def test_others_have_no_live_trace(ask: Any, body: dict[str, Any]) -> None:
+    """A stream that does not ask for it, and a whole reply."""
+    assert '"trace"' not in ask(**SMALL, **body).get_data(as_text=True)

@@ -8,7 +8,7 @@ from optillm_cerebras_cepo.cepo.request import CepoRequest
 from optillm_cerebras_cepo.core.chat import Listener, Question
 from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.events import Observer, ignore
-from optillm_cerebras_cepo.llm.metering import RecordCall
+from optillm_cerebras_cepo.llm.metering import CallRecorder
 from optillm_cerebras_cepo.llm.sdk import SdkClient
 from optillm_cerebras_cepo.runtime import Runtime
 from optillm_cerebras_cepo.session import RequestHooks, RequestResult
@@ -24,7 +24,7 @@ def solve(
     *,
     listener: Listener | None = None,
     deadline: Deadline | None = None,
-    recorder: RecordCall | None = None,
+    recorder: CallRecorder | None = None,
     **wanted: Any,
 ) -> RequestResult:
     """Answer; `wanted` are further fields of the CepoRequest."""

@@ -17,6 +17,12 @@ from optillm_cerebras_cepo.trace.page import critical_path, page
 from optillm_cerebras_cepo.trace.recorder import MOST_CALLS, MOST_TEXT, TraceRecorder
 from optillm_cerebras_cepo.trace.text import BAR, dollars, lines
 
+COMPARED = (
+    PlansCompared(1, ((1, 3), (2,))),
+    CandidateRated(1, 0.5),
+    CandidateRated(2, None),
+    CandidatesCompared(((1,), (2,))),
+)
 EVIL = "<script>alert('x')</script>\" onload=\"y"
 
 
@@ -28,13 +34,13 @@ def call(candidate: int, step: str, started: float, seconds: float, **more: Any)
 
 def recorded(texts: bool = False) -> dict[str, Any]:
     """Return the trace of a request with everything that a trace may have."""
-    recorder = TraceRecorder("r1", texts=texts)
+    recorder = TraceRecorder("r1", texts="all" if texts else "none")
     request = ChatRequest("m", (Message("user", EVIL),), 100, Label(Step.PLAN, 1))
-    recorder.record(request, Completion("m", EVIL, "length", Usage(10, 20)), 0.001)
-    recorder.record(request, ApiUnavailable("the API answered 503"), 0.001)
-    recorder.record(request, Superseded("another call was faster"), 0.001)
+    recorder.begin(request)(Completion("m", EVIL, "length", Usage(10, 20)), 0.001)
+    recorder.begin(request)(ApiUnavailable("the API answered 503"), 0.001)
+    recorder.begin(request)(Superseded("another call was faster"), 0.001)
     recorder.observe(CallDelayed(Label(Step.RATING), 1.5, RateLimited("the limit is used up")))
-    for event in (PlansCompared(1, 2, 3), CandidateRated(1, 0.5), CandidateRated(2, None), CandidatesCompared(1, 2)):
+    for event in COMPARED:
         recorder.observe(event)
     spent: dict[str, Any] = {"calls": 2, "prompt_tokens": 10, "completion_tokens": 20, "cost": None}
     ours: dict[str, Any] = {
@@ -164,16 +170,26 @@ def test_a_call_that_was_never_sent_is_left_out() -> None:
     """It took nothing of the API."""
     recorder, error = TraceRecorder(), OutOfBudget("all calls are used")
     error.sent = False
-    recorder.record(ChatRequest("m", (), 100, Label(Step.PLAN, 1)), error, 0.0)
+    recorder.begin(ChatRequest("m", (), 100, Label(Step.PLAN, 1)))(error, 0.0)
     assert recorder.finish(200, {})["calls"] == []
+
+
+def test_a_call_that_was_not_sent_is_taken_back() -> None:
+    """Of a live trace, which was told of its beginning."""
+    told: list[Any] = []
+    recorder, error = TraceRecorder(publish=told.append), OutOfBudget("all calls are used")
+    error.sent = False
+    recorder.begin(ChatRequest("m", (), 100, Label(Step.PLAN, 1)))(error, 0.0)
+    assert [entry["calls"].get("made") for entry in told] == [None, False]
+    assert len({entry["calls"]["number"] for entry in told}) == 1
 
 
 def test_a_trace_is_bounded() -> None:
     """In calls and in characters."""
-    recorder = TraceRecorder(texts=True)
+    recorder = TraceRecorder(texts="all")
     request = ChatRequest("m", (Message("user", "x" * 50_000),), 100, Label(Step.PLAN, 1))
     for _ in range(MOST_CALLS + 5):
-        recorder.record(request, Completion("m", "", "stop", Usage()), 0.0)
+        recorder.begin(request)(Completion("m", "", "stop", Usage()), 0.0)
     trace = recorder.finish(200, {})
     assert len(trace["calls"]) == MOST_CALLS
     assert len(trace["calls"][0]["messages"][0]["content"]) < MOST_TEXT + 50

@@ -49,6 +49,7 @@ def test_every_setting_is_read_from_environment_and_request(name: str, tmp_path:
         "queue_threshold": 50,
         "progress": False,
         "usage": "answer",
+        "live_trace": "numbers",
         "redis_url": "redis://127.0.0.1",
         "locked": "effort",
         "trace_dir": "traces",
