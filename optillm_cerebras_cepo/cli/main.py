@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -15,6 +16,7 @@ from optillm_cerebras_cepo.core.errors import BadConfiguration
 
 # Each command is the module of this name, with `run(arguments, say)`. It is imported only when it runs.
 COMMANDS = {
+    "ask": "ask a question and watch it being answered, or hold a conversation",
     "serve": "run the production server: OptiLLM with this plugin, serving only the allowed approaches",
     "demo": "ask one question through a real optillm; a local model answers if CEREBRAS_API_KEY is not set",
     "trace": "list the traces of requests, or show one",
@@ -25,7 +27,8 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command.
 
-    Exit status: 0 on success, 1 if the command failed, 2 for wrong usage, 130 after Ctrl-C.
+    Exit status: 0 on success, 1 if the command failed, 2 for wrong usage, 130 after Ctrl-C, 141 if the output
+    is no longer read.
     """
     parser = argparse.ArgumentParser(
         prog="cepo-cerebras",
@@ -52,5 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (CommandError, BadConfiguration) as error:
         print(f"cepo-cerebras: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, WrongUsage) else 1)
-    except KeyboardInterrupt:
+    except BrokenPipeError:  # what reads our output, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest at its exit
+        sys.exit(141)
+    except KeyboardInterrupt as stop:
+        if str(stop):  # what was spent until then
+            print(f"cepo-cerebras: {stop}", file=sys.stderr)
         sys.exit(130)

@@ -1,7 +1,6 @@
 """Servers as child processes that cannot outlive this process.
 
-`python -m optillm_cerebras_cepo.demo.child_process NAME [ARGUMENT ...]` runs the installed console script NAME so that
-it exits when its standard input closes. The kernel closes it when the parent ends, even if the parent was killed.
+A child exits when its standard input closes. The kernel closes it when the parent ends, even if the parent was killed.
 """
 
 from __future__ import annotations
@@ -10,20 +9,17 @@ import os
 import random
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from importlib import metadata
 
 import httpx
 
 LAST_LINES = 50  # lines of output to show after a failure
 STOP_SECONDS = 5.0  # from SIGTERM to SIGKILL
 PORTS = range(24_576, 32_768)  # below the ports that systems assign to connections: 32,768 (Linux), 49,152 (IANA)
-OnLine = Callable[[str], bool]
 
 
 class DemoError(Exception):
@@ -37,16 +33,13 @@ class DemoError(Exception):
 class ChildProcess:
     """A child process that runs until the `with` block ends. Raises DemoError if it cannot be started.
 
-    The program must exit when its standard input closes. `on_line` is called on another thread with each line of its
-    output. The last lines for which it returns False become the details of a DemoError raised in the block.
+    The program must exit when its standard input closes. The last lines of its output become the details of a DemoError
+    raised in the block.
     """
 
-    def __init__(
-        self, name: str, command: Sequence[str], environ: Mapping[str, str], on_line: OnLine = lambda _: False
-    ) -> None:
+    def __init__(self, name: str, command: Sequence[str], environ: Mapping[str, str]) -> None:
         self.name = name
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
-        self._on_line = on_line
         try:
             self.process = subprocess.Popen(
                 command,
@@ -64,12 +57,7 @@ class ChildProcess:
         self._reader.start()
 
     def _read(self) -> None:
-        for line in filter(None, map(str.rstrip, self.process.stdout or ())):
-            handled = False
-            with suppress(OSError, ValueError):  # it cannot be shown; go on, the child blocks when the pipe is full
-                handled = self._on_line(line)
-            if not handled:
-                self.last_lines.append(line)
+        self.last_lines.extend(filter(None, map(str.rstrip, self.process.stdout or ())))
 
     def wait_until_healthy(self, url: str, timeout: float) -> None:
         """Return as soon as a GET of `url` answers 200. Raise DemoError if the child ends, or after `timeout` s."""
@@ -120,12 +108,3 @@ def exit_when_stdin_closes() -> None:
         os._exit(0)  # sys.exit would end this thread only
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-if __name__ == "__main__":
-    exit_when_stdin_closes()
-    # A console script does not import from the working directory, which may be a checkout of OptiLLM.
-    sys.path[:] = [entry for entry in sys.path if entry not in ("", os.getcwd())]
-    sys.argv.pop(0)
-    scripts = tuple(metadata.entry_points(group="console_scripts", name=sys.argv[0]))
-    sys.exit(scripts[0].load()() if scripts else f"No installed package has a command named {sys.argv[0]}.")

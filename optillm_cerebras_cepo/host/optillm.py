@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import flask
+import optillm.cepo.cepo
 import optillm.server as server
 from optillm.cepo.cepo import CepoConfig, init_cepo_config
 
@@ -249,3 +250,9 @@ def _replaced(owner: Any, name: str, value: object) -> Iterator[None]:
         yield
     finally:
         setattr(owner, name, before)
+
+
+def silence_cepo() -> None:
+    """Keep OptiLLM's CePO functions from printing what happens to standard output, where the caller's output is."""
+    # OptiLLM's functions look `print` up in their own module first (cepo.py:536).
+    optillm.cepo.cepo.print = lambda *_, **__: None

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -76,39 +75,3 @@ def test_ends_when_standard_input_closes(tmp_path: Path) -> None:
         child.wait(0.3)
     child.stdin.close()
     assert child.wait(10) == 0
-
-
-def run_console_script(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run an installed command through the module, in `folder`, until it ends."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "optillm_cerebras_cepo.demo.child_process", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    output, errors = process.stdout.read(), process.stderr.read()
-    return subprocess.CompletedProcess(process.args, process.wait(30), output, errors)
-
-
-def test_runs_an_installed_command_with_its_arguments(tmp_path: Path) -> None:
-    """The command gets its own name and arguments, as if it had been called directly."""
-    done = run_console_script("pytest", "--version", folder=tmp_path)
-    assert done.returncode == 0
-    assert "pytest" in done.stdout + done.stderr
-
-
-def test_runs_the_installed_command_not_the_working_directory(tmp_path: Path) -> None:
-    """In a checkout of OptiLLM the demo still runs the installed OptiLLM."""
-    (tmp_path / "pytest.py").write_text("raise SystemExit('the wrong module ran')\n")
-    assert run_console_script("pytest", "--version", folder=tmp_path).returncode == 0
-
-
-def test_a_command_that_is_not_installed_is_reported(tmp_path: Path) -> None:
-    """One line and exit status 1."""
-    done = run_console_script("no-such-command", folder=tmp_path)
-    assert (done.returncode, done.stderr) == (1, "No installed package has a command named no-such-command.\n")

@@ -1,0 +1,257 @@
+"""`cepo-cerebras ask`: ask a question and watch it being answered, or hold a conversation."""
+
+from __future__ import annotations
+
+import base64
+import json
+import mimetypes
+import os
+import signal
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from optillm_cerebras_cepo.ask.here import LocalAnswering, prepare_process
+from optillm_cerebras_cepo.ask.markup import safe
+from optillm_cerebras_cepo.ask.screen import Screen, spent
+from optillm_cerebras_cepo.ask.server import ServerAnswering
+from optillm_cerebras_cepo.ask.updates import Answering, AskError, Entries, Reply
+from optillm_cerebras_cepo.ask.views import LiveView, PlainView, QuietView, View
+from optillm_cerebras_cepo.cli import CommandError
+from optillm_cerebras_cepo.core.command_line import Parser, WrongUsage
+from optillm_cerebras_cepo.trace.live import LiveTrace
+from optillm_cerebras_cepo.trace.text import lines
+
+EFFORTS = ("none", "low", "auto", "medium", "high")
+CLIENT_KEY = "CEPO_CEREBRAS_CLIENT_KEY"
+Say = Callable[[str], None]
+HELP = """\
+/effort none|low|auto|medium|high   how much work the next answers are worth
+/model NAME                         which model answers
+/trace                              the last request as a timeline
+/new                                forget the conversation
+/quit                               end (so does Ctrl-D)"""
+
+
+def run(arguments: Sequence[str], say: Say) -> None:
+    """Answer one question, or the questions of a conversation.
+
+    Raises:
+        CommandError: there is no answer, or the question cannot be read. The exit status is then 1, or 2 for wrong
+            usage. Ctrl-C ends with 130.
+
+    """
+    given = parse(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    text = _question(given)
+    if not given.server:
+        prepare_process()
+    conversation = Conversation(given, say, partial(_view, given, say))
+    if text is None:
+        _converse(conversation, say)
+    else:
+        conversation.ask(text)
+
+
+def parse(arguments: Sequence[str]) -> Namespace:
+    """Return the options of a command line. Raise WrongUsage if it is wrong."""
+    parser = Parser("cepo-cerebras ask")
+    parser.description = "Ask a question and watch it being answered; without a question, hold a conversation."
+    parser.epilog = "exit status: 0 answered, 1 no answer, 2 wrong usage, 130 interrupted"
+    parser.add_argument("question", nargs="?", help="what to ask; `-` or a pipe: standard input")
+    parser.add_argument("--file", metavar="FILE", help="file with the question, or with more of it")
+    parser.add_argument("--system", metavar="TEXT", help="system prompt")
+    parser.add_argument("--image", metavar="FILE", action="append", default=[], help="picture to ask about")
+    parser.add_argument("--effort", choices=EFFORTS, help="how much work the answer is worth")
+    parser.add_argument("--model", metavar="NAME", help="model that answers")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of the model's choices, where the API has such")
+    parser.add_argument("--server", metavar="URL", help="server that answers; by default this process does")
+    parser.add_argument("--show", choices=["plans"], help="show the text of every step as it arrives")
+    parser.add_argument("--quiet", action="store_true", help="print the answer alone")
+    parser.add_argument("--json", action="store_true", help="print the reply as JSON, with its trace")
+    return parser.parse(arguments)
+
+
+def _question(given: Namespace) -> str | None:
+    """Return the question of the command line, a file and standard input; None for a conversation."""
+    parts = [] if given.question in (None, "-") else [given.question]
+    piped = given.question == "-" or (given.question is None and not given.file and not sys.stdin.isatty())
+    if piped:
+        parts.append(sys.stdin.read())
+    if given.file:
+        try:
+            parts.append(Path(given.file).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise CommandError(f"{given.file} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise CommandError(f"{given.file} is not text in UTF-8") from None
+    text = "\n\n".join(part.strip() for part in parts if part.strip())
+    if not text and (parts or given.image):
+        raise WrongUsage("The question is empty.")
+    return text or None
+
+
+def _image(path: str) -> dict[str, Any]:
+    """Return a picture as a part of a message."""
+    kind = mimetypes.guess_type(path)[0] or ""
+    if not kind.startswith("image/"):
+        raise WrongUsage(f"{path} is no picture by its name, such as .png or .jpg.")
+    try:
+        data = base64.b64encode(Path(path).read_bytes()).decode("ascii")
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}") from None
+    return {"type": "image_url", "image_url": {"url": f"data:{kind};base64,{data}"}}
+
+
+@dataclass
+class Conversation:
+    """Questions with the same options, each after the turns before it."""
+
+    given: Namespace
+    say: Say
+    view: Callable[[str, LiveTrace], View]  # shows a question that is answered
+    turns: list[dict[str, Any]] = field(default_factory=list)
+    trace: dict[str, Any] | None = None  # of the last request
+
+    def ask(self, question: str) -> None:
+        """Ask, show the answer, and keep both for the next question.
+
+        Raises:
+            CommandError: there is no answer.
+            Interrupted: the user has stopped it.
+
+        """
+        live = LiveTrace()
+        try:
+            reply = self._answered(question, live)
+        except AskError as error:
+            live.end()
+            self.trace = live.finished(error.status, error.body)
+            if self.given.json:
+                self.say(json.dumps(error.body))
+            raise CommandError(f"{error}{_spent(error.body.get('cepo_cerebras', {}))}") from None
+        self.trace = live.finished(200, {"cepo_cerebras": dict(reply.account)})
+        if self.given.json:
+            self.say(json.dumps({**reply.completion(), "trace": self.trace}))
+        self.turns += [self._turn(question), {"role": "assistant", "content": reply.text}]
+
+    def _answered(self, question: str, live: LiveTrace) -> Reply:
+        with self.view(question, live) as view:
+            answering = self._start(question)
+            try:
+                for update in answering.updates():
+                    if isinstance(update, Entries):
+                        live.add(update.entries)
+                        view.show(update.entries)
+                    elif isinstance(update, Reply):
+                        live.end()
+                        view.end(update)
+                        return update
+            except KeyboardInterrupt:
+                known = answering.give_up()
+                live.end()
+                raise Interrupted(f"Stopped.{_spent(known or live.spent)}") from None
+            finally:
+                live.end()
+        raise AskError("The request ended without an answer.")
+
+    def _start(self, question: str) -> Answering:
+        given = self.given
+        body: dict[str, Any] = {
+            "model": given.model or "any",
+            "optillm_approach": "cepo_cerebras",
+            "messages": [*self._system(), *self.turns, self._turn(question)],
+            "cepo_cerebras_live_trace": "replies" if given.show else "numbers",
+            "cepo_cerebras_progress": False,
+        }
+        if given.effort:
+            body["cepo_cerebras_effort"] = given.effort
+        if given.model:
+            body["cepo_cerebras_model"] = given.model
+        if given.seed is not None:
+            body["seed"] = given.seed
+        if given.server:
+            return ServerAnswering(given.server, os.environ.get(CLIENT_KEY, ""), body)
+        return LocalAnswering(body)
+
+    def _system(self) -> list[dict[str, Any]]:
+        return [{"role": "system", "content": self.given.system}] if self.given.system else []
+
+    def _turn(self, question: str) -> dict[str, Any]:
+        images = [_image(path) for path in self.given.image]
+        content: Any = [{"type": "text", "text": question}, *images] if images else question
+        return {"role": "user", "content": content}
+
+    def command(self, line: str) -> None:
+        """Obey a line that begins with a slash. Raise WrongUsage if it is no command, EOFError if it is /quit."""
+        name, _, value = line[1:].partition(" ")
+        match name, value.strip():
+            case "effort", effort if effort in EFFORTS:
+                self.given.effort = effort
+            case "model", model if model:
+                self.given.model = model
+            case "new", "":
+                self.turns.clear()
+            case "trace", "" if self.trace is not None:
+                for shown in lines(self.trace):
+                    self.say(shown)
+            case "trace", "":
+                raise WrongUsage("Nothing has been asked yet.")
+            case "quit", "":
+                raise EOFError
+            case _:
+                self.say(HELP)
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user has stopped the request; the message says what was spent."""
+
+
+def _converse(conversation: Conversation, say: Say) -> None:
+    """Ask what the user types, until the end of the input."""
+    with suppress(ImportError):
+        import readline  # noqa: F401 - lets `input` edit a line and recall earlier ones
+    say("Ask a question. /help lists the commands; Ctrl-D ends.")
+    while True:
+        try:
+            line = input("> ").strip()
+        except EOFError:
+            return
+        try:
+            if line.startswith("/"):
+                conversation.command(line)
+            elif line:
+                conversation.ask(line)
+        except EOFError:
+            return
+        except (CommandError, WrongUsage, Interrupted) as error:
+            say(str(error))
+
+
+def _view(given: Namespace, say: Say, question: str, live: LiveTrace) -> View:
+    """Return what shows the request: in a terminal a live table, where the answer goes if that is one."""
+    if given.json:
+        return QuietView(lambda _: None)
+    if given.quiet:
+        # What a terminal shows must not steer it; a file gets the answer as it is.
+        return QuietView(lambda reply: say(safe(reply.text) if sys.stdout.isatty() else reply.text))
+    console = Console(highlight=False)
+    if console.is_terminal and not console.is_dumb_terminal:
+        return LiveView(console, Screen(question, given.effort or "", live), texts=bool(given.show))
+
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    return PlainView(tell, say, texts=bool(given.show))
+
+
+def _spent(account: Mapping[str, Any]) -> str:
+    text = spent(account)
+    return f" Spent: {text}." if text else ""
