@@ -44,7 +44,7 @@ INSTALLED := pyproject.toml optillm_cerebras_cepo/host/cepo_cerebras_plugin.py
 	@touch $@
 
 .PHONY: run
-run: venv ## Run the demo: a plan, its execution, a review and an answer from a real small model
+run: venv ## Watch a question being answered: by Cerebras if CEREBRAS_API_KEY is set, otherwise by a small local model
 	@.venv/bin/cepo-cerebras demo
 
 # The tests of limits that processes share need it. Debian's package is installed if there is none on the PATH.
@@ -155,6 +155,10 @@ upstream: venv ## Test the pull requests of docs/upstream on OptiLLM's source di
 .PHONY: way
 way: venv ## Print and draw the files that one planned request enters, from the sidecar to the SDK and back
 	PYTHONPATH=tests .venv/bin/python -m support.way
+
+.PHONY: picture
+picture: venv ## Draw docs/make-run.svg anew: the screen of a real `make run`
+	PYTHONPATH=tests .venv/bin/python -m support.picture_of_run
 
 .PHONY: docs
 docs: venv ## Write the generated parts of the documentation: settings, flags, metrics, budgets, fields and codes

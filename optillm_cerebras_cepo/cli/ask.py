@@ -246,10 +246,8 @@ def _view(given: Namespace, say: Say, question: str, live: LiveTrace) -> View:
     if console.is_terminal and not console.is_dumb_terminal:
         return LiveView(console, Screen(question, given.effort or "", live), texts=bool(given.show))
 
-    def tell(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-
-    return PlainView(tell, say, texts=bool(given.show))
+    errors = Console(stderr=True, highlight=False)
+    return PlainView(errors.out, say, texts=bool(given.show))
 
 
 def _spent(account: Mapping[str, Any]) -> str:

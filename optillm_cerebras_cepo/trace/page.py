@@ -7,6 +7,7 @@ from importlib import resources
 from typing import Any
 
 from optillm_cerebras_cepo.trace.text import decisions, dollars, kind_of, name, what
+from optillm_cerebras_cepo.trace.tree import candidates_of
 
 SLACK = 0.002  # seconds by which a call may begin before the one that it waited for is recorded as finished
 
@@ -24,6 +25,7 @@ def page(trace: Mapping[str, Any]) -> str:
         error=trace.get("error"),
         decisions=list(decisions(trace)),
         groups=_groups(trace),
+        tree=list(candidates_of(trace)),
         cost=dollars(ours.get("cost")),
         dollars=dollars,
         steps=ours.get("usage", {}),

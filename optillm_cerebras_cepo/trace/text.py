@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from optillm_cerebras_cepo.trace.tree import candidates_of
+
 BAR = 48  # characters of the timeline
 MARKS = {"call": "█", "failed": "▒", "cancelled": "·", "wait": "░"}
 CANCELLED = ("superseded", "ended")  # calls that were given up, and did not fail
@@ -27,6 +29,7 @@ def lines(trace: Mapping[str, Any]) -> Iterator[str]:
     if error := trace.get("error"):
         yield f"failed: {error['message']}"
     yield from decisions(trace)
+    yield from map(str, candidates_of(trace))
     yield ""
     whole = max(trace["seconds"], 0.001)
     yield f"{'':24} 0 s{f'{whole:.1f} s':>{BAR - 3}}"
@@ -53,11 +56,8 @@ def _tokens(ours: Mapping[str, Any]) -> str:
 
 
 def decisions(trace: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what was compared, rated, called twice and chosen, a line each."""
+    """Yield what was compared, rated and called twice, a line each."""
     yield from (event["message"] for event in trace["events"])
-    for candidate in trace.get("cepo_cerebras", {}).get("candidates", ()):
-        if candidate["chosen"]:
-            yield f"candidate {candidate['candidate']} was chosen"
 
 
 def kind_of(call: Mapping[str, Any]) -> str:

@@ -35,6 +35,7 @@ from optillm_cerebras_cepo import __version__
 from optillm_cerebras_cepo.core.errors import Ended, Superseded
 from optillm_cerebras_cepo.settings.declaration import Settings
 from optillm_cerebras_cepo.sidecar.options import FLAGS
+from optillm_cerebras_cepo.simulator.answers import Rule
 from optillm_cerebras_cepo.simulator.server import Simulator
 from optillm_cerebras_cepo.trace.folder import TraceFolder
 from optillm_cerebras_cepo.trace.recorder import TraceRecorder
@@ -92,7 +93,7 @@ def named(block: Block) -> str:
 
 def test_every_block_says_how_it_is_tested() -> None:
     """Every kind has a test here, except make targets (`ci`, `bench`, `upstream`) and `image` (`make image-test`)."""
-    kinds = {"run", "ci", "bench", "install", "serve", "ask", "image", "apply", "upstream", "pytest", "trace"}
+    kinds = {"run", "ci", "bench", "install", "serve", "ask", "image", "apply", "upstream", "pytest", "trace", "asking"}
     assert {block.kind for block in blocks()} == kinds
 
 
@@ -166,6 +167,22 @@ def test_trace(block: Block, tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "<!doctype html>" in (tmp_path / "trace.html").read_text()
+
+
+@pytest.mark.parametrize("block", blocks("asking"), ids=named)
+def test_asking(block: Block, simulate: Callable[..., Simulator]) -> None:
+    """Every question gets an answer, from a simulated API."""
+    api = simulate(rules=(Rule(text="The answer is 42."),))
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block.text.replace("answer.txt", "/dev/null")],
+        cwd=ROOT,
+        env=environ(CEREBRAS_BASE_URL=api.url, CEPO_CEREBRAS_BESTOFN_N="1"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("The answer is 42.") == block.text.count("ask ") - 1  # one goes to a file
 
 
 def health_path(block: Block) -> str:
@@ -275,7 +292,7 @@ def anchors(page: Path) -> set[str]:
 
 def test_every_file_that_is_named_exists() -> None:
     """Pages name a file of the package by its path in it, and other files by their path in the repository."""
-    folders = "core|settings|llm|voting|response_format|cepo|host|sidecar|cli|simulator|demo|tests|docker"
+    folders = "core|settings|llm|voting|response_format|cepo|host|sidecar|cli|ask|trace|simulator|demo|tests|docker"
     missing = [
         f"{page.name}: {name}"
         for page in PAGES

@@ -51,7 +51,7 @@ def test_a_wrong_flag_is_reported_in_one_line(
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("sevre", "did you mean serve?"), ("fly", "the commands are serve, demo, trace, simulate")]
+    ("name", "hint"), [("sevre", "did you mean serve?"), ("fly", "the commands are ask, serve, demo, trace, simulate")]
 )
 def test_an_unknown_command_gets_a_suggestion(name: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The closest name, or all names if none is close."""
