@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -25,11 +25,12 @@ FRAMES = 8  # a second
 Entries = Mapping[str, Mapping[str, Any]]
 
 
-class View(Protocol):
-    """Shows one request, within a `with` block."""
+class View:
+    """Shows one request within a `with` block; this one shows nothing."""
 
     def __enter__(self) -> View:
         """Begin."""
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Stop, with an answer or without."""
@@ -41,7 +42,7 @@ class View(Protocol):
         """Show the answer."""
 
 
-class LiveView:
+class LiveView(View):
     """A table that is drawn anew while the request runs; then the answer.
 
     Args:
@@ -59,7 +60,7 @@ class LiveView:
         self._terminal = ExitStack()
         self._reply: Reply | None = None
 
-    def __enter__(self) -> LiveView:
+    def __enter__(self) -> View:
         """Begin to draw."""
         self._terminal.enter_context(_without_echo())
         self._live.start(refresh=True)
@@ -99,7 +100,7 @@ def _without_echo() -> Iterator[None]:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
-class PlainView:
+class PlainView(View):
     """A line for each call that has ended, each wait and each decision; then the answer.
 
     Args:
@@ -113,13 +114,6 @@ class PlainView:
         self._tell = tell
         self._say = say
         self._texts = texts
-
-    def __enter__(self) -> PlainView:
-        """Do nothing."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Do nothing."""
 
     def show(self, entries: Entries) -> None:
         """Show a line for each entry."""
@@ -142,21 +136,11 @@ class PlainView:
         self._say(reply.text)
 
 
-class QuietView:
+class QuietView(View):
     """Nothing but the answer, which `say` shows."""
 
     def __init__(self, say: Callable[[Reply], None]) -> None:
         self._say = say
-
-    def __enter__(self) -> QuietView:
-        """Do nothing."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Do nothing."""
-
-    def show(self, entries: Entries) -> None:
-        """Show nothing."""
 
     def end(self, reply: Reply) -> None:
         """Show the answer."""

@@ -6,10 +6,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
@@ -17,6 +14,7 @@ from rich.text import Text
 
 from optillm_cerebras_cepo.ask.screen import Screen, answer
 from optillm_cerebras_cepo.ask.updates import Reply
+from optillm_cerebras_cepo.ask.views import View
 from optillm_cerebras_cepo.cli import ask, demo
 from optillm_cerebras_cepo.trace.live import LiveTrace
 
@@ -26,22 +24,12 @@ WIDTH = 92  # characters of a line
 FORMAT = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)  # a picture fetches no fonts
 
 
-class Recorded:
+class Recorded(View):
     """View that draws the request once, when it has ended."""
 
     def __init__(self, console: Console, screen: Screen) -> None:
         self._console = console
         self._screen = screen
-
-    def __enter__(self) -> Recorded:
-        """Do nothing."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Do nothing."""
-
-    def show(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
-        """Draw nothing yet."""
 
     def end(self, reply: Reply) -> None:
         """Draw the table and the answer."""
