@@ -231,8 +231,10 @@ class RequestSession:
         """Return this request's layers over the connection to the API."""
         shared, hooks = self._shared, self._hooks
         estimates, lengths, settings = shared.token_estimates, shared.reply_lengths, self._request.settings
-        new = ModelKnowledge(UnsupportedParams(), ContextWindows(), estimates, lengths, HedgePolicy())
-        knowledge = shared.accounts.setdefault(self._api, new)
+        knowledge = shared.accounts.get(self._api)
+        if knowledge is None:
+            new = ModelKnowledge(UnsupportedParams(), ContextWindows(), estimates, lengths, HedgePolicy())
+            knowledge = shared.accounts.setdefault(self._api, new)  # another request may have been faster
         if not settings.fit_tokens:
             knowledge = replace(knowledge, reply_lengths=None)
         if not settings.hedged_calls:

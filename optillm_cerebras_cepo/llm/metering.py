@@ -12,6 +12,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
+from operator import add
 
 from optillm_cerebras_cepo.core.chat import ChatClient, ChatRequest, Completion, Label, Step
 from optillm_cerebras_cepo.core.errors import CepoError
@@ -171,8 +172,7 @@ class UsageTotals:
         return self.prompt_tokens + self.completion_tokens
 
     def __add__(self, other: UsageTotals) -> UsageTotals:
-        mine, others = vars(self), vars(other)  # `dataclasses.astuple` copies each value, for every call
-        return UsageTotals(**{name: mine[name] + others[name] for name in mine})
+        return UsageTotals(*map(add, vars(self).values(), vars(other).values()))
 
 
 class Ledger:

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from optillm_cerebras_cepo.core.errors import ModelUnavailable
 from optillm_cerebras_cepo.core.prices import Price
@@ -111,6 +112,7 @@ MODELS = (
 )
 
 
+@lru_cache(maxsize=1024)  # needed several times for each call
 def _key(name: str) -> str:
     """Return what all spellings of a name have in common: `llama3.3-70b` and `llama-3.3-70b` are the same model."""
     return re.sub(r"[^a-z0-9]", "", name.lower())

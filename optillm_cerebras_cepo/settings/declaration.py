@@ -248,6 +248,8 @@ def _by_step(value: str | None) -> dict[str, str]:
 
 
 def _of_step(value: str | None, step: Step) -> str | None:
+    if value is None:
+        return None
     chosen = _by_step(value)
     return chosen.get(step.value, chosen.get(""))
 
