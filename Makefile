@@ -52,8 +52,13 @@ run: venv ## Run the demo: a plan, its execution, a review and an answer from a 
 redis-server:
 	@command -v redis-server >/dev/null || sh tests/support/install-redis.sh
 
+# Its promtool checks docs/alerts.yaml and the queries of docs/grafana.json.
+.PHONY: prometheus
+prometheus:
+	@command -v promtool >/dev/null || sh tests/support/install-prometheus.sh
+
 .PHONY: test
-test: venv redis-server ## Lint, types, and the suite
+test: venv redis-server prometheus ## Lint, types, and the suite
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
@@ -64,7 +69,7 @@ LOAD ?= no
 TESTS ?=
 
 .PHONY: test-often
-test-often: venv redis-server ## The suite RUNS=10 times, beside a load with LOAD=yes; TESTS=path narrows it
+test-often: venv redis-server prometheus ## The suite RUNS=10 times, beside a load with LOAD=yes; TESTS=path narrows it
 	PYTHONPATH=tests .venv/bin/python -m support.often --runs $(RUNS) --load $(LOAD) -n $(WORKERS) --dist loadfile \
 		--no-loadscope-reorder -m "not alone" $(DAILY) $(TESTS)
 
@@ -82,7 +87,7 @@ explore: venv redis-server ## Property tests with new examples; a failure is pri
 nightly: test-nightly explore upstream image-test ## What takes too long for each change: an hour
 
 .PHONY: test-nightly
-test-nightly: venv redis-server .venv-oldest/.whole .venv-newest/.whole ## The rest of the suite, and the suite on both pairs
+test-nightly: venv redis-server prometheus .venv-oldest/.whole .venv-newest/.whole ## The rest of the suite, and the suite on both pairs
 	.venv/bin/python $(SUITE) -m "not alone" $(NIGHTLY)
 	.venv/bin/python -m pytest -m alone $(NIGHTLY)
 	.venv-oldest/bin/python $(SUITE) $(ON_PAIRS)
