@@ -157,6 +157,10 @@ image-test: ## Build the sidecar's image and run it, on a Docker engine of its o
 upstream: venv ## Test the pull requests of docs/upstream on OptiLLM's source distribution, and print their table
 	PYTHONPATH=tests .venv/bin/python -m upstream.prove
 
+.PHONY: dashboard
+dashboard: venv prometheus ## Draw docs/grafana.json from a real Prometheus under load: five minutes, writes docs/dashboard.svg
+	PYTHONPATH=tests .venv/bin/python -m bench.dashboard
+
 .PHONY: way
 way: venv ## Print and draw the files that one planned request enters, from the sidecar to the SDK and back
 	PYTHONPATH=tests .venv/bin/python -m support.way

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,18 @@ LABELS = labels_by_metric(counted_metrics().render().decode())
 def test_prometheus_accepts_the_rules() -> None:
     """Syntax, templates and duplicates."""
     promtool("check", "rules", "--lint=all", "--lint-fatal", ALERTS)
+
+
+def test_prometheus_accepts_the_configuration_of_the_page(tmp_path: Path) -> None:
+    """With the alerts and a client key beside it; its job has the name that the alerts expect."""
+    page = ALERTS.with_name("sidecar.md").read_text()
+    (block,) = re.findall(r"^ *```yaml\n(.*?)^ *```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "prometheus.yml").write_text(textwrap.dedent(block))
+    (tmp_path / "client-key").write_text("a key")
+    shutil.copy(ALERTS, tmp_path)
+    promtool("check", "config", tmp_path / "prometheus.yml")
+    (job,) = yaml.safe_load(block)["scrape_configs"]
+    assert [rule["expr"] for rule in RULES if matched_values(rule["expr"], "job") - {job["job_name"]}] == []
 
 
 def test_alerts_fire_when_they_should() -> None:

@@ -1,6 +1,6 @@
 """Grafana's schema of a dashboard, as the classes of grafana-foundation-sdk state it (Python 3.11 or later).
 
-It is the classic schema, which every Grafana imports; Grafana 13 converts it to its successor when it loads a file.
+It is the classic schema. Grafana 13 converts such a file to the schema's successor, version 2, when it loads it.
 """
 
 from __future__ import annotations
