@@ -52,8 +52,13 @@ run: venv ## Watch a question being answered: by Cerebras if CEREBRAS_API_KEY is
 redis-server:
 	@command -v redis-server >/dev/null || sh tests/support/install-redis.sh
 
+# Its promtool checks docs/alerts.yaml and the queries of docs/grafana.json.
+.PHONY: prometheus
+prometheus:
+	@command -v promtool >/dev/null || sh tests/support/install-prometheus.sh
+
 .PHONY: test
-test: venv redis-server ## Lint, types, and the suite
+test: venv redis-server prometheus ## Lint, types, and the suite
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
@@ -64,7 +69,7 @@ LOAD ?= no
 TESTS ?=
 
 .PHONY: test-often
-test-often: venv redis-server ## The suite RUNS=10 times, beside a load with LOAD=yes; TESTS=path narrows it
+test-often: venv redis-server prometheus ## The suite RUNS=10 times, beside a load with LOAD=yes; TESTS=path narrows it
 	PYTHONPATH=tests .venv/bin/python -m support.often --runs $(RUNS) --load $(LOAD) -n $(WORKERS) --dist loadfile \
 		--no-loadscope-reorder -m "not alone" $(DAILY) $(TESTS)
 
@@ -82,7 +87,7 @@ explore: venv redis-server ## Property tests with new examples; a failure is pri
 nightly: test-nightly explore upstream image-test ## What takes too long for each change: an hour
 
 .PHONY: test-nightly
-test-nightly: venv redis-server .venv-oldest/.whole .venv-newest/.whole ## The rest of the suite, and the suite on both pairs
+test-nightly: venv redis-server prometheus .venv-oldest/.whole .venv-newest/.whole ## The rest of the suite, and the suite on both pairs
 	.venv/bin/python $(SUITE) -m "not alone" $(NIGHTLY)
 	.venv/bin/python -m pytest -m alone $(NIGHTLY)
 	.venv-oldest/bin/python $(SUITE) $(ON_PAIRS)
@@ -151,6 +156,10 @@ image-test: ## Build the sidecar's image and run it, on a Docker engine of its o
 .PHONY: upstream
 upstream: venv ## Test the pull requests of docs/upstream on OptiLLM's source distribution, and print their table
 	PYTHONPATH=tests .venv/bin/python -m upstream.prove
+
+.PHONY: dashboard
+dashboard: venv prometheus ## Draw docs/grafana.json from a real Prometheus under load: five minutes, writes docs/dashboard.svg
+	PYTHONPATH=tests .venv/bin/python -m bench.dashboard
 
 .PHONY: way
 way: venv ## Print and draw the files that one planned request enters, from the sidecar to the SDK and back

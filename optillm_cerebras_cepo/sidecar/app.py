@@ -130,6 +130,8 @@ class SidecarApp:
             record.note_hang_up()
             path = record.path if record.path in METHODS else "other"
             self.metrics.count_response(path, record.approach, record.effort, record.status, record.seconds)
+            if path == CHAT and record.error:
+                self.metrics.count_error(*record.error)
             if record.path not in POLLED_PATHS or record.status != 200:
                 access_logger.info("request", extra=record.log_fields())
         finally:

@@ -16,7 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from optillm_cerebras_cepo import __version__
 from optillm_cerebras_cepo.core.errors import CepoError, Ended
 from optillm_cerebras_cepo.core.events import CallDelayed, CallFinished, CallHedged, Event
-from optillm_cerebras_cepo.host.responses import counts
+from optillm_cerebras_cepo.host.responses import HostError, counts
 from optillm_cerebras_cepo.session import RequestResult
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -28,9 +28,21 @@ LOGGED_METHOD = re.compile(r"[A-Z]{1,20}")
 
 
 class Metrics:
-    """The metrics of one server; `in_flight` returns the number of chat requests in progress."""
+    """The metrics of one server.
 
-    def __init__(self, in_flight: Callable[[], int]) -> None:
+    Args:
+        in_flight: returns the number of chat requests in progress.
+        waiting: returns how many of these wait until another one ends.
+        ready: returns whether the sidecar can answer.
+
+    """
+
+    def __init__(
+        self,
+        in_flight: Callable[[], int],
+        waiting: Callable[[], int] = lambda: 0,
+        ready: Callable[[], bool] = lambda: True,
+    ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # Prometheus does not need them
         self._registry = registry = CollectorRegistry()
         counter, seconds = partial(Counter, registry=registry), partial(Histogram, buckets=BUCKETS, registry=registry)
@@ -41,14 +53,22 @@ class Metrics:
         self._request_seconds = seconds(
             "cepo_cerebras_request_seconds", "Seconds from a chat request to the end of its response", ["effort"]
         )
+        self._errors = counter(
+            "cepo_cerebras_errors", "Chat requests that ended with an error, also in a stream", ["code", "status"]
+        )
         self._calls = counter("cepo_cerebras_calls", "Calls to the Cerebras API", ["step", "status"])
         self._hedged = counter("cepo_cerebras_hedged_calls", "Second calls for calls later than usual", ["step"])
         self._tokens = counter("cepo_cerebras_tokens", "Tokens of completed calls", ["step", "kind"])
         self._call_seconds = seconds("cepo_cerebras_call_seconds", "Seconds of a call", ["step"])
-        self._waiting = counter("cepo_cerebras_waiting_seconds", "Seconds that calls waited before a retry")
+        self._waits = counter("cepo_cerebras_waits", "Waits of calls for a rate limit or before a retry", ["reason"])
+        self._waiting = counter(
+            "cepo_cerebras_waiting_seconds", "Seconds that calls waited for a rate limit or before a retry", ["reason"]
+        )
         self._cost = counter("cepo_cerebras_cost_dollars", "US dollars of requests, where prices are known", ["effort"])
         self._degraded = counter("cepo_cerebras_degraded", "Answers that left something out")
         gauge("cepo_cerebras_requests_in_flight", "Chat requests in progress").set_function(in_flight)
+        gauge("cepo_cerebras_requests_waiting", "Chat requests that wait until another ends").set_function(waiting)
+        gauge("cepo_cerebras_ready", "1 if the sidecar can answer, as at /ready; else 0").set_function(ready)
         gauge("cepo_cerebras_info", "Version", ["version"]).labels(__version__).set(1)
 
     def count_event(self, event: Event) -> None:
@@ -64,7 +84,9 @@ class Metrics:
             case CallHedged():
                 self._hedged.labels(event.label.step.value).inc()
             case CallDelayed():
-                self._waiting.inc(event.seconds)
+                reason = event.error.code or event.error.type
+                self._waits.labels(reason).inc()
+                self._waiting.labels(reason).inc(event.seconds)
 
     def count_degraded(self) -> None:
         """Count an answer that left something out."""
@@ -79,6 +101,10 @@ class Metrics:
         self._requests.labels(path, approach, effort, str(status)).inc()
         if approach:
             self._request_seconds.labels(effort).observe(seconds)
+
+    def count_error(self, code: str, status: int) -> None:
+        """Count a chat request that ended with an error. `count_response` has status 200 if its stream had begun."""
+        self._errors.labels(code, str(status)).inc()
 
     def render(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
@@ -99,6 +125,7 @@ class RequestRecord:
         self.hung_up = True  # until the whole body was read by the server
         self.approach = ""
         self.effort = ""
+        self._error_status = 0
         self._result: dict[str, Any] = {}
         self._metrics = metrics
         self._started = time.monotonic()
@@ -110,6 +137,14 @@ class RequestRecord:
     def seconds(self) -> float:
         """Seconds since the request arrived."""
         return time.monotonic() - self._started
+
+    @property
+    def error(self) -> tuple[str, int] | None:
+        """Code and status of the error that ended the request; None if there is none."""
+        if code := self._result.get("error"):
+            return code, self._error_status
+        # OptiLLM's own errors, of other approaches, reach the client only.
+        return (str(HostError.code), self.status) if self.status >= 400 else None
 
     def on_approach(self, approach: str) -> None:
         """Store the requested approach, which is one that is served."""
@@ -130,7 +165,7 @@ class RequestRecord:
     def on_end(self, result: RequestResult | CepoError) -> None:
         """Store what the answer cost, or its error. Not the result itself: it would keep the request in memory."""
         if isinstance(result, CepoError):
-            cost = result.spent.get("cost")
+            cost, self._error_status = result.spent.get("cost"), result.status
             self._result = {"error": result.code or result.type, **result.spent}
         else:
             degraded = len(result.degraded)
@@ -159,6 +194,7 @@ class RequestRecord:
         if self.hung_up or self._result.get("error") == Ended.code:
             self.hung_up = True
             self.status = Ended.status
+            self._error_status = self._error_status or Ended.status
             self._result = {"error": Ended.code, **self._result}
 
     def log_fields(self) -> dict[str, Any]:

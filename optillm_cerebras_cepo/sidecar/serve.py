@@ -165,12 +165,16 @@ class _Sidecar:
         self._runtime.limit_connections(api_connections)
         self._runtime.shared.limiters.connect(launched.redis_url)
         self._slots = slots = RequestSlots(slot_count)
-        self._readiness = Readiness(RUNTIME, launched.base_url, launched.models, launched.tls)
+        self._readiness = readiness = Readiness(RUNTIME, launched.base_url, launched.models, launched.tls)
         app = SidecarApp(
             launched.application,
             keys=ClientKeys(keys),
             slots=slots,
-            metrics=Metrics(lambda: slots.in_use),
+            metrics=Metrics(
+                lambda: slots.in_use,
+                lambda: RUNTIME.shared.planning.waiting,
+                lambda: readiness.state.model is not None and not slots.closed,
+            ),
             readiness=self._readiness,
             wanted=launched.models,
             approaches=options.approaches,

@@ -247,7 +247,8 @@ def test_every_setting_that_is_named_exists() -> None:
     """Every `CEPO_CEREBRAS_<NAME>` and `cepo_cerebras_<name>` outside of the generated parts."""
     known = Settings.model_fields.keys() | FLAGS.keys() | KEY_VARIABLES
     unknown = []
-    for page in [*PAGES, ROOT / "docker" / "compose.yaml"]:
+    others = ROOT / "docker" / "compose.yaml", ROOT / "docs" / "alerts.yaml", ROOT / "docs" / "grafana.json"
+    for page in [*PAGES, *others]:
         text = re.sub(r"<!-- (\w+) -->\n\n.*?<!-- /\1 -->", "", page.read_text(), flags=re.DOTALL)
         variables = {name.lower() for name in re.findall(r"CEPO_CEREBRAS_([A-Z0-9_]*[A-Z0-9])", text)} - {"name"}
         fields = set(re.findall(r"[`\"]cepo_cerebras_([a-z0-9_]+)[`\"]", text))

@@ -17,8 +17,8 @@ def values(metrics: Metrics, name: str) -> dict[str, float]:
 
 @pytest.fixture
 def metrics() -> Metrics:
-    """Metrics with two requests in flight."""
-    return Metrics(lambda: 2)
+    """Metrics with two requests in flight, of which one waits, of a server that is not ready."""
+    return Metrics(lambda: 2, lambda: 1, lambda: False)
 
 
 def test_calls_by_step_and_status(metrics: Metrics) -> None:
@@ -36,11 +36,15 @@ def test_calls_by_step_and_status(metrics: Metrics) -> None:
     assert values(metrics, "cepo_cerebras_call_seconds_sum") == {'{step="plan"}': 2.0}
 
 
-def test_seconds_of_waiting(metrics: Metrics) -> None:
-    """The sum of the delays; other events do not count."""
+def test_waits_by_reason(metrics: Metrics) -> None:
+    """Their number and the sum of their seconds; other events do not count."""
     metrics.count_event(CallDelayed(LABEL, 2.5, RateLimited("later")))
+    metrics.count_event(CallDelayed(LABEL, 1.5, RateLimited("later")))
+    metrics.count_event(CallDelayed(LABEL, 0.5, ApiUnavailable("no")))
     metrics.count_event(CandidateRated(1, 5.0))
-    assert values(metrics, "cepo_cerebras_waiting_seconds_total") == {"": 2.5}
+    limited, unavailable = '{reason="rate_limited"}', '{reason="api_unavailable"}'
+    assert values(metrics, "cepo_cerebras_waits_total") == {limited: 2.0, unavailable: 1.0}
+    assert values(metrics, "cepo_cerebras_waiting_seconds_total") == {limited: 4.0, unavailable: 0.5}
     assert values(metrics, "cepo_cerebras_calls_total") == {}
 
 
@@ -62,13 +66,26 @@ def test_dollars_by_effort(metrics: Metrics) -> None:
     assert values(metrics, "cepo_cerebras_cost_dollars_total") == {'{effort="auto"}': 0.75}
 
 
-def test_requests_in_flight_and_process_metrics(metrics: Metrics) -> None:
+def test_errors_by_code_and_status(metrics: Metrics) -> None:
+    """The code says more than the status, and streams have status 200 whatever happens to them."""
+    metrics.count_error("server_full", 503)
+    metrics.count_error("api_unavailable", 503)
+    assert values(metrics, "cepo_cerebras_errors_total") == {
+        '{code="server_full",status="503"}': 1.0,
+        '{code="api_unavailable",status="503"}': 1.0,
+    }
+
+
+def test_state_and_process_metrics(metrics: Metrics) -> None:
     """Memory, CPU time and open files come from the client library."""
     assert values(metrics, "cepo_cerebras_requests_in_flight") == {"": 2.0}
+    assert values(metrics, "cepo_cerebras_requests_waiting") == {"": 1.0}
+    assert values(metrics, "cepo_cerebras_ready") == {"": 0.0}
     assert values(metrics, "process_resident_memory_bytes")[""] > 0
 
 
 def test_two_instances_are_independent(metrics: Metrics) -> None:
     """Each has its own registry."""
     metrics.count_event(CallDelayed(LABEL, 1.0, RateLimited("later")))
-    assert values(Metrics(lambda: 0), "cepo_cerebras_waiting_seconds_total") == {"": 0.0}
+    assert values(metrics, "cepo_cerebras_waits_total") != {}
+    assert values(Metrics(lambda: 0), "cepo_cerebras_waits_total") == {}

@@ -106,6 +106,28 @@ def test_a_request_that_still_runs_is_finished_at_its_end() -> None:
     assert [line["calls"] for line in lines] == [3]
 
 
+def test_the_error_of_a_request() -> None:
+    """Its own code and status; that of a hang-up only if nothing else ended the request; none after an answer."""
+    seen = request_record()
+    seen.status, seen.hung_up = 200, False
+    assert seen.error is None
+    seen.on_end(NoAnswer("every way failed"))  # of a stream, which has begun with status 200
+    assert seen.error == ("no_answer", 502)
+    seen.hung_up = True
+    seen.note_hang_up()
+    assert seen.error == ("no_answer", 502)
+    left = request_record()
+    left.note_hang_up()
+    assert left.error == ("ended", 499)
+
+
+def test_an_error_of_optillm_itself_has_a_code() -> None:
+    """Nobody reports it to the record: the status of the response is all that is known."""
+    seen = request_record()
+    seen.status, seen.hung_up = 500, False
+    assert seen.error == ("optillm", 500)
+
+
 def test_every_code_of_the_log_is_documented() -> None:
     """Also those that no client receives, and the name of errors without a code."""
     page = (Path(__file__).parents[2] / "docs" / "errors.md").read_text()

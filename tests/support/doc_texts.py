@@ -13,14 +13,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from optillm_cerebras_cepo.cepo.workload import StepCosts, estimate_cost, fit_to_resources, requested_workload
 from optillm_cerebras_cepo.core.budget import Resources
-from optillm_cerebras_cepo.core.chat import Label, Step, Usage
 from optillm_cerebras_cepo.core.errors import CepoError, Ended, Superseded
-from optillm_cerebras_cepo.core.events import CallFinished
 from optillm_cerebras_cepo.llm.models import MODELS
 from optillm_cerebras_cepo.settings.declaration import Settings
 from optillm_cerebras_cepo.settings.loading import BODY, ENVIRONMENT, OPERATORS
 from optillm_cerebras_cepo.sidecar.options import FLAGS, Options, flag_name
-from optillm_cerebras_cepo.sidecar.request_record import Metrics
+from support.counted_metrics import counted_metrics
 from support.error_kinds import error_kinds
 
 ROOT = Path(__file__).parents[2]
@@ -141,11 +139,7 @@ def flags() -> str:
 
 def metrics() -> str:
     """Return the table of the metrics that the sidecar defines, without those of the Prometheus library."""
-    seen = Metrics(lambda: 0)
-    seen.count_event(CallFinished(Label(Step.PLAN, 1), 1.0, Usage(1, 1)))
-    seen.count_response("/v1/chat/completions", "cepo_cerebras", "medium", 200, 1.0)
-    seen.count_cost("medium", 0.01)
-    return table(("name", "type", "labels", "meaning"), _families(seen.render().decode()))
+    return table(("name", "type", "labels", "meaning"), _families(counted_metrics().render().decode()))
 
 
 def _families(page: str) -> Iterator[tuple[str, str, str, str]]:
