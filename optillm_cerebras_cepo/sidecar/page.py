@@ -26,11 +26,7 @@ REQUESTS = "/page/requests"
 ONE_REQUEST = re.compile(rf"{REQUESTS}/([0-9a-f]{{12}})(\.html)?")
 READ = ("GET", "HEAD")
 
-KINDS = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-}
+KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}  # werkzeug adds the charset
 MOST_BODY = 512 * 2**10  # bytes of a text to render, as JSON
 MOST_RENDERINGS = 4  # at once: each takes a thread, and the processor for up to 2 s
 
