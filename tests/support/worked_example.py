@@ -60,7 +60,8 @@ Multiply by $6ab$ and complete the product:
 \end{aligned}
 \]
 
-If $a < 6$, then $\frac1a > \frac16$, so both factors are positive. Each divisor $d$ of $36 = 2^2 \cdot 3^2$ gives one pair,
+If $a < 6$, then $\frac1a > \frac16$, so both factors are positive. Each divisor $d$ of $36 = 2^2 \cdot 3^2$ gives one
+pair,
 
 \[
 (a, b) = \Bigl(6 + d,\; 6 + \frac{36}{d}\Bigr), \qquad d \in \{1, 2, 3, 4, 6, 9, 12, 18, 36\},
@@ -75,8 +76,8 @@ and there are $(2+1)(2+1) = 9$ divisors:
 GUESS = r"""Rewrite it as $(a-6)(b-6) = 36$. The divisors of 36 are 1, 2, 3, 4, 6, 9, 12, 18 and 36, so the answer is
 $\boxed{9}$.
 """
-REVIEW = r"""The responses differ: two count **ordered** pairs, one counts pairs with $a \le b$ only. The question asks for
-ordered pairs, so each pair with $a \ne b$ counts twice: $2 \cdot 4 + 1 = 9$.
+REVIEW = r"""The responses differ: two count **ordered** pairs, one counts pairs with $a \le b$ only. The question asks
+for ordered pairs, so each pair with $a \ne b$ counts twice: $2 \cdot 4 + 1 = 9$.
 
 $$\boxed{9}$$
 """

@@ -2,7 +2,7 @@
 
 import { key, stream } from "./api.js";
 import { byId, dollars, many, seconds } from "./dom.js";
-import { questions, refresh } from "./requests.js";
+import { questions, refresh, refreshUntil } from "./requests.js";
 import { RunView } from "./run.js";
 import { scaleFor } from "./timeline.js";
 
@@ -54,7 +54,7 @@ async function ask() {
     running = null;
     setBusy(false);
     draw();
-    await refresh();
+    await refreshUntil(views.map((view) => view.requestId).filter(Boolean));
   }
 }
 
@@ -69,7 +69,10 @@ async function run(view, question, effort, signal) {
   view.begin();
   try {
     for await (const event of stream(body, signal)) {
-      if (event.request_id) questions.set(event.request_id, question);
+      if (event.request_id) {
+        view.requestId = event.request_id;
+        questions.set(event.request_id, question);
+      }
       const line = view.take(event);
       if (line) say(`${effort}: ${line}`);
     }

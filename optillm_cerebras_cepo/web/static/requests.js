@@ -9,9 +9,10 @@ export const questions = new Map();
 
 const items = new Map(); // elements of the list by the trace's id: an open one stays open
 
-/** Show the list anew. */
+/** Show the list anew. Returns the ids of its requests. */
 export async function refresh() {
   const note = byId("no-requests");
+  let listedIds = [];
   try {
     const { requests } = await (await send("page/requests")).json();
     const listed = requests.map((request) => items.get(request.id) ?? itemOf(request));
@@ -19,8 +20,19 @@ export async function refresh() {
     requests.forEach((request, index) => items.set(request.id, listed[index]));
     byId("requests").replaceChildren(...listed);
     note.textContent = requests.length ? "" : "None yet.";
+    listedIds = requests.map((request) => request.request_id);
   } catch (error) {
     note.textContent = error.message;
+  }
+  return listedIds;
+}
+
+/** Show the list until it contains these requests: the server notices a moment later that one was stopped. */
+export async function refreshUntil(ids) {
+  for (let tries = 0; tries < 10; tries += 1) {
+    const listed = await refresh();
+    if (ids.every((id) => listed.includes(id))) return;
+    await new Promise((done) => setTimeout(done, 300));
   }
 }
 
