@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from optillm_cerebras_cepo.host.responses import BodyTooLarge, error_headers
 from optillm_cerebras_cepo.llm.models import lookup
 from optillm_cerebras_cepo.sidecar import errors
 from optillm_cerebras_cepo.sidecar.admission import PROBE_PATHS, ClientKeys, RequestSlots
-from optillm_cerebras_cepo.sidecar.origins import refuse_browsers, refuse_other_pages
+from optillm_cerebras_cepo.sidecar.origins import HOST, refuse_browsers, refuse_other_pages
 from optillm_cerebras_cepo.sidecar.readiness import Readiness
 from optillm_cerebras_cepo.sidecar.request_record import CONTENT_TYPE, Metrics, RequestRecord
 
@@ -32,7 +31,6 @@ WARMING = "/v1/tcp_warming"  # the Cerebras SDK asks for it when a client is mad
 READ = ("GET", "HEAD")
 METHODS = {CHAT: ("POST",), MODELS: READ, WARMING: READ, "/health": READ, "/ready": READ, "/metrics": READ}
 POLLED_PATHS = PROBE_PATHS | {"/metrics", WARMING}  # a 200 here is not logged
-HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")  # of a Host header
 READ_ERROR = "cepo_cerebras.read_error"  # environ: the status for a request that could not be read
 access_logger = logging.getLogger("optillm_cerebras_cepo.access")
 

@@ -7,12 +7,13 @@ let resolve to this host (DNS rebinding). So the reads of the page's data depend
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from optillm_cerebras_cepo.sidecar.errors import OriginRefused
 
+HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")  # of a Host header
 TRUSTED_SITES = (None, "same-origin", "none")  # Sec-Fetch-Site; `none` is an address that was typed or a bookmark
 
 
@@ -42,9 +43,11 @@ def refuse_other_pages(environ: Mapping[str, Any]) -> None:
 
 def _is_address(host: str) -> bool:
     """Return whether a Host header names an IP address or localhost, with or without a port."""
+    named = HOST.fullmatch(host)
+    if not named:
+        return False
     try:
-        name = urlsplit(f"//{host}").hostname or ""
-        ipaddress.ip_address(name)
+        ipaddress.ip_address(named[1].strip("[]"))
     except ValueError:
-        return host.partition(":")[0] == "localhost"
+        return named[1] == "localhost"
     return True

@@ -40,10 +40,11 @@ def formulas(markdown: MarkdownIt) -> None:
 def mathml(latex: str, *, block: bool) -> str:
     """Return a formula as MathML, or as its source if it cannot be converted. It has to be sanitised."""
     if len(latex) <= MOST_LATEX:
-        for name, known in SYNONYMS:
-            latex = latex.replace(name, known)
+        known = latex
+        for name, synonym in SYNONYMS:
+            known = known.replace(name, synonym)
         try:
-            element = convert_to_element(latex, display="block" if block else "inline")
+            element = convert_to_element(known, display="block" if block else "inline")
             for part in element.iter():  # the library's own function leaves what is in the texts unescaped
                 part.text = html.unescape(part.text or "")
             return ElementTree.tostring(element, encoding="unicode")

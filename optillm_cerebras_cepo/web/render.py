@@ -57,6 +57,7 @@ _CLEANER = nh3.Cleaner(
 
 def render(text: str) -> str:
     """Return the text as a fragment of HTML with allowed tags and attributes only. Never raises."""
+    text = text.encode("utf-8", "replace").decode()  # without halves of surrogate pairs
     shown, rest = text[:MOST_TEXT], text[MOST_TEXT:]
     try:
         found = _MARKDOWN.render(shown)
