@@ -82,6 +82,9 @@ def test_the_simulator_stands_alone() -> None:
         ("redis", {"llm"}),
         ("math_verify", {"voting"}),
         ("latex2sympy2_extended", {"voting"}),
+        ("markdown_it", {"web"}),
+        ("nh3", {"web"}),
+        ("latex2mathml", {"web"}),
     ],
 )
 def test_each_library_is_imported_in_its_own_layers(module: str, allowed: set[str]) -> None:

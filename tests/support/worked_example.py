@@ -19,8 +19,8 @@ PLANS = (
 
 *Confidence: high for every step.*
 """,
-    r"""1. Solve for $b$: $b = \dfrac{6a}{a-6}$, so $a > 6$.
-2. Write $b = 6 + \dfrac{36}{a-6}$.
+    r"""1. Solve for $b$: $b = \frac{6a}{a-6}$, so $a > 6$.
+2. Write $b = 6 + \frac{36}{a-6}$.
 3. $b$ is an integer exactly if $a-6$ divides $36$; count these divisors.
 """,
     r"""1. Assume $a \le b$, so that $\frac1a \ge \frac1{12}$ and $7 \le a \le 12$.
@@ -64,7 +64,7 @@ If $a < 6$, then $\frac1a > \frac16$, so both factors are positive. Each divisor
 pair,
 
 \[
-(a, b) = \Bigl(6 + d,\; 6 + \frac{36}{d}\Bigr), \qquad d \in \{1, 2, 3, 4, 6, 9, 12, 18, 36\},
+(a, b) = \Bigl(6 + d,\; 6 + \frac{36}{d}\Bigr), \quad d \mid 36,
 \]
 
 and there are $(2+1)(2+1) = 9$ divisors:

@@ -43,7 +43,8 @@ export class Timeline {
     const kind = kindOf(entry);
     bar.element.className = `bar ${kind === "call" || kind === "running" ? entry.step : ""} ${kind}`;
     this.#explain(kind === "call" || kind === "running" ? entry.step : kind);
-    bar.element.setAttribute("aria-label", `${nameOf(entry)}: ${outcomeOf(entry)}`);
+    bar.element.title = `${nameOf(entry)}: ${outcomeOf(entry)}`;
+    bar.element.setAttribute("aria-label", bar.element.title);
     return bar;
   }
 
