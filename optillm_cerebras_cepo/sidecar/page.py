@@ -28,7 +28,7 @@ READ = ("GET", "HEAD")
 
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}  # werkzeug adds the charset
 MOST_BODY = 512 * 2**10  # bytes of a text to render, as JSON
-MOST_RENDERINGS = 4  # at once: each takes a thread, and the processor for up to 2 s
+MOST_AT_ONCE = 4  # requests for data: each takes a thread, and the processor for up to 2 s
 
 POLICY = {
     "default-src": "'none'",
@@ -59,7 +59,7 @@ class Page:
     def __init__(self, traces: TraceStore) -> None:
         self.traces = traces
         self._files = dict(_files())
-        self._renderings = RequestSlots(MOST_RENDERINGS)
+        self._slots = RequestSlots(MOST_AT_ONCE)
 
     def methods(self, path: str) -> tuple[str, ...] | None:
         """Return the methods of a path; None if it is not one of the page's."""
@@ -85,38 +85,26 @@ class Page:
 
     def _response(self, environ: dict[str, Any]) -> Response:
         path = environ["PATH_INFO"]
-        if path == RENDER:
-            return self._rendered(Request(environ))
-        if path == REQUESTS:
+        if file := self._files.get(path):
+            return Response(file[0], mimetype=file[1])
+        self._slots.acquire()
+        try:
+            if path == RENDER:
+                return _rendered(Request(environ))
+            if wanted := ONE_REQUEST.fullmatch(path):
+                return self._trace(wanted[1], as_page=bool(wanted[2]))
             traces = itertools.islice(self.traces.latest(), MOST_TRACES)
             return _json({"requests": [summary(trace) for trace in traces]})
-        if wanted := ONE_REQUEST.fullmatch(path):
-            return self._trace(wanted[1], as_page=bool(wanted[2]))
-        content, kind = self._files[path]
-        return Response(content, mimetype=kind)
-
-    def _rendered(self, request: Request) -> Response:
-        if (request.content_length or 0) > MOST_BODY:
-            raise BodyTooLarge(f"A text to render has at most {MOST_BODY:,} bytes.")
-        try:
-            body = json.loads(request.get_data()) if request.is_json else None
-        except (ValueError, RecursionError):
-            body = None
-        if not isinstance(body, dict) or not isinstance(body.get("text"), str):
-            raise BadRequest('The body must be a JSON object {"text": "…"}, with content-type application/json.')
-        self._renderings.acquire()
-        try:
-            return _json({"html": render(body["text"])})
         finally:
-            self._renderings.release()
+            self._slots.release()
 
     def _trace(self, wanted: str, *, as_page: bool) -> Response:
-        found = self.traces.find(wanted)
-        if not found:
+        found = self.traces.get(wanted)
+        if found is None:
             raise UnknownPath("The trace of this request is not stored any more.")
         if not as_page:
-            return _json(found[0])
-        response = Response(trace_page(found[0]), mimetype=KINDS[".html"])
+            return _json(found)
+        response = Response(trace_page(found), mimetype=KINDS[".html"])
         # It has inline styles, and is never a document of this origin.
         response.headers["content-disposition"] = f'attachment; filename="trace-{wanted}.html"'
         return response
@@ -131,6 +119,18 @@ def summary(trace: Mapping[str, Any]) -> dict[str, Any]:
         **{name: ours.get(name) for name in named},
         "error": (trace.get("error") or {}).get("code"),
     }
+
+
+def _rendered(request: Request) -> Response:
+    if (request.content_length or 0) > MOST_BODY:
+        raise BodyTooLarge(f"A text to render has at most {MOST_BODY:,} bytes.")
+    try:
+        body = json.loads(request.get_data()) if request.is_json else None
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict) or not isinstance(body.get("text"), str):
+        raise BadRequest('The body must be a JSON object {"text": "…"}, with content-type application/json.')
+    return _json({"html": render(body["text"])})
 
 
 def _files() -> Iterator[tuple[str, tuple[bytes, str]]]:

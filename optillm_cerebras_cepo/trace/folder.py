@@ -73,6 +73,11 @@ class TraceFolder:
             return found
         return [trace for trace in self.latest() if trace.get("request_id") == wanted]
 
+    def get(self, trace_id: str) -> dict[str, Any] | None:
+        """Return the trace with this id, if there is one."""
+        names = (name for name in self._names() if (match := NAME.fullmatch(name)) and match[1] == trace_id)
+        return next(filter(None, map(self._read, names)), None)
+
     def _names(self) -> list[str]:
         """Return the names of the files, the latest first."""
         try:

@@ -23,13 +23,12 @@ class TraceStore(Protocol):
     def latest(self) -> Iterator[dict[str, Any]]:
         """Yield the traces, the latest first."""
 
-    def find(self, wanted: str) -> list[dict[str, Any]]:
-        """Return the traces whose id begins like this, or whose request has this id; the latest first."""
+    def get(self, trace_id: str) -> dict[str, Any] | None:
+        """Return the trace with this id, if there is one."""
 
 
 class _Stored(NamedTuple):
     id: str
-    request_id: str | None
     text: bytes  # JSON: it takes less memory than what it describes, and cannot be changed
 
 
@@ -47,7 +46,7 @@ class MemoryTraces:
         """Store a trace, and drop the oldest ones beyond the limits."""
         text = bounded_json(trace).encode()
         with self._lock:
-            self._stored.appendleft(_Stored(trace["id"], trace["request_id"], text))
+            self._stored.appendleft(_Stored(trace["id"], text))
             self._bytes += len(text)
             while len(self._stored) > self._most or self._bytes > self._most_bytes:
                 self._bytes -= len(self._stored.pop().text)
@@ -56,11 +55,9 @@ class MemoryTraces:
         """Yield the traces, the latest first."""
         return (json.loads(stored.text) for stored in self._snapshot())
 
-    def find(self, wanted: str) -> list[dict[str, Any]]:
-        """Return the traces whose id begins like this, or whose request has this id; the latest first."""
-        stored = self._snapshot()
-        found = [one for one in stored if one.id.startswith(wanted)]
-        return [json.loads(one.text) for one in found or [one for one in stored if one.request_id == wanted]]
+    def get(self, trace_id: str) -> dict[str, Any] | None:
+        """Return the trace with this id, if there is one."""
+        return next((json.loads(stored.text) for stored in self._snapshot() if stored.id == trace_id), None)
 
     def _snapshot(self) -> list[_Stored]:
         with self._lock:

@@ -33,7 +33,7 @@ def test_an_answer_with_its_figures(tab: Visit) -> None:
     tab.site.answer(r"It is $6 \cdot 7 = 42$.")
     tab.ask("low")
     tab.until_ended()
-    assert tab.page.locator("#server").inner_text() == "llama-3.3-70b"
+    expect(tab.page.locator("#server")).to_have_text("llama-3.3-70b")
     expect(tab.runs.locator(".answer .rendered math")).to_be_visible()
     assert figure(tab, "Calls") == str(len(tab.site.api.chat_calls)) == "6"
     assert figure(tab, "Tokens") == f"{tab.site.api.usage.total_tokens:,}"

@@ -81,7 +81,7 @@ def test_keyboard_only(tab: Visit) -> None:
     assert focused(tab) == "stop"
     keys.press("Space")
     tab.until_ended("stopped")
-    expect(tab.page.locator("#requests .rest").first).to_have_text("ended")
+    expect(tab.page.locator("#requests .rest").first).to_have_text("ended: What is 6 times 7?")
     assert tab.page.evaluate("document.activeElement.className") == "run"
     for _ in range(3):  # the timeline, Refresh, the first of the list
         keys.press("Tab")

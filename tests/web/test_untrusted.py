@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,7 +67,7 @@ def test_attacks_in_answer_plan_and_model_name(tab: Visit) -> None:
     """They are shown as text, and no request goes to another host."""
     tab.ask("low", HOSTILE)
     tab.until_ended()
-    assert tab.page.locator("#server").inner_text() == NAME
+    expect(tab.page.locator("#server")).to_have_text(NAME)
     answer = tab.runs.locator(".answer .rendered")
     expect(answer).to_contain_text("onerror")
     tab.page.get_by_role("button", name=re.compile("candidate 1 plan: .* tokens")).first.click()
@@ -153,3 +154,49 @@ def test_no_code_and_no_style_is_inline() -> None:
     everything = [page, (STATIC / "page.css").read_text(), *scripts.values()]
     addresses = {address for text in everything for address in re.findall(r"https?://[^\s'\"]+", text)}
     assert addresses == {"http://www.w3.org/2000/svg"}  # a namespace in the icon
+
+
+def test_a_name_that_resolves_to_this_host(browser: Browser, site: Site) -> None:
+    """DNS rebinding in a real browser: the page loads, says what to do, and gets neither an answer nor the list."""
+    port = site.url.rpartition(":")[2]
+    with visit(browser, dataclasses.replace(site, url=f"http://attacker.example:{port}")) as tab:
+        expect(tab.page.locator("#no-requests")).to_contain_text("Open the page by its IP address or as localhost")
+        tab.ask("none")
+        tab.until_ended("failed")
+        expect(tab.runs.get_by_role("alert")).to_contain_text("origin_refused")
+        assert site.api.chat_calls == ()
+
+
+def test_a_page_of_another_site(browser: Browser, site: Site) -> None:
+    """It can neither ask nor read, by a script, a form, a frame or a file of the server."""
+    page = browser.new_page()
+    page.route("http://other.example/", lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"))
+    page.goto("http://other.example/")
+    results = page.evaluate(
+        """async (url) => {
+          const body = JSON.stringify({ messages: [{ role: "user", content: "x" }] })
+          const attempts = [
+            () => fetch(`${url}/page/requests`),
+            () => fetch(`${url}/v1/chat/completions`, { method: "POST", body }),
+            () => fetch(`${url}/v1/chat/completions`, { method: "POST", body, mode: "no-cors" }),
+            () => import(`${url}/page/page.js`),
+          ]
+          const results = []
+          for (const attempt of attempts) {
+            try { results.push((await attempt()).type) } catch (error) { results.push(error.name) }
+          }
+          const frame = document.createElement("iframe")
+          frame.src = url
+          const loaded = new Promise((done) => frame.addEventListener("load", done))
+          document.body.append(frame)
+          await loaded
+          return [...results, frame.contentDocument === null && frame.contentWindow.length]
+        }""",
+        site.url,
+    )
+    page.close()
+    # A request without CORS may be sent; its answer is a refusal, which the page cannot read.
+    assert results[:2] == ["TypeError", "TypeError"]
+    assert results[2] in ("opaque", "TypeError")
+    assert results[3] == "TypeError"
+    assert site.api.chat_calls == ()

@@ -76,9 +76,13 @@ async function errorOf(response) {
   }
 }
 
+let rendering = Promise.resolve(); // one after the other: the server renders few texts at once
+
 /** Return the text of a model as HTML that is safe to show. */
-export async function render(text) {
-  return (await (await send("page/render", { body: { text } })).json()).html;
+export function render(text) {
+  const next = rendering.then(async () => (await (await send("page/render", { body: { text } })).json()).html);
+  rendering = next.catch(() => {});
+  return next;
 }
 
 /** Ask, and yield each event of the stream as an object. Throws an ApiError, also one that the stream reports. */

@@ -2,7 +2,7 @@
 
 import { key, stream } from "./api.js";
 import { byId, dollars, many, seconds } from "./dom.js";
-import { questions, refresh, refreshUntil } from "./requests.js";
+import { asked, refresh, refreshUntil } from "./requests.js";
 import { RunView } from "./run.js";
 import { scaleFor } from "./timeline.js";
 
@@ -71,7 +71,7 @@ async function run(view, question, effort, signal) {
     for await (const event of stream(body, signal)) {
       if (event.request_id) {
         view.requestId = event.request_id;
-        questions.set(event.request_id, question);
+        asked.set(event.request_id, { question, effort });
       }
       const line = view.take(event);
       if (line) say(`${effort}: ${line}`);
@@ -100,13 +100,19 @@ function showHint() {
   byId("hint").textContent = HINTS[chosen];
 }
 
+/** Show the model; ask again every few seconds while the server is not ready. */
 async function showServer() {
+  let model;
+  let text = "The server cannot be reached.";
   try {
-    const { model, reason } = await (await fetch("ready")).json();
-    byId("server").textContent = model ?? `Not ready: ${reason}`;
+    let reason;
+    ({ model, reason } = await (await fetch("ready")).json());
+    text = model ?? `Not ready: ${reason}`;
   } catch {
-    byId("server").textContent = "The server cannot be reached.";
+    // it is asked again
   }
+  if (byId("server").textContent !== text) byId("server").textContent = text;
+  if (!model) setTimeout(showServer, 2000);
 }
 
 byId("ask").addEventListener("submit", (event) => {

@@ -4,8 +4,8 @@ import { send } from "./api.js";
 import { byId, dollars, make, many, seconds } from "./dom.js";
 import { RunView } from "./run.js";
 
-/** Questions of this tab by request id: the server keeps none. */
-export const questions = new Map();
+/** What this tab asked, `{question, effort}` by request id: the server keeps no questions. */
+export const asked = new Map();
 
 const items = new Map(); // elements of the list by the trace's id: an open one stays open
 
@@ -38,20 +38,27 @@ export async function refreshUntil(ids) {
 
 function itemOf(request) {
   const started = new Date(request.started);
-  const name = `${request.effort ?? "request"} of ${started.toLocaleTimeString("en-GB")}`;
-  const question = questions.get(request.request_id) ?? "";
+  const { question = "", effort } = { ...asked.get(request.request_id), ...(request.effort ? request : {}) };
+  const name = `${effort ?? "request"} of ${started.toLocaleTimeString("en-GB")}`;
+  const failure = request.error ?? (request.status === 200 ? "" : `status ${request.status}`);
   const cells = [
     ["time", started.toLocaleTimeString("en-GB")],
-    ["effort", request.effort ?? "–"],
+    ["effort", effort ?? "–"],
     ["figure", seconds(request.seconds)],
     ["figure", many(request.calls ?? 0, "call")],
     ["figure", dollars(request.cost)],
-    ["rest", request.error ?? (request.status === 200 ? question : `status ${request.status}`)],
+    ["rest", [failure, question].filter(Boolean).join(": ")],
   ];
   const item = make("li");
   const open = make(
     "button",
-    { type: "button", class: "open", "aria-expanded": "false", onclick: () => guarded(toggle) },
+    {
+      type: "button",
+      class: "open",
+      "aria-expanded": "false",
+      "aria-label": cells.map(([, text]) => text).join(", "),
+      onclick: () => guarded(toggle),
+    },
     ...cells.map(([kind, text]) => make("span", { class: kind, text })),
   );
   async function toggle() {

@@ -93,7 +93,7 @@ export class RunView {
   stop() {
     this.#end(this.now);
     this.#setState("stopped", "failed");
-    this.figures.Cost.textContent = "unknown";
+    this.#showAccount({});
     if (!this.text) this.answer.replaceChildren(make("p", { class: "soft", text: "Stopped. There is no answer." }));
   }
 

@@ -2,7 +2,7 @@
 
 import { kindOf, make, nameOf, outcomeOf, seconds } from "./dom.js";
 
-const ROOM = 0.03; // seconds by which a bar may begin before the one that it follows in its row is recorded as ended
+const ROOM = 0.03; // seconds by which a bar may begin before the one that it follows in its lane is recorded as ended
 const SCALES = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600];
 
 /** Return the end of the time axis for a request that has run so many seconds. */
@@ -39,7 +39,8 @@ export class Timeline {
     const known = entry.number && this.bars.find((bar) => bar.entry.number === entry.number);
     const bar = known || this.#add(entry);
     bar.entry = entry;
-    bar.lane.end = entry.seconds === undefined ? Infinity : entry.started + entry.seconds;
+    const { started, seconds: lasted = Infinity } = entry;
+    bar.lane.end = started + lasted - Math.min(ROOM, lasted / 4); // the lane is free then
     const kind = kindOf(entry);
     bar.element.className = `bar ${kind === "call" || kind === "running" ? entry.step : ""} ${kind}`;
     this.#explain(kind === "call" || kind === "running" ? entry.step : kind);
@@ -104,7 +105,7 @@ export class Timeline {
   #add(entry) {
     const group = this.#group(entry.candidate);
     if (entry.step === "direct") group.title.textContent = "Direct";
-    let lane = group.ends.find((one) => one.end <= entry.started + ROOM);
+    let lane = group.ends.find((one) => one.end <= entry.started);
     if (!lane) {
       lane = { end: 0, element: make("div", { class: "lane" }) };
       group.ends.push(lane);
