@@ -64,7 +64,6 @@ async function run(view, question, effort, signal) {
     messages: [{ role: "user", content: question }],
     cepo_cerebras_effort: effort,
     cepo_cerebras_live_trace: "replies",
-    cepo_cerebras_progress: false,
   };
   view.begin();
   try {
