@@ -25,7 +25,7 @@ BLOCKS = ("$$", r"\[")
 ENVIRONMENT = re.compile(r"\\begin\{((?:equation|multline|gather|align|alignat|flalign|eqnarray)\*?)\}")
 # What the library does not know, and the same under a name that it knows.
 SYNONYMS = (("{aligned}", "{align*}"), ("{align}", "{align*}"), ("{gathered}", "{gather}"), ("{dcases}", "{cases}"))
-BROKEN = re.compile(r"\n[ \t]*\n")
+BLANK_LINES = re.compile(r"\n(?:[ \t]*\n)+")  # LaTeX has none in a formula, some models do
 
 
 def formulas(markdown: MarkdownIt) -> None:
@@ -106,7 +106,7 @@ def _block(state: StateBlock, first: int, last: int, silent: bool) -> bool:
         latex = latex[: -len(closing)]
     if not silent:
         token = state.push("formula_block", "math", 0)
-        token.content, token.block = BROKEN.sub("\n", latex).strip(), True
+        token.content, token.block = BLANK_LINES.sub("\n", latex).strip(), True
         token.map = [first, first + len(lines)]
         state.line = first + len(lines)
     return True
