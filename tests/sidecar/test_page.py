@@ -5,22 +5,28 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import KEY
+from pytest_mock import MockerFixture
 from support import web
 from support.optillm_process import Server
 from support.sidecar_process import sidecar
-from support.waiting import until
+from support.waiting import PATIENCE, until
+from werkzeug.test import Client
 
 from optillm_cerebras_cepo.core.errors import BadConfiguration
 from optillm_cerebras_cepo.sidecar import serve
-from optillm_cerebras_cepo.sidecar.page import summary
+from optillm_cerebras_cepo.sidecar.errors import ServerFull
+from optillm_cerebras_cepo.sidecar.page import MOST_AT_ONCE, RENDER, REQUESTS, Page, summary
 from optillm_cerebras_cepo.simulator.server import Simulator
+from optillm_cerebras_cepo.trace.store import MemoryTraces
 
 QUESTION = "What is 6 times 7?"
 
@@ -81,6 +87,31 @@ def test_a_failed_request_is_listed_with_its_code(simulate: Callable[..., Simula
         server.ask({"messages": [{"role": "user", "content": QUESTION}], "cepo_cerebras_model": "no-such-model"})
         (failed,) = until(lambda: web.get(f"{server.url}/page/requests").json()["requests"])
         assert (failed["status"], failed["error"]) == (404, "model_not_found")
+
+
+def test_few_requests_for_data_are_answered_at_once(mocker: MockerFixture) -> None:
+    """A further one is refused; the page's files need no place."""
+    page = Page(MemoryTraces())
+    begun, finish = threading.Semaphore(0), threading.Event()
+
+    def slow(text: str) -> str:
+        begun.release()
+        assert finish.wait(PATIENCE)
+        return text
+
+    mocker.patch("optillm_cerebras_cepo.sidecar.page.render", side_effect=slow)
+    client = Client(page, use_cookies=False)
+    with ThreadPoolExecutor(MOST_AT_ONCE) as threads:
+        running = [threads.submit(client.post, RENDER, json={"text": "x"}) for _ in range(MOST_AT_ONCE)]
+        for _ in running:
+            assert begun.acquire(timeout=PATIENCE)
+        for path in (RENDER, REQUESTS):
+            with pytest.raises(ServerFull):
+                client.open(path, method="POST" if path == RENDER else "GET", json={"text": "x"})
+        assert client.get("/").status_code == 200
+        finish.set()
+        assert [one.result().status_code for one in running] == [200] * MOST_AT_ONCE
+    assert client.get(REQUESTS).json == {"requests": []}
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
