@@ -47,10 +47,11 @@ INSTALLED := pyproject.toml optillm_cerebras_cepo/host/cepo_cerebras_plugin.py
 run: venv ## Watch a question being answered: by Cerebras if CEREBRAS_API_KEY is set, otherwise by a small local model
 	@.venv/bin/cepo-cerebras demo
 
-# The tests of limits that processes share need it. Debian's package is installed if there is none on the PATH.
-.PHONY: redis-server
-redis-server:
-	@command -v redis-server >/dev/null || sh tests/support/install-redis.sh
+# The tests of limits that processes share need one, those of the page the other. Debian's package is installed if there
+# is none on the PATH.
+.PHONY: redis-server chromium
+redis-server chromium:
+	@command -v $@ >/dev/null || sh tests/support/install-package.sh $@
 
 # Its promtool checks docs/alerts.yaml and the queries of docs/grafana.json.
 .PHONY: prometheus
@@ -58,7 +59,7 @@ prometheus:
 	@command -v promtool >/dev/null || sh tests/support/install-prometheus.sh
 
 .PHONY: test
-test: venv redis-server prometheus ## Lint, types, and the suite
+test: venv redis-server prometheus chromium ## Lint, types, and the suite
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
@@ -69,7 +70,7 @@ LOAD ?= no
 TESTS ?=
 
 .PHONY: test-often
-test-often: venv redis-server prometheus ## The suite RUNS=10 times, beside a load with LOAD=yes; TESTS=path narrows it
+test-often: venv redis-server prometheus chromium ## The suite RUNS=10 times, beside a load with LOAD=yes; TESTS=path narrows it
 	PYTHONPATH=tests .venv/bin/python -m support.often --runs $(RUNS) --load $(LOAD) -n $(WORKERS) --dist loadfile \
 		--no-loadscope-reorder -m "not alone" $(DAILY) $(TESTS)
 
@@ -80,14 +81,14 @@ test-pairs: .venv-oldest/.installed .venv-newest/.installed ## Tests that depend
 	.venv-newest/bin/python $(SUITE) $(PAIRS)
 
 .PHONY: explore
-explore: venv redis-server ## Property tests with new examples; a failure is printed with what reproduces it
+explore: venv redis-server chromium ## Property tests with new examples; a failure is printed with what reproduces it
 	.venv/bin/python $(SUITE) -m "hypothesis and not alone" --hypothesis-profile=explore $(DAILY)
 
 .PHONY: nightly
 nightly: test-nightly explore upstream image-test ## What takes too long for each change: an hour
 
 .PHONY: test-nightly
-test-nightly: venv redis-server prometheus .venv-oldest/.whole .venv-newest/.whole ## The rest of the suite, and the suite on both pairs
+test-nightly: venv redis-server prometheus chromium .venv-oldest/.whole .venv-newest/.whole ## The rest of the suite, and the suite on both pairs
 	.venv/bin/python $(SUITE) -m "not alone" $(NIGHTLY)
 	.venv/bin/python -m pytest -m alone $(NIGHTLY)
 	.venv-oldest/bin/python $(SUITE) $(ON_PAIRS)
@@ -168,6 +169,10 @@ way: venv ## Print and draw the files that one planned request enters, from the 
 .PHONY: picture
 picture: venv ## Draw docs/make-run.svg anew: the screen of a real `make run`
 	PYTHONPATH=tests .venv/bin/python -m support.picture_of_run
+
+.PHONY: pictures
+pictures: venv chromium ## Draw the documentation's pictures of the page: docs/page*.png
+	PYTHONPATH=tests .venv/bin/python -m support.screenshots
 
 .PHONY: docs
 docs: venv ## Write the generated parts of the documentation: settings, flags, metrics, budgets, fields and codes

@@ -24,6 +24,7 @@ from optillm_cerebras_cepo.core.deadline import Deadline
 from optillm_cerebras_cepo.core.errors import HUNG_UP, CepoError, Ended, Superseded
 from optillm_cerebras_cepo.core.events import CallFinished, Event, Observer, describe
 from optillm_cerebras_cepo.session import RequestResult
+from optillm_cerebras_cepo.trace.store import TraceStore
 
 POLL = 0.5  # seconds between two checks of a connection
 
@@ -106,6 +107,7 @@ class RequestObserver(Protocol):
     """Observer of one request, called from any thread. It must not raise: an exception would end the request."""
 
     request_id: str
+    traces: TraceStore | None  # stores the request's trace unless the settings name a folder
 
     def on_approach(self, approach: str) -> None:
         """Called when the request's approach is known, if it is served."""

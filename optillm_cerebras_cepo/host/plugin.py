@@ -120,7 +120,8 @@ def execution_of(request: CepoRequest, api: SdkClient) -> Execution:
     """Return the execution of a request, which is recorded as its settings say."""
     observer, streams = request_observer(), request.parameters.stream
     deadline = Deadline(request.settings.deadline)
-    recording = Recording(request.settings, observer.request_id if observer else None, streams)
+    request_id, traces = (observer.request_id, observer.traces) if observer else (None, None)
+    recording = Recording(request.settings, request_id, streams, traces)
 
     def solve(observe: Observer, publish: Callable[[Update], None]) -> RequestResult:
         result: RequestResult | CepoError = CepoError("internal error")

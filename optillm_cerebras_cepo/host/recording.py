@@ -1,4 +1,4 @@
-"""What is recorded of one request: OptiLLM's conversation log, a trace in a folder, a live trace in the stream."""
+"""What is recorded of one request: OptiLLM's conversation log, a trace, a live trace in the stream."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from optillm_cerebras_cepo.session import RequestHooks, RequestResult
 from optillm_cerebras_cepo.settings.declaration import Settings
 from optillm_cerebras_cepo.trace.folder import TraceFolder
 from optillm_cerebras_cepo.trace.recorder import Texts, TraceRecorder
+from optillm_cerebras_cepo.trace.store import TraceStore
 
 
 class Recording:
@@ -24,18 +25,21 @@ class Recording:
         settings: say which traces there are.
         request_id: the sidecar's id of the request; None without one.
         streams: whether the reply is a stream; OptiLLM writes the log's entries of all others.
+        store: where the trace is stored if the settings name no folder; None: nowhere.
 
     """
 
-    def __init__(self, settings: Settings, request_id: str | None, streams: bool) -> None:
+    def __init__(
+        self, settings: Settings, request_id: str | None, streams: bool, store: TraceStore | None = None
+    ) -> None:
         found = optillm.log_entry()
         self._entry = LogEntry(*found, hold=streams) if found else None
         self._settings = settings
         self._request_id = request_id
         self._streams = streams
-        self._folder = TraceFolder(settings.trace_dir) if settings.trace_dir else None
+        self._store = TraceFolder(settings.trace_dir) if settings.trace_dir else store
         self._trace = TraceRecorder(request_id, texts="all" if settings.trace_text else "none")
-        self._traces = [self._trace] if self._folder else []
+        self._traces = [self._trace] if self._store else []
 
     def hooks(self, observe: Observer, publish: Callable[[Update], None]) -> RequestHooks:
         """Return what is informed of the request: the records, this observer, and the stream.
@@ -77,8 +81,8 @@ class Recording:
                 self._entry.finish(None, result.message)
             else:
                 self._entry.finish(responses.full(result), None)
-        if self._folder:
-            self._folder.write(self._trace.finish(*responses.ended(result)))
+        if self._store:
+            self._store.write(self._trace.finish(*responses.ended(result)))
 
     def _begin(self, request: ChatRequest) -> Callable[[Completion | CepoError, float], None]:
         ends = [trace.begin(request) for trace in self._traces]

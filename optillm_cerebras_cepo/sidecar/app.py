@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Response
 
@@ -19,8 +18,12 @@ from optillm_cerebras_cepo.host.responses import BodyTooLarge, error_headers
 from optillm_cerebras_cepo.llm.models import lookup
 from optillm_cerebras_cepo.sidecar import errors
 from optillm_cerebras_cepo.sidecar.admission import PROBE_PATHS, ClientKeys, RequestSlots
+from optillm_cerebras_cepo.sidecar.origins import HOST, refuse_browsers, refuse_other_pages
 from optillm_cerebras_cepo.sidecar.readiness import Readiness
 from optillm_cerebras_cepo.sidecar.request_record import CONTENT_TYPE, Metrics, RequestRecord
+
+if TYPE_CHECKING:  # its packages need not be installed
+    from optillm_cerebras_cepo.sidecar.page import Page
 
 CHAT = "/v1/chat/completions"
 MODELS = "/v1/models"
@@ -28,7 +31,6 @@ WARMING = "/v1/tcp_warming"  # the Cerebras SDK asks for it when a client is mad
 READ = ("GET", "HEAD")
 METHODS = {CHAT: ("POST",), MODELS: READ, WARMING: READ, "/health": READ, "/ready": READ, "/metrics": READ}
 POLLED_PATHS = PROBE_PATHS | {"/metrics", WARMING}  # a 200 here is not logged
-HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")  # of a Host header
 READ_ERROR = "cepo_cerebras.read_error"  # environ: the status for a request that could not be read
 access_logger = logging.getLogger("optillm_cerebras_cepo.access")
 
@@ -44,16 +46,18 @@ class SidecarApp:
     readiness: Readiness
     wanted: Sequence[str]
     approaches: Sequence[str]
+    page: Page | None = None
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request."""
         environ["PATH_INFO"] = _path(environ)
-        record = RequestRecord(environ, self.metrics)
+        record = RequestRecord(environ, self.metrics, self.page.traces if self.page else None)
         environ[REQUEST_OBSERVER] = record
+        more = [("x-request-id", record.request_id), *(self.page.headers(record.path) if self.page else ())]
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             record.status = int(status[:3])
-            return start_response(status, [*headers, ("x-request-id", record.request_id)], exc_info)
+            return start_response(status, [*headers, *more], exc_info)
 
         has_slot = False
         try:
@@ -80,25 +84,42 @@ class SidecarApp:
             self._check({**environ, "PATH_INFO": path})
         except CepoError:
             return False
-        return path == CHAT
+        return path == CHAT or (self.page is not None and self.page.reads_body(path))
 
     def _check(self, environ: Mapping[str, Any]) -> None:
         """Raise a CepoError if the request is refused whatever its body."""
         if READ_ERROR in environ:
             raise _read_error(environ[READ_ERROR])
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
-        self.keys.check(path, environ.get("HTTP_AUTHORIZATION", ""))
-        if "HTTP_ORIGIN" in environ and not self.keys and path not in PROBE_PATHS:
-            raise errors.OriginRefused(
-                "Browser requests are refused unless CEPO_CEREBRAS_CLIENT_KEY is set on the server."
-            )
-        allowed = READ if path.startswith(f"{MODELS}/") else METHODS.get(path)
+        is_public = path in PROBE_PATHS or (self.page is not None and self.page.is_public(path))
+        if not is_public:
+            self.keys.check(path, environ.get("HTTP_AUTHORIZATION", ""))
+        if not is_public and not self.keys:
+            self._check_origin(environ, path)
+        allowed = self._methods(path)
         if allowed is None:
             raise errors.unknown_path(_base_url(environ))
         if method not in allowed:
-            raise errors.wrong_method(method, path if path in METHODS else f"{MODELS}/MODEL", allowed)
+            raise errors.wrong_method(method, f"{MODELS}/MODEL" if path.startswith(f"{MODELS}/") else path, allowed)
+
+    def _check_origin(self, environ: Mapping[str, Any], path: str) -> None:
+        """Raise OriginRefused if a page that is not ours may have sent this request. No client keys are set."""
+        if self.page is None:
+            refuse_browsers(environ)
+        elif "HTTP_ORIGIN" in environ or self._is_of_page(path):
+            refuse_other_pages(environ)
+
+    def _methods(self, path: str) -> Sequence[str] | None:
+        """Return the methods of a path; None if it is not served."""
+        allowed = READ if path.startswith(f"{MODELS}/") else METHODS.get(path)
+        return self.page.methods(path) if self.page and allowed is None else allowed
+
+    def _is_of_page(self, path: str) -> bool:
+        return self.page is not None and self.page.methods(path) is not None
 
     def _route(self, record: RequestRecord) -> Wsgi:
+        if self.page and self._is_of_page(record.path):
+            return self.page
         if record.path == "/ready":
             return self._ready()
         if record.path == "/metrics":
@@ -128,7 +149,7 @@ class SidecarApp:
     def _finish(self, record: RequestRecord, has_slot: bool) -> None:
         try:
             record.note_hang_up()
-            path = record.path if record.path in METHODS else "other"
+            path = "page" if self._is_of_page(record.path) else record.path if record.path in METHODS else "other"
             self.metrics.count_response(path, record.approach, record.effort, record.status, record.seconds)
             if path == CHAT and record.error:
                 self.metrics.count_error(*record.error)

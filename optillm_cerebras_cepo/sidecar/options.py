@@ -32,6 +32,7 @@ class Options:
     max_body: float = 16.0
     grace: float = 25.0
     trace_dir: str = ""
+    page: bool = False
 
 
 class _Flag(NamedTuple):
@@ -74,6 +75,7 @@ FLAGS = {
     "max_body": _Flag(_number(float, 2**-20, 16), "a number of MiB, at most 16", "size limit of a request body in MiB"),
     "grace": _Flag(_number(float, 0, 999_999), "a number of seconds", "seconds for running requests after SIGTERM"),
     "trace_dir": _Flag(str, "a folder", "folder to which the trace of each request is written"),
+    "page": _Flag(_switch, "true or false", "serve a page at `/` to ask from a browser and watch requests"),
 }
 
 

@@ -18,6 +18,7 @@ from optillm_cerebras_cepo.core.errors import CepoError, Ended
 from optillm_cerebras_cepo.core.events import CallDelayed, CallFinished, CallHedged, Event
 from optillm_cerebras_cepo.host.responses import HostError, counts
 from optillm_cerebras_cepo.session import RequestResult
+from optillm_cerebras_cepo.trace.store import TraceStore
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)  # s; a direct call takes 1, a planned answer 60
@@ -114,7 +115,7 @@ class Metrics:
 class RequestRecord:
     """A request's id, status, size, duration and result. It is the RequestObserver of `host.execution`."""
 
-    def __init__(self, environ: Mapping[str, Any], metrics: Metrics) -> None:
+    def __init__(self, environ: Mapping[str, Any], metrics: Metrics, traces: TraceStore | None = None) -> None:
         given_id = environ.get("HTTP_X_REQUEST_ID", "")
         self.request_id = given_id if REQUEST_ID.fullmatch(given_id) else uuid.uuid4().hex
         self.method = str(environ.get("REQUEST_METHOD", ""))
@@ -122,6 +123,7 @@ class RequestRecord:
         self.client = str(environ.get("REMOTE_ADDR", ""))
         self.status = 0
         self.sent_bytes = 0  # of the body
+        self.traces = traces
         self.hung_up = True  # until the whole body was read by the server
         self.approach = ""
         self.effort = ""

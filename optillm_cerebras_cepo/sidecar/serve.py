@@ -12,7 +12,9 @@ import signal
 import socket
 import threading
 from collections.abc import Sequence
+from importlib.util import find_spec
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from optillm_cerebras_cepo.core.errors import BadConfiguration
 from optillm_cerebras_cepo.host.bootstrap import Launched, launch
@@ -29,6 +31,9 @@ from optillm_cerebras_cepo.sidecar.options import (
     take_client_keys,
 )
 
+if TYPE_CHECKING:
+    from optillm_cerebras_cepo.sidecar.page import Page
+
 WANTED_FILES = 4096
 OWN_FILES = 64  # listening sockets, logs, the algebra worker, Redis, DNS: about 10 when idle
 MAX_API_CONNECTIONS = 100  # the SDK's own limit
@@ -37,6 +42,7 @@ FINAL_SECONDS = 3.0  # for the error responses to requests that did not finish i
 
 # Upper limits of what a request may set, unless the operator sets others: each is a thread and several calls.
 DEFAULT_CAPS = {"CEPO_CEREBRAS_MAX_BESTOFN_N": "10", "CEPO_CEREBRAS_MAX_PLANNING_M": "10"}
+PAGE_PACKAGES = {"markdown-it-py": "markdown_it", "nh3": "nh3", "latex2mathml": "latex2mathml"}  # extra `page`
 logger = logging.getLogger("optillm_cerebras_cepo")
 
 
@@ -98,6 +104,12 @@ def divide_files(files: int, clients: int) -> tuple[int, int]:
     return min(clients, left - api), api
 
 
+def check_page_packages() -> None:
+    """Raise BadConfiguration if a package that the page needs is not installed."""
+    if missing := [package for package, module in PAGE_PACKAGES.items() if not find_spec(module)]:
+        raise BadConfiguration(f"{flag_name('page')} needs packages that are missing: pip install {' '.join(missing)}")
+
+
 def serve(arguments: Sequence[str]) -> None:
     """Serve until SIGTERM or Ctrl-C.
 
@@ -108,6 +120,8 @@ def serve(arguments: Sequence[str]) -> None:
     stop_signal = StopSignal()
     with json_logging():
         options, others = options_from(arguments, os.environ)
+        if options.page:
+            check_page_packages()
         load_cerebras_key(os.environ)
         keys = take_client_keys(os.environ)
         for name, value in DEFAULT_CAPS.items():
@@ -145,6 +159,14 @@ def _description(launched: Launched, port: int, approaches: Sequence[str], keys:
     )
 
 
+def _page(options: Options) -> Page:
+    from optillm_cerebras_cepo.sidecar.page import Page  # imports packages that the sidecar needs for nothing else
+    from optillm_cerebras_cepo.trace.folder import TraceFolder
+    from optillm_cerebras_cepo.trace.store import MemoryTraces
+
+    return Page(TraceFolder(options.trace_dir) if options.trace_dir else MemoryTraces())
+
+
 class _Sidecar:
     def __init__(self, options: Options, launched: Launched, keys: Sequence[str], stop_signal: StopSignal) -> None:
         # These import OptiLLM, whose import `launch` has to prepare.
@@ -178,6 +200,7 @@ class _Sidecar:
             readiness=self._readiness,
             wanted=launched.models,
             approaches=options.approaches,
+            page=_page(options) if options.page else None,
         )
         self._server = Server(
             app,

@@ -19,6 +19,15 @@ NAME = re.compile(r"\d{8}T\d{9}Z-([0-9a-f]{12})\.json")
 logger = logging.getLogger("optillm_cerebras_cepo")
 
 
+def bounded_json(trace: Mapping[str, Any]) -> str:
+    """Return a trace as JSON, without its texts if it is larger than MOST_BYTES."""
+    text = json.dumps(trace)
+    if len(text) <= MOST_BYTES:
+        return text
+    calls = [{name: value for name, value in call.items() if name not in TEXTS} for call in trace["calls"]]
+    return json.dumps({**trace, "calls": calls})
+
+
 class TraceFolder:
     """Traces in a folder, by time. Safe for many threads and processes."""
 
@@ -35,10 +44,7 @@ class TraceFolder:
 
     def _write(self, trace: Mapping[str, Any]) -> None:
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        text = json.dumps(trace)
-        if len(text) > MOST_BYTES:
-            calls = [{name: value for name, value in call.items() if name not in TEXTS} for call in trace["calls"]]
-            text = json.dumps({**trace, "calls": calls})
+        text = bounded_json(trace)
         started = re.sub(r"[-:.]", "", trace["started"])
         target = self._path / f"{started}-{trace['id']}.json"
         partial = target.with_suffix(".partial")
@@ -66,6 +72,11 @@ class TraceFolder:
         if found := [trace for name in begins if (trace := self._read(name)) is not None]:
             return found
         return [trace for trace in self.latest() if trace.get("request_id") == wanted]
+
+    def get(self, trace_id: str) -> dict[str, Any] | None:
+        """Return the trace with this id, if there is one."""
+        names = (name for name in self._names() if (match := NAME.fullmatch(name)) and match[1] == trace_id)
+        return next(filter(None, map(self._read, names)), None)
 
     def _names(self) -> list[str]:
         """Return the names of the files, the latest first."""

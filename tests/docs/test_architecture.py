@@ -84,6 +84,9 @@ def test_the_simulator_stands_alone() -> None:
         ("latex2sympy2_extended", {"voting"}),
         ("rich", {"ask", "cli"}),
         ("pylatexenc", {"ask"}),
+        ("markdown_it", {"web"}),
+        ("nh3", {"web"}),
+        ("latex2mathml", {"web"}),
     ],
 )
 def test_each_library_is_imported_in_its_own_layers(module: str, allowed: set[str]) -> None:

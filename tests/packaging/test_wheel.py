@@ -20,7 +20,7 @@ SITE = Path(sysconfig.get_path("purelib"))
 PACKAGE = "optillm_cerebras_cepo"
 SHIM = "optillm/plugins/cepo_cerebras_plugin.py"
 SHIM_SOURCE = f"{PACKAGE}/host/cepo_cerebras_plugin.py"
-DATA = {".yaml", ".json", ".typed", ".html"}  # what the package may hold beside modules
+DATA = {".yaml", ".json", ".typed", ".html", ".css", ".js"}  # what the package may hold beside modules
 
 
 class Environment:

@@ -1,0 +1,1 @@
+"""The page of `serve --page`: its files, and the texts of models as HTML."""
