@@ -82,6 +82,7 @@ def test_the_simulator_stands_alone() -> None:
         ("redis", {"llm"}),
         ("math_verify", {"voting"}),
         ("latex2sympy2_extended", {"voting"}),
+        ("opentelemetry", {"telemetry"}),
     ],
 )
 def test_each_library_is_imported_in_its_own_layers(module: str, allowed: set[str]) -> None:
