@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from weakref import ref
 
 from opentelemetry import propagate
@@ -39,6 +38,7 @@ from optillm_cerebras_cepo.telemetry.attributes import AGENT, SCHEMA, Attributes
 
 SCOPE = "optillm_cerebras_cepo"  # name of the tracer
 logger = logging.getLogger("optillm_cerebras_cepo")
+_reported: dict[str, object] = {}  # names of exceptions
 
 
 def tracer_of(provider: TracerProvider) -> Tracer:
@@ -46,10 +46,11 @@ def tracer_of(provider: TracerProvider) -> Tracer:
     return provider.get_tracer(SCOPE, __version__, SCHEMA)
 
 
-@cache
 def _report(name: str) -> None:
-    """Log the name of an exception's class, once."""
-    logger.error("cepo_cerebras: a span is lost: OpenTelemetry raised %s", name)
+    """Log the name of an exception's class, once in this process."""
+    first = object()
+    if _reported.setdefault(name, first) is first:  # atomic: many threads may fail at once
+        logger.error("cepo_cerebras: a span is lost: OpenTelemetry raised %s", name)
 
 
 @contextmanager

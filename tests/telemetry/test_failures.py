@@ -215,7 +215,7 @@ def test_a_broken_processor_costs_no_answer(
     starts: bool,
 ) -> None:
     """Nor any call. One line of the log names the exception."""
-    module._report.cache_clear()
+    module._reported.clear()
     provider.add_span_processor(Broken(starts))
     api = simulate()
     with caplog.at_level(logging.ERROR, logger="optillm_cerebras_cepo"):
