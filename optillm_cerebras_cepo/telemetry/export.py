@@ -27,6 +27,8 @@ FINAL_SECONDS = 1.0  # at the end of the process, for the spans that have not be
 REPORT_EVERY = 600.0  # seconds between two warnings
 # They log each attempt and each span that is dropped.
 NOISY = ("opentelemetry.exporter", "opentelemetry.sdk._shared_internal", "opentelemetry.sdk.trace.export")
+QUOTING = "opentelemetry.util.re"  # logs a header that it cannot read, which may be a key
+HEADERS = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
 logger = logging.getLogger("optillm_cerebras_cepo")
 
 
@@ -43,6 +45,10 @@ def tracer_provider(names: Sequence[str], environ: Mapping[str, str]) -> TracerP
     quiet = logging.root.level >= logging.INFO
     for name in NOISY if quiet else ():
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger(QUOTING).setLevel(logging.CRITICAL)
+    headers = [header for name in HEADERS for header in environ.get(name, "").split(",")]
+    if any(header.strip() and "=" not in header for header in headers):
+        raise ValueError("a header without a value")
     exporting = [ReportedExporter(_exporter(name, environ)) for name in names]
     # The processor's own end would wait for up to 30 s.
     provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)

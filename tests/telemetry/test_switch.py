@@ -137,13 +137,18 @@ def test_a_missing_exporter_is_named(run: Callable[..., Ran], environ: dict[str,
 
 @pytest.mark.parametrize(
     "environ",
-    [{"OTEL_EXPORTER_OTLP_PROTOCOL": "smoke-signals"}, {"OTEL_BSP_MAX_QUEUE_SIZE": "-1"}],
-    ids=["protocol", "queue"],
+    [
+        {"OTEL_EXPORTER_OTLP_PROTOCOL": "smoke-signals"},
+        {"OTEL_BSP_MAX_QUEUE_SIZE": "-1"},
+        {"OTEL_EXPORTER_OTLP_HEADERS": "a=b,Authorization: Bearer secret"},
+    ],
+    ids=["protocol", "queue", "headers"],
 )
 def test_an_invalid_variable_costs_no_answer(run: Callable[..., Ran], environ: dict[str, str]) -> None:
-    """One line of the log says where to look."""
+    """One line of the log says where to look, and quotes no variable."""
     ran = run(**SOMEWHERE, **environ)
     assert ran.said["status"] == 200
+    assert "secret" not in ran.log + ran.output
     (line,) = ran.lines
     assert line.endswith("OpenTelemetry cannot be set up (ValueError); check the OTEL_ variables")
 
