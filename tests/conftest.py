@@ -89,5 +89,5 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     import os
 
     for name in list(os.environ):
-        if name.startswith(("CEPO_CEREBRAS_", "CEREBRAS_", "OPTILLM_", "OPENAI_")):
+        if name.startswith(("CEPO_CEREBRAS_", "CEREBRAS_", "OPTILLM_", "OPENAI_", "OTEL_")):
             monkeypatch.delenv(name)

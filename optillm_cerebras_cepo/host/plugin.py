@@ -19,6 +19,7 @@ from optillm_cerebras_cepo.host.responses import NotACerebrasClient
 from optillm_cerebras_cepo.llm.sdk import SdkClient, address_of
 from optillm_cerebras_cepo.runtime import RUNTIME
 from optillm_cerebras_cepo.session import RequestResult
+from optillm_cerebras_cepo.telemetry.switch import switch_on
 
 __all__ = ["SLUG", "register", "run"]
 
@@ -50,6 +51,7 @@ def register() -> None:
         configuration.check_certificates(sys.argv[1:])
     except BadConfiguration as error:
         raise SystemExit(f"{SLUG}: {error.message}") from None
+    switch_on()
     optillm.note_log_entries()
     optillm.accept_doubled_version()
     hooks.register()
@@ -118,10 +120,8 @@ def _request(
 
 def execution_of(request: CepoRequest, api: SdkClient) -> Execution:
     """Return the execution of a request, which is recorded as its settings say."""
-    observer, streams = request_observer(), request.parameters.stream
-    deadline = Deadline(request.settings.deadline)
-    request_id, traces = (observer.request_id, observer.traces) if observer else (None, None)
-    recording = Recording(request.settings, request_id, streams, traces)
+    observer, deadline = request_observer(), Deadline(request.settings.deadline)
+    recording = Recording(request, api.address[0], *((observer.request_id, observer.traces) if observer else ()))
 
     def solve(observe: Observer, publish: Callable[[Update], None]) -> RequestResult:
         result: RequestResult | CepoError = CepoError("internal error")

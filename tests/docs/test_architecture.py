@@ -87,6 +87,7 @@ def test_the_simulator_stands_alone() -> None:
         ("markdown_it", {"web"}),
         ("nh3", {"web"}),
         ("latex2mathml", {"web"}),
+        ("opentelemetry", {"telemetry"}),
     ],
 )
 def test_each_library_is_imported_in_its_own_layers(module: str, allowed: set[str]) -> None:

@@ -63,7 +63,7 @@ def optillm(
 ) -> Iterator[Server]:
     """Run `optillm ARGUMENTS --port …` in an empty folder and wait until it is healthy."""
     port = free_port()
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("CEPO_", "CEREBRAS_"))}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("CEPO_", "CEREBRAS_", "OTEL_"))}
     with tempfile.TemporaryDirectory() as empty:
         output = tempfile.TemporaryFile()  # noqa: SIM115 -- its log is read after its end, too
         process = subprocess.Popen(
