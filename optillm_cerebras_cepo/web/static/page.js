@@ -4,7 +4,7 @@ import { key, stream } from "./api.js";
 import { byId, dollars, many, seconds } from "./dom.js";
 import { asked, refresh, refreshUntil } from "./requests.js";
 import { RunView } from "./run.js";
-import { scaleFor } from "./timeline.js";
+import { endOf, scaleFor } from "./timeline.js";
 
 const COMPARED = ["none", "auto", "medium"];
 const HINTS = {
@@ -32,7 +32,7 @@ function draw() {
   const elapsed = views.map((view) => (view.isRunning ? view.now : view.seconds));
   const isRunning = views.some((view) => view.isRunning);
   const longest = Math.max(0.05, ...elapsed);
-  for (const view of views) view.draw(isRunning ? scaleFor(longest) : longest);
+  for (const view of views) view.draw(isRunning ? scaleFor(longest) : endOf(longest));
 }
 
 const say = (text) => (byId("status").textContent = text);

@@ -8,6 +8,12 @@ const SCALES = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600];
 /** Return the end of the time axis for a request that has run so many seconds. */
 export const scaleFor = (elapsed) => SCALES.find((scale) => elapsed <= scale) ?? Math.ceil(elapsed / 600) * 600;
 
+/** Return the end of the time axis for a request that has ended: its quarters are numbers of one or two digits. */
+export const endOf = (elapsed) => {
+  const unit = 4 * 10 ** Math.floor(Math.log10(Math.max(elapsed, 0.04) / 4));
+  return unit * Math.ceil(Math.max(elapsed, 0.04) / unit);
+};
+
 export class Timeline {
   /** `onOpen` is called with the entry whose bar was chosen. */
   constructor(onOpen) {
