@@ -33,7 +33,7 @@ class Metrics:
 
     Args:
         in_flight: returns the number of chat requests in progress.
-        waiting: returns how many of these wait until another one ends.
+        waiting: returns how many of these wait until another request ends.
         ready: returns whether the sidecar can answer.
 
     """
@@ -68,7 +68,7 @@ class Metrics:
         self._cost = counter("cepo_cerebras_cost_dollars", "US dollars of requests, where prices are known", ["effort"])
         self._degraded = counter("cepo_cerebras_degraded", "Answers that left something out")
         gauge("cepo_cerebras_requests_in_flight", "Chat requests in progress").set_function(in_flight)
-        gauge("cepo_cerebras_requests_waiting", "Chat requests that wait until another ends").set_function(waiting)
+        gauge("cepo_cerebras_requests_waiting", "Planned requests that wait until another ends").set_function(waiting)
         gauge("cepo_cerebras_ready", "1 if the sidecar can answer, as at /ready; else 0").set_function(ready)
         gauge("cepo_cerebras_info", "Version", ["version"]).labels(__version__).set(1)
 

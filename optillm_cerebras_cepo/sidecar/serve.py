@@ -194,8 +194,8 @@ class _Sidecar:
             slots=slots,
             metrics=Metrics(
                 lambda: slots.in_use,
-                lambda: RUNTIME.shared.planning.waiting,
-                lambda: readiness.state.model is not None and not slots.closed,
+                waiting=lambda: RUNTIME.shared.planning.waiting,
+                ready=lambda: readiness.state.model is not None and not slots.closed,
             ),
             readiness=self._readiness,
             wanted=launched.models,

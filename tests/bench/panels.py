@@ -27,7 +27,7 @@ SMALL, USUAL = 7.5, 9.0  # points
 
 
 class Canvas:
-    """The figure, measured in cells of the grid."""
+    """The figure, with a grid of so many lines. Places and sizes are in inches, from the lower left corner."""
 
     def __init__(self, lines: int) -> None:
         self.width, self.height = 24 * COLUMN, lines * LINE + HEAD
@@ -90,8 +90,8 @@ def draw(recording: Recording, path: Path) -> None:
 
 
 def _rounded(path: re.Match[str]) -> str:
-    """Return the data of an SVG path to a tenth of a point, which is enough and halves the file."""
-    return re.sub(r"(\d\.\d)\d+", r"\1", path[0])
+    """Return the data of an SVG path on one line and to a tenth of a point, which is enough and halves the file."""
+    return " ".join(re.sub(r"(\d\.\d)\d+", r"\1", path[0]).split())
 
 
 def _heading(canvas: Canvas, recording: Recording) -> None:

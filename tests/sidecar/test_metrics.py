@@ -18,7 +18,7 @@ def values(metrics: Metrics, name: str) -> dict[str, float]:
 @pytest.fixture
 def metrics() -> Metrics:
     """Metrics with two requests in flight, of which one waits, of a server that is not ready."""
-    return Metrics(lambda: 2, lambda: 1, lambda: False)
+    return Metrics(lambda: 2, waiting=lambda: 1, ready=lambda: False)
 
 
 def test_calls_by_step_and_status(metrics: Metrics) -> None:
