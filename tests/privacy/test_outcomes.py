@@ -178,7 +178,7 @@ KEYS = {
 }
 DEFECTS = {
     "in the hooks": Outcome(500, broken=(hooks, "parse_request")),
-    "in the plugin": Outcome(500, broken=(plugin, "_execution")),
+    "in the plugin": Outcome(500, broken=(plugin, "execution_of")),
     "in the execution": Outcome(500, broken=(RUNTIME, "answer")),
     "in the execution, streamed": Outcome(200, STREAM, broken=(RUNTIME, "answer")),
     "in a call": Outcome(500, PAIR, broken=(SdkClient, "complete")),

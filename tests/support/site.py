@@ -84,9 +84,13 @@ class Visit:
         self.page.locator(f"#runs .state:text-is('{state}')").nth(count - 1).wait_for()
         self.page.locator("#send:enabled").wait_for()
 
+    def until_held(self, count: int) -> None:
+        """Wait until the API holds so many calls; the page shows a call before it has arrived there."""
+        until(lambda: self.site.api.held == count, lambda: (self.site.api.held, self.site.api.chat_calls))
+
     def release(self, count: int) -> None:
         """Wait until the API holds so many calls, and let it answer them."""
-        until(lambda: self.site.api.held == count, lambda: (self.site.api.held, self.site.api.chat_calls))
+        self.until_held(count)
         self.site.api.release(count)
 
     def happened(self) -> list[str]:

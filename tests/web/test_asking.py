@@ -48,7 +48,7 @@ def test_the_timeline_grows(tab: Visit) -> None:
     tab.site.answer(Answer("It is 42.", held=True))
     tab.ask("low")
     for count, steps in ((2, "plan"), (2, "execute"), (1, "review")):
-        until(lambda expected=count: tab.site.api.held == expected)  # type: ignore[misc]
+        tab.until_held(count)
         running = tab.bars.and_(tab.page.locator(f".running.{steps}"))
         expect(running).to_have_count(count)
         before = width(running.first)
@@ -106,6 +106,7 @@ def test_stop(tab: Visit) -> None:
     tab.site.answer(Answer("never", held=True))
     tab.ask("medium")
     expect(tab.bars.and_(tab.page.locator(".running"))).to_have_count(9)
+    tab.until_held(9)
     tab.page.get_by_role("button", name="Stop").click()
     tab.until_ended("stopped")
     until(lambda: not tab.site.api.stalled)
@@ -142,8 +143,9 @@ def test_compare(tab: Visit) -> None:
     tab.ask("compare")
     expect(tab.bars.and_(tab.page.locator(".running"))).to_have_count(12)  # 1 + 2 + 9
     assert len(set(tab.runs.locator(".axis").all_inner_texts())) == 1
+    tab.until_held(12)
     tab.site.answer("It is 42.")
-    tab.release(12)
+    tab.site.api.release(12)
     tab.until_ended(count=3)
     expect(tab.runs.get_by_role("heading", level=2)).to_have_text(["none", "auto", "medium"])
     assert [figure(tab, "Calls", run) for run in range(3)] == ["1", "5", "24"]

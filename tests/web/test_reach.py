@@ -60,6 +60,7 @@ def test_keyboard_only(tab: Visit) -> None:
     keys.press("Enter")
     tab.release(2)
     expect(tab.bars.and_(tab.page.locator(".call"))).to_have_count(2)
+    expect(tab.bars).to_have_count(4)  # two plans, and their executions, which are held
     assert focused(tab) == "stop"
     keys.press("Tab")
     assert focused(tab).startswith("candidate 1 plan: ")
