@@ -13,6 +13,7 @@ from optillm_cerebras_cepo.simulator.answers import Answer
 from optillm_cerebras_cepo.simulator.options import SimulatorOptions
 from optillm_cerebras_cepo.simulator.schema import ChatCompletionServerRequest
 from optillm_cerebras_cepo.simulator.server import Simulator
+from support import web
 from support.sidecar_process import sidecar
 from support.waiting import PATIENCE, until
 
@@ -41,6 +42,11 @@ class Site:
         if isinstance(with_, str):
             with_ = Answer(with_)
         self.answers[:] = [(lambda _: with_) if isinstance(with_, Answer) else with_]
+
+    def ask(self, question: str, effort: str) -> None:
+        """Ask the server without a browser."""
+        body = {"messages": [{"role": "user", "content": question}], "cepo_cerebras_effort": effort}
+        web.post(f"{self.url}/v1/chat/completions", json=body).raise_for_status()
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -191,6 +193,20 @@ def test_recent_requests_and_export(tab: Visit, tmp_path: Path) -> None:
     assert saved["HTML"].read_text().startswith("<!doctype html>")
     items.nth(0).locator(".open").click()
     expect(items.nth(0).locator(".bar")).to_have_count(0)
+
+
+def test_a_request_with_texts_can_be_read_later(browser: Browser) -> None:
+    """Where the operator records texts: the answer and each step, also after the page was closed."""
+    with served(environ={"CEPO_CEREBRAS_TRACE_TEXT": "true"}) as site:
+        numbers = itertools.count(1)
+        site.answer(lambda _: Answer(f"Reply **{next(numbers)}**."))
+        site.ask("What is 6 times 7?", "low")
+        with visit(browser, site) as tab:
+            tab.page.locator("#requests .open").first.click()
+            expect(tab.page.locator("#requests .answer strong")).to_have_text("6")
+            tab.page.locator("#requests .bar").first.click()
+            expect(tab.page.locator("#requests .detail .reply strong")).to_have_text(re.compile("^[12]$"))
+            assert tab.happened() == []
 
 
 def test_another_tab_sees_the_requests_without_their_questions(browser: Browser, tab: Visit) -> None:

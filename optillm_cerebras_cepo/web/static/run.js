@@ -107,9 +107,11 @@ export class RunView {
     this.#showAccount(trace.cepo_cerebras ?? {});
     if (trace.error) this.#showError(trace.error);
     else {
-      const written = trace.calls.filter((call) => call.text && ["final", "direct", "repair"].includes(call.step));
+      // The answer is what the chosen candidate wrote last, or a call of no candidate: a direct answer, a repair.
       const chosen = (trace.cepo_cerebras?.candidates ?? []).find((one) => one.chosen)?.candidate ?? 0;
-      const last = written.filter((call) => call.step !== "final" || call.candidate === chosen).at(-1);
+      const last = trace.calls
+        .filter((call) => call.text && call.step !== "rating" && [chosen, 0].includes(call.candidate))
+        .at(-1);
       if (last) this.#fill(this.answer, last.text);
       else this.answer.replaceChildren(make("p", { class: "soft", text: NO_TEXTS }));
     }
