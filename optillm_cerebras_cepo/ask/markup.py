@@ -1,4 +1,4 @@
-"""Text of a model for a terminal: without control characters, and with LaTeX as Unicode as far as that goes."""
+"""Formulas of a model's text for a terminal: LaTeX as Unicode, as far as that goes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from typing import Any
 
 from pylatexenc.latex2text import LatexNodes2Text, MacroTextSpec, get_default_latex_context_db
 
-MOST = 5_000  # characters of a formula; a longer one stays LaTeX
 CODE = re.compile(r"(```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]+`)", re.DOTALL)
-MATH = re.compile(
-    r"\$\$(?P<dollars>.+?)\$\$|\\\[(?P<brackets>.+?)\\\]|\\\((?P<parentheses>.+?)\\\)"
+MATH = re.compile(  # each beginning looks for its end within so many characters: a longer formula stays LaTeX
+    r"\$\$(?P<dollars>.{1,1000}?)\$\$|\\\[(?P<brackets>.{1,1000}?)\\\]|\\\((?P<parentheses>.{1,500}?)\\\)"
     # A single dollar is a formula's only if it touches its text, and no digit follows: "$5 and $6" are prices.
-    r"|(?<![\\$\w])\$(?!\s)(?P<dollar>[^$\n]+?)(?<![\s\\])\$(?![\d$])"
-    r"|(?P<boxed>\\boxed\{[^{}]*\})",
+    r"|(?<![\\$\w])\$(?!\s)(?P<dollar>[^$\n]{1,500}?)(?<![\s\\])\$(?![\d$])"
+    r"|(?P<boxed>\\boxed\{[^{}]{0,500}\})",
     re.DOTALL,
 )
 DISPLAYED = ("dollars", "brackets")
@@ -25,18 +24,6 @@ DEGREE = re.compile(r"\^\s*(?:\\circ(?![a-zA-Z])|\{\s*\\circ\s*\})")
 FRACTION = re.compile(r"\\[cdt]frac(?![a-zA-Z])")
 RELATION = re.compile(r" *([≤≥≠≈≡→⇒×·±∈]) *")
 MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~])")
-
-
-def safe(text: str) -> str:
-    """Return the text without characters that steer a terminal or change the direction of other text."""
-    return "".join(char for char in text.replace("\r\n", "\n") if char in "\n\t" or not _steers(char))
-
-
-def _steers(char: str) -> bool:
-    return unicodedata.category(char) in ("Cc", "Cs") or unicodedata.bidirectional(char) in (
-        *("LRE", "RLE", "LRO", "RLO", "PDF"),
-        *("LRI", "RLI", "FSI", "PDI"),
-    )
 
 
 def with_formulas(markdown: str) -> str:
@@ -49,8 +36,6 @@ def with_formulas(markdown: str) -> str:
 def _formula(match: re.Match[str]) -> str:
     kind = match.lastgroup or ""
     latex = match[kind]
-    if len(latex) > MOST:
-        return match[0]
     text = MARKDOWN.sub(r"\\\1", as_unicode(latex))
     return f"\n\n{text}\n\n" if kind in DISPLAYED else text
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from markdown_it import MarkdownIt
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.markdown import Markdown
 from rich.padding import Padding
@@ -12,12 +13,13 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from optillm_cerebras_cepo.ask.markup import safe, with_formulas
+from optillm_cerebras_cepo.ask.markup import with_formulas
 from optillm_cerebras_cepo.ask.updates import Reply
 from optillm_cerebras_cepo.trace.live import LiveTrace
-from optillm_cerebras_cepo.trace.text import dollars, kind_of, name
+from optillm_cerebras_cepo.trace.text import dollars, kind_of, name, safe
 
 WIDTH = 100  # characters of a line at most
+NAME = 13  # characters of a candidate's name, with the space after it
 COLUMN = 15  # characters of a column at least, so that it does not grow while its calls run
 COLOURS = {
     "approaches": "magenta",
@@ -30,10 +32,11 @@ COLOURS = {
     "repair": "white",
 }
 CANDIDATE_STEPS = ("plan", "execute", "review", "final", "rating")
+PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("image")
 MARKS = {"call": "●", "failed": "✗", "cancelled": "○"}
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 MOST_MARKS = 9  # of a cell; more calls are a number
-MOST_LINES = 6  # of waits and decisions, the latest
+MOST_LINES = 8  # of decisions and waits, the latest
 
 
 class Screen:
@@ -60,43 +63,46 @@ class Screen:
         """Yield the table in its frame."""
         calls = self._trace.calls
         title = Text(self._question, "bold", overflow="ellipsis", no_wrap=True)
-        body: list[RenderableType] = [title, Text(), self._table(calls)] if calls else [title]
-        if lines := list(self._lines()):
-            body += [Text(), *lines[-MOST_LINES:]]
+        width = min(WIDTH, options.max_width)
+        body: list[RenderableType] = [title, Text(), self._table(calls, width)] if calls else [title]
+        if lines := [*list(self._decisions())[-MOST_LINES:], *self._losses()]:
+            body += [Text(), *lines]
         effort = self._account.get("effort", self._effort)
         model = safe(str(self._account.get("model") or next((call["model"] for call in calls), "")))
         label = " · ".join(filter(None, (effort, model, f"{self._trace.seconds:.1f} s")))
         subtitle = Text(label, "dim")
-        width = min(WIDTH, options.max_width)
         yield Panel(Group(*body), border_style="dim", width=width, padding=(0, 1), subtitle=subtitle)
 
-    def _table(self, calls: Sequence[Mapping[str, Any]]) -> Table:
-        """Return a row for each candidate and a column for each step."""
+    def _table(self, calls: Sequence[Mapping[str, Any]], width: int) -> Table:
+        """Return a row for each candidate and a column for each step; in a narrow terminal with marks alone."""
         shown = {call["step"] for call in calls}
         if "plan" in shown:
-            shown |= {"execute", "final"}  # they follow, so that the table does not change its width
+            shown |= {"execute", "review", "final"}  # they follow, so that the table does not change its width
         steps = [step for step in COLOURS if step in shown]
-        table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
-        table.add_column("")
-        for step in steps:
-            table.add_column(step, header_style=COLOURS[step], min_width=COLUMN)
+        is_wide = width >= NAME + len(steps) * (COLUMN + 2) + 4
+        title = steps if is_wide or width >= NAME + sum(len(step) + 1 for step in steps) else [one[:4] for one in steps]
+        table = Table(box=None, padding=(0, 2 if is_wide else 1, 0, 0), show_edge=False)
+        table.add_column("", no_wrap=True)
+        for step, shown_as in zip(steps, title, strict=True):
+            table.add_column(shown_as, header_style=COLOURS[step], min_width=COLUMN if is_wide else None, no_wrap=True)
         for candidate in sorted({call["candidate"] for call in calls}):
             own = [call for call in calls if call["candidate"] == candidate]
-            cells = [self._cell([call for call in own if call["step"] == step], candidate, step) for step in steps]
-            table.add_row(self._name(candidate), *cells)
+            cells = [
+                self._cell([call for call in own if call["step"] == step], candidate, step, is_wide) for step in steps
+            ]
+            table.add_row(self._name(candidate, is_wide), *cells)
         return table
 
-    def _name(self, candidate: int) -> Text:
+    def _name(self, candidate: int, is_wide: bool) -> Text:
         if not candidate:
-            return Text("question")
-        text = Text(f"candidate {candidate}")
-        for one in self._account.get("candidates", ()):
-            if one["candidate"] == candidate and one["chosen"]:
-                text.append("\n★ chosen", "bold green")
-        return text
+            return Text("question" if is_wide else "")
+        chosen = any(one["candidate"] == candidate and one["chosen"] for one in self._account.get("candidates", ()))
+        if not is_wide:
+            return Text(f"{candidate}{' ★' if chosen else ''}", "bold green" if chosen else "")
+        return Text(f"candidate {candidate}").append("\n★ chosen" if chosen else "", "bold green")
 
-    def _cell(self, calls: Sequence[Mapping[str, Any]], candidate: int, step: str) -> Text:
-        """Return the calls of a step: a mark for each, then their tokens and their time."""
+    def _cell(self, calls: Sequence[Mapping[str, Any]], candidate: int, step: str, is_wide: bool) -> Text:
+        """Return the calls of a step: a mark for each; where there is room, their tokens and their time below."""
         now, text = self._trace.seconds, Text()
         ended = [call for call in calls if "seconds" in call]
         running = len(calls) - len(ended)
@@ -112,6 +118,8 @@ class Screen:
         rating = next((one["rating"] for one in self._rated(candidate)), None) if step == "rating" else None
         if rating is not None:
             text.append(f" {rating:g}", "bold")
+        if not is_wide:
+            return text
         if calls:
             tokens = sum(call.get("completion_tokens") or 0 for call in ended)
             end = now if running else max(call["started"] + call["seconds"] for call in ended)
@@ -126,12 +134,15 @@ class Screen:
     def _rated(self, candidate: int) -> Iterator[Mapping[str, Any]]:
         return (one for one in self._trace.events if one["kind"] == "rated" and one["candidate"] == candidate)
 
-    def _lines(self) -> Iterator[Text]:
-        """Yield why calls wait, and what was decided."""
+    def _decisions(self) -> Iterator[Text]:
+        """Yield what was decided, and why calls wait."""
         for event in self._trace.events:
-            yield Text(event["message"], "dim")
+            yield Text(safe(event["message"]), "dim")
         for wait in self._trace.waiting:
-            yield Text(f"{name(wait)} waits: {wait['message']}", "yellow", overflow="ellipsis", no_wrap=True)
+            yield Text(f"{name(wait)} waits: {safe(wait['message'])}", "yellow", overflow="ellipsis", no_wrap=True)
+
+    def _losses(self) -> Iterator[Text]:
+        """Yield what was left out or changed."""
         for field, label in (("degraded", "left out"), ("fitted", "changed")):
             for line in self._account.get(field, ()):
                 yield Text(f"{label}: {safe(line)}", "yellow")
@@ -139,13 +150,17 @@ class Screen:
 
 def stage(call: Mapping[str, Any]) -> RenderableType:
     """Return the reply to a call in a frame, for `--show plans`."""
-    title = Text(name(call), COLOURS[call["step"]])
+    title = Text(safe(name(call)), COLOURS.get(call["step"], "white"))
     return Panel(markdown(call.get("text", "")), title=title, title_align="left", border_style="dim")
 
 
 def markdown(text: str) -> RenderableType:
-    """Return a model's text. Links show their addresses, because what they lead to is the model's choice."""
-    return Markdown(with_formulas(safe(text)), hyperlinks=False)
+    """Return a model's text. Tags stay text, and links and pictures show their addresses: the model chose them."""
+    source = with_formulas(safe(text))
+    shown = Markdown(source, hyperlinks=False)
+    # rich's own parser takes tags for HTML, which it leaves out, and shows a picture without its address.
+    shown.parsed = PARSER.parse(source)
+    return shown
 
 
 def answer(reply: Reply) -> RenderableType:

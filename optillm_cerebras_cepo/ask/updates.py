@@ -1,10 +1,12 @@
-"""What is told of a request that is asked, wherever it is answered."""
+"""Updates of a running request, answered in this process or by a server."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from optillm_cerebras_cepo.trace.text import safe
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,7 @@ class Entries:
 
 
 @dataclass(frozen=True)
-class Nothing:
+class Tick:
     """Nothing has happened for a moment."""
 
 
@@ -42,11 +44,11 @@ class Reply:
         }
 
 
-Update = Entries | Nothing | Reply
+Update = Entries | Tick | Reply
 
 
 class AskError(Exception):
-    """There is no answer. The message is one sentence that says what to do.
+    """There is no answer. The message is one line that says what to do.
 
     Attributes:
         status: HTTP status; 0 if no server answered.
@@ -55,7 +57,7 @@ class AskError(Exception):
     """
 
     def __init__(self, message: str, status: int = 0, body: Mapping[str, Any] | None = None) -> None:
-        super().__init__(message)
+        super().__init__(" ".join(safe(message).split()))
         self.status = status
         self.body = body or {"error": {"message": message}}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -11,10 +12,9 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
-from optillm_cerebras_cepo.ask.markup import safe
 from optillm_cerebras_cepo.ask.screen import Screen, answer, stage, summary
 from optillm_cerebras_cepo.ask.updates import Reply
-from optillm_cerebras_cepo.trace.text import kind_of, name, what
+from optillm_cerebras_cepo.trace.text import kind_of, name, safe, what
 
 try:
     import termios
@@ -22,7 +22,7 @@ except ImportError:  # on Windows
     termios = None  # type: ignore[assignment]
 
 FRAMES = 8  # a second
-Entries = Mapping[str, Mapping[str, Any]]
+NewEntries = Mapping[str, Mapping[str, Any]]
 
 
 class View:
@@ -35,7 +35,7 @@ class View:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Stop, with an answer or without."""
 
-    def show(self, entries: Entries) -> None:
+    def show(self, entries: NewEntries) -> None:
         """Show new entries of the live trace."""
 
     def end(self, reply: Reply) -> None:
@@ -73,7 +73,7 @@ class LiveView(View):
         if self._reply is not None:
             self._console.print(answer(self._reply))
 
-    def show(self, entries: Entries) -> None:
+    def show(self, entries: NewEntries) -> None:
         """Show the text of a call that has ended; the table is drawn in any case."""
         call = entries.get("calls", {})
         if self._texts and call.get("text"):
@@ -88,7 +88,8 @@ class LiveView(View):
 @contextmanager
 def _without_echo() -> Iterator[None]:
     """Keep what is typed within the block off the screen: it would move the table that is drawn there."""
-    if termios is None or not sys.stdin.isatty():
+    # A background job would be stopped for changing the terminal.
+    if termios is None or not sys.stdin.isatty() or os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
         yield
         return
     before = termios.tcgetattr(sys.stdin)
@@ -115,15 +116,15 @@ class PlainView(View):
         self._say = say
         self._texts = texts
 
-    def show(self, entries: Entries) -> None:
+    def show(self, entries: NewEntries) -> None:
         """Show a line for each entry."""
         for kind, entry in entries.items():
             if kind == "events":
-                self._tell(entry["message"])
+                self._tell(safe(entry["message"]))
             elif kind == "waits":
-                self._tell(f"{name(entry)}: {what(entry, 'wait')}")
+                self._tell(safe(f"{name(entry)}: {what(entry, 'wait')}"))
             elif kind == "calls" and "seconds" in entry:
-                self._tell(f"{name(entry)}: {what(entry, kind_of(entry))}")
+                self._tell(safe(f"{name(entry)}: {what(entry, kind_of(entry))}"))
                 if self._texts and entry.get("text"):
                     self._tell(safe(entry["text"]))
 

@@ -18,7 +18,7 @@ from optillm_cerebras_cepo.core.errors import BadConfiguration
 COMMANDS = {
     "ask": "ask a question and watch it being answered, or hold a conversation",
     "serve": "run the production server: OptiLLM with this plugin, serving only the allowed approaches",
-    "demo": "ask one question through a real optillm; a local model answers if CEREBRAS_API_KEY is not set",
+    "demo": "ask one question and watch it; a small local model answers if CEREBRAS_API_KEY is not set",
     "trace": "list the traces of requests, or show one",
     "simulate": "run a simulated Cerebras API",
 }
@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("command", nargs="?", metavar="COMMAND", help="see below; COMMAND --help lists its options")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
-    given = parser.parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    given = parser.parse_args(words)
     if given.command is None:
         parser.error(f"name a command: {', '.join(COMMANDS)}")
     if given.command not in COMMANDS:
@@ -51,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"unknown command {given.command!r}; {hint}")
     try:
         # The import is inside `try`: it may take a second, in which Ctrl-C must not print a traceback.
-        import_module(f"optillm_cerebras_cepo.cli.{given.command}").run(given.arguments, partial(print, flush=True))
+        module = import_module(f"optillm_cerebras_cepo.cli.{given.command}")
+        own = words[words.index(given.command) + 1 :]  # as they are: argparse would drop a `--`
+        module.run(own, partial(print, flush=True))
     except (CommandError, BadConfiguration) as error:
         print(f"cepo-cerebras: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, WrongUsage) else 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -47,5 +48,9 @@ def run(arguments: Sequence[str], say: Callable[[str], None]) -> None:
             raise CommandError(f"{given.html} cannot be written: {error.strerror}") from None
         say(f"written: {given.html}")
         return
-    for line in [json.dumps(found[0], indent=1)] if given.json else lines(found[0]):
+    if given.json:
+        say(json.dumps(found[0], indent=1))
+        return
+    say(summary(found[0]))
+    for line in lines(found[0], shutil.get_terminal_size((120, 24)).columns):
         say(line)

@@ -51,7 +51,7 @@ def refuse_unknown_arguments(arguments: Sequence[str], known: Iterable[str]) -> 
         hint = f"; did you mean {close[0]}?" if close else "."
         raise WrongUsage(f"Unrecognized arguments: {' '.join(flags)}{hint}")
     if arguments:
-        raise WrongUsage("Unrecognized arguments: a value without a flag.")
+        raise WrongUsage("Unrecognized arguments: a value without a flag; put a text with spaces in quotes.")
 
 
 def check_port(port: int, name: str = "--port") -> None:

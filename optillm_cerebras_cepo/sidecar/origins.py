@@ -1,7 +1,7 @@
 """Which web pages a server without client keys answers: none, or its own.
 
-Browsers send `Origin` with every POST, and nothing that tells apart the reads of a page whose own name an attacker has
-let resolve to this host (DNS rebinding). So the reads of the page's data depend on the name that the browser asked for.
+Browsers send `Origin` with every POST, but not with a GET of the same site. So it does not tell apart a page whose name
+an attacker lets resolve to this host (DNS rebinding), and data is served under trusted Host names only.
 """
 
 from __future__ import annotations

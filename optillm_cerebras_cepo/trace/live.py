@@ -1,4 +1,4 @@
-"""A trace that grows: what the entries of a live trace add up to, while the request runs and when it has ended."""
+"""Rebuild a trace from the entries of a live trace, while the request runs and when it has ended."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
-from optillm_cerebras_cepo.trace.text import decisions, dollars, kind_of, name, what
+from optillm_cerebras_cepo.trace.text import decisions, dollars, end_of, kind_of, name, what
 from optillm_cerebras_cepo.trace.tree import candidates_of
 
 SLACK = 0.002  # seconds by which a call may begin before the one that it waited for is recorded as finished
@@ -41,21 +41,17 @@ def critical_path(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any
     path: list[Mapping[str, Any]] = []
     before = [entry for entry in entries if entry.get("error") != "superseded"]
     while before:
-        path.append(max(before, key=_end))
+        path.append(max(before, key=end_of))
         last = path[-1]
         related = {last["candidate"], 0} if last["candidate"] and last["step"] != "rating" else None
         before = [
             entry
             for entry in before
             if entry is not last
-            and _end(entry) <= last["started"] + SLACK
+            and end_of(entry) <= last["started"] + SLACK
             and (related is None or entry["candidate"] in related)
         ]
     return path[::-1]
-
-
-def _end(entry: Mapping[str, Any]) -> float:
-    return float(entry["started"] + entry["seconds"])
 
 
 def _groups(trace: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -39,8 +39,8 @@ class TraceRecorder:
     Args:
         request_id: the sidecar's id of the request; None without one.
         texts: which texts are recorded: `all` are the prompts and the replies.
-        publish: is given each entry as soon as there is one, by the name of its list. A call is given twice: without
-            its end when it begins, and whole when it has ended. One that was never made has `made` false then.
+        publish: called with `{list: entry}` for each new entry. A call is published twice: at its start, and complete
+            at its end. One that was never made has `made` false then.
 
     """
 
@@ -127,6 +127,8 @@ class TraceRecorder:
         if isinstance(result, CepoError):
             return found | _error(result)
         usage = result.usage
+        if not result.usable:
+            found["usable"] = False  # cut, filtered or empty: the step did not use it
         found |= {
             "finish_reason": result.finish_reason,
             "prompt_tokens": usage.prompt_tokens,

@@ -57,7 +57,7 @@ def candidates_of(trace: Mapping[str, Any]) -> Iterator[Candidate]:
             number,
             groups.get(number),
             tuple(_solutions(calls, _names(_last(own), "a"))),
-            max(written, key=_end) if number in results else None,
+            max(written, key=_end, default=None) if number in results else None,
             any(call["step"] == "review" and _answered(call) for call in calls),
             ratings.get(number),
             bool(results.get(number, {}).get("chosen")),
@@ -65,16 +65,16 @@ def candidates_of(trace: Mapping[str, Any]) -> Iterator[Candidate]:
 
 
 def _solutions(calls: Sequence[Call], groups: Mapping[int, str]) -> Iterator[Solution]:
-    """Yield the executed plans that were accepted: one whose reply was cut is not."""
-    accepted = [call for call in calls if call["step"] == "execute" and _answered(call)]
-    for number, call in enumerate(
-        sorted((call for call in accepted if call["finish_reason"] != "length"), key=_end), 1
-    ):
-        yield Solution(number, groups.get(number), call)
+    """Yield the executed plans that were accepted."""
+    accepted = sorted((call for call in calls if call["step"] == "execute" and _answered(call)), key=_end)
+    known = groups if len(groups) == len(accepted) else {}
+    for number, call in enumerate(accepted, 1):
+        yield Solution(number, known.get(number), call)
 
 
 def _answered(call: Call) -> bool:
-    return "error" not in call
+    """Return whether the step could use the reply."""
+    return "error" not in call and bool(call.get("usable", True))
 
 
 def _end(call: Call) -> float:

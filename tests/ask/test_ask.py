@@ -9,6 +9,7 @@ import pty
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -132,7 +133,9 @@ def test_options_choose_model_and_effort(api: Simulator) -> None:
     done = ask(api.url, "--json", "--model", "llama3.1-8b", "--effort", "low", "--seed", "7", "Why?")
     ours = json.loads(done.stdout)["cepo_cerebras"]
     assert (ours["model"], ours["effort"]) == ("llama3.1-8b", "low")
-    assert all("seed" in call.body for call in api.chat_calls)
+    seeds = [call.body["seed"] for call in api.chat_calls]
+    ask(api.url, "--json", "--model", "llama3.1-8b", "--effort", "low", "--seed", "8", "Why?")
+    assert not set(seeds) & {call.body["seed"] for call in api.chat_calls[len(seeds) :]}
 
 
 @pytest.mark.parametrize(
@@ -141,12 +144,16 @@ def test_options_choose_model_and_effort(api: Simulator) -> None:
         (["--efort", "low", "Why?"], 2, "did you mean --effort?"),
         (["--effort", "huge", "Why?"], 2, "invalid choice"),
         (["--image", "a.txt", "Why?"], 2, "no picture by its name"),
-        (["--image", "a.png"], 2, "question is empty"),
+        (["--image", "a.png"], 2, "what to ask about the picture"),
+        (["What", "is", "it?"], 2, "in quotes"),
         (["-"], 2, "question is empty"),
         (["--file", "no-such-file"], 1, "cannot be read"),
         (["--image", "no-such.png", "Why?"], 1, "cannot be read"),
         (["--model", "no-such-model", "Why?"], 1, "does not serve"),
-        (["--server", "nowhere", "Why?"], 1, "not a valid address"),
+        (["--server", "nowhere", "Why?"], 2, "--server must be an address"),
+        (["--server", "127.0.0.1:8080", "Why?"], 2, "--server must be an address"),
+        (["--server", "", "Why?"], 2, "--server must be an address"),
+        (["a\udcffb"], 1, "not text in UTF-8"),
     ],
 )
 def test_what_is_wrong_is_one_line(
@@ -184,7 +191,7 @@ def test_a_request_that_fails_says_what_was_spent(simulate: Simulate) -> None:
     api = simulate(keys=(KEY,), rules=(Rule(reply=Reply(400, {"message": "no", "code": "wrong"})),))
     done = ask(api.url, "Why?")
     assert done.returncode == 1
-    assert "Spent: " in done.stderr.splitlines()[-1]
+    assert f"Spent: {len(api.chat_calls)} call" in done.stderr.splitlines()[-1]
 
 
 def test_a_server_answers_as_this_process_does(api: Simulator) -> None:
@@ -263,19 +270,29 @@ def test_ctrl_c_gives_up_the_calls_and_says_what_was_spent(simulate: Simulate, b
     assert len(api.chat_calls) == 1
 
 
+def test_a_question_may_begin_with_a_dash(api: Simulator) -> None:
+    """After `--`, as everywhere."""
+    assert ask(api.url, "--quiet", "--effort", "none", "--", "-5+3").returncode == 0
+    assert prompts(api)[-1]["content"] == "-5+3"
+
+
 class Terminal:
     """`cepo-cerebras ask` in a terminal of its own."""
 
-    def __init__(self, api: str, *arguments: str) -> None:
+    def __init__(self, api: str, *arguments: str, stdout_to_file: bool = False) -> None:
         self.seen = ""
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
         self._pid, self._file = pty.fork()
         if self._pid == 0:  # pragma: no cover - the child
+            if stdout_to_file:
+                os.dup2(self._output.fileno(), 1)
             os.execve(
                 COMMAND, [COMMAND, "ask", *arguments], environ(api, TERM="xterm-256color", COLUMNS="100", LINES="40")
             )
 
     def close(self) -> None:
         """End the process."""
+        self._output.close()
         os.close(self._file)
         os.kill(self._pid, signal.SIGKILL)
         os.waitpid(self._pid, 0)
@@ -283,6 +300,15 @@ class Terminal:
     def type(self, line: str) -> None:
         """Type a line."""
         os.write(self._file, line.encode() + b"\n")
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        os.write(self._file, b"\x03")
+
+    def output(self) -> str:
+        """Return what the process has written to its standard output, where that is a file."""
+        self._output.seek(0)
+        return self._output.read().decode()
 
     def expect(self, text: str) -> None:
         """Read until this is seen; forget all up to it."""
@@ -323,6 +349,9 @@ def test_a_conversation_in_a_terminal(api: Simulator) -> None:
         terminal.type("/what")
         terminal.expect("/effort none|low")
         terminal.expect("> ")
+        terminal.type("/effort huge")
+        terminal.expect("takes one of")
+        terminal.expect("> ")
         terminal.type("/new")
         terminal.expect("> ")
         terminal.type("Once more?")
@@ -332,6 +361,39 @@ def test_a_conversation_in_a_terminal(api: Simulator) -> None:
         terminal.rest()
     roles = [[message["role"] for message in call.body["messages"]] for call in api.chat_calls]
     assert roles == [["user"], ["user", "assistant", "user"], ["user"]]
+
+
+@pytest.mark.timeout(PATIENCE)
+def test_ctrl_c_stops_an_answer_and_not_the_conversation(simulate: Simulate) -> None:
+    """`/trace` then shows the stopped request."""
+    api = simulate(keys=(KEY,), rules=(Rule(times=1, held=True), Rule(text=ANSWER)))
+    with closing(Terminal(api.url)) as terminal:
+        terminal.expect("> ")
+        terminal.type("What is 6 times 7?")
+        until(lambda: api.held == 1)
+        terminal.interrupt()
+        terminal.expect("Stopped. Spent: 1 call")
+        terminal.expect("> ")
+        terminal.type("/effort none")
+        terminal.expect("> ")
+        terminal.type("Again?")
+        terminal.expect("6 × 7")
+        terminal.expect("> ")
+        terminal.type("/quit")
+        terminal.rest()
+    assert [message["role"] for message in api.chat_calls[-1].body["messages"]] == ["user"]
+
+
+def test_a_conversation_writes_answers_alone_to_a_file(api: Simulator) -> None:
+    """With its prompts and what its commands say on standard error."""
+    with closing(Terminal(api.url, stdout_to_file=True)) as terminal:
+        terminal.type("/effort none")
+        terminal.expect("effort: none")
+        terminal.type("What is 6 times 7?")
+        terminal.expect("1 call")
+        terminal.type("/quit")
+        terminal.rest()
+        assert terminal.output() == ANSWER + "\n"
 
 
 @pytest.mark.timeout(PATIENCE)

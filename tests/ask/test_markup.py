@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optillm_cerebras_cepo.ask.markup import as_unicode, safe, with_formulas
+from optillm_cerebras_cepo.ask.markup import as_unicode, with_formulas
+from optillm_cerebras_cepo.trace.text import safe
 
 FORMULAS = {
     r"x^2 + y_{10} = \frac{1}{2}": "x² + y₁₀ = 1/2",

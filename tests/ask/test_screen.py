@@ -64,7 +64,7 @@ def test_each_candidate_has_a_row_and_each_step_a_column(trace: LiveTrace, clock
     clock.now += 3
     text = drawn(Screen("Why?", "medium", trace))
     assert "Why?" in text
-    assert row(text, "plan").split()[1:5] == ["plan", "execute", "final", "│"]
+    assert row(text, "plan").split()[1:6] == ["plan", "execute", "review", "final", "│"]
     assert "●✗" in row(text, "candidate 1")
     assert "○" in row(text, "candidate 2")
     assert "0 tok · 2.0 s" in text  # the running call
@@ -110,12 +110,35 @@ def test_what_was_chosen_and_why(trace: LiveTrace) -> None:
     assert "left out: a review" in text
 
 
-def test_a_narrow_terminal_has_every_line_within_its_width(trace: LiveTrace) -> None:
-    """Of 40 characters."""
-    for number, step in enumerate(("plan", "execute", "review", "final"), 1):
-        trace.add(call(number, step, 1, 0.0, seconds=1.0))
-    text = drawn(Screen("Why? " * 20, "", trace), width=40)
-    assert max(map(len, text.splitlines())) <= 40
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+def test_every_step_is_shown_at_every_width(trace: LiveTrace, width: int) -> None:
+    """In a narrow terminal with its mark alone."""
+    steps = ("approaches", "plan", "execute", "review", "final", "rating")
+    for number, step in enumerate(steps, 1):
+        trace.add(call(number, step, 0 if step == "approaches" else 1, 0.0, seconds=1.0))
+    lines = drawn(Screen("Why? " * 20, "", trace), width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert [step for step in steps if step[:4] in " ".join(lines)] == list(steps)
+    assert sum(line.count("●") for line in lines) == len(steps)
+
+
+def test_every_loss_is_shown(trace: LiveTrace) -> None:
+    """However many decisions there are."""
+    for number in range(20):
+        trace.add({"events": {"kind": "rated", "candidate": number, "rating": 1, "message": f"event {number}"}})
+    screen = Screen("Why?", "", trace)
+    screen.end({"degraded": [f"loss {number}" for number in range(20)]})
+    text = drawn(screen)
+    assert all(f"left out: loss {number}" in text for number in range(20))
+    assert "event 19" in text
+
+
+def test_no_word_of_an_answer_is_lost() -> None:
+    """Tags and comparisons are text, and a picture is its address."""
+    words = "if a<b and c>d then <answer>42</answer>\n\n<result>\nseven\n</result>\n\n![six](http://x/y.png) `<code>`"
+    text = drawn(answer(Reply(words, "stop", "m", {}, {})))
+    for part in ("a<b and c>d", "<answer>42</answer>", "<result>", "seven", "http://x/y.png", "six", "<code>"):
+        assert part in text
 
 
 def test_model_text_steers_no_terminal(trace: LiveTrace) -> None:

@@ -84,7 +84,7 @@ def test_the_simulator_stands_alone() -> None:
         ("latex2sympy2_extended", {"voting"}),
         ("rich", {"ask", "cli"}),
         ("pylatexenc", {"ask"}),
-        ("markdown_it", {"web"}),
+        ("markdown_it", {"ask", "web"}),
         ("nh3", {"web"}),
         ("latex2mathml", {"web"}),
         ("opentelemetry", {"telemetry"}),

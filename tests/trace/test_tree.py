@@ -19,7 +19,8 @@ CALLS = [
     call("plan", 1, 0.0),
     call("execute", 1, 1.0, text="the second <b>solution</b>", seconds=3.0),
     call("execute", 1, 1.0, text="the first solution"),
-    call("execute", 1, 1.0, finish_reason="length", seconds=0.5),
+    call("execute", 1, 1.0, finish_reason="length", usable=False, seconds=0.5),
+    call("execute", 1, 1.0, usable=False, seconds=2.0),  # an empty reply
     call("execute", 1, 1.5, **FAILED),
     call("review", 1, 4.0),
     call("final", 1, 5.0, text="the answer"),
@@ -57,6 +58,13 @@ def test_the_tree_has_each_candidate_with_its_solutions_and_groups() -> None:
         "candidate 2: 0 plans executed, no answer",
         "candidate 3: 1 plan executed, answer A",
     ]
+
+
+def test_groups_of_other_solutions_are_left_out() -> None:
+    """Wrong letters would be worse than none."""
+    events = [{"kind": "plans_compared", "candidate": 1, "groups": [[1, 3], [2]], "message": ""}]
+    one, *_ = candidates_of({**TRACE, "events": events})
+    assert [solution.group for solution in one.solutions] == [None, None]
 
 
 def test_a_request_without_a_plan_has_no_tree() -> None:

@@ -7,14 +7,14 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from optillm_cerebras_cepo.ask.updates import AskError, Entries, Nothing, Reply, Update
+from optillm_cerebras_cepo.ask.updates import AskError, Entries, Reply, Tick, Update
 from optillm_cerebras_cepo.core.environment import API_KEY, BASE_URL, misspelt
 from optillm_cerebras_cepo.core.errors import BadConfiguration, CepoError, MissingKey
 from optillm_cerebras_cepo.host import SLUG
 from optillm_cerebras_cepo.host.bootstrap import leave_out
 
 NO_KEY = f"Set {API_KEY}, name a server with --server, or run `cepo-cerebras demo`, which needs no key."
-TICK = 0.1  # seconds without an update after which there is a Nothing
+TICK = 0.1  # seconds without an update after which there is a Tick
 
 
 class LocalAnswering:
@@ -67,7 +67,7 @@ class LocalAnswering:
                     account = responses.account(update)
                     yield Reply(answer.text, answer.finish_reason, update.model, responses.usage(update), account)
                 case _:
-                    yield Nothing()
+                    yield Tick()
 
     def give_up(self) -> Mapping[str, Any]:
         """Give up the calls in flight, and return what was spent."""
