@@ -254,5 +254,5 @@ def _replaced(owner: Any, name: str, value: object) -> Iterator[None]:
 
 def silence_cepo() -> None:
     """Keep OptiLLM's CePO functions from printing what happens to standard output, where the caller's output is."""
-    # OptiLLM's functions look `print` up in their own module first (cepo.py:536).
+    # The functions look `print` up in their own module first.
     optillm.cepo.cepo.print = lambda *_, **__: None
