@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the sidecar without Docker: DIR becomes a virtual environment with the pinned packages of requirements.lock
-# and this package: 320 MB. pip alone would install all that OptiLLM depends on: 7.2 GB.
+# and this package: 340 MB. pip alone would install all that OptiLLM depends on: 7.3 GB.
 # Usage: sh docker/install.sh DIR [PYTHON]
 set -eu
 [ $# -ge 1 ] || {
